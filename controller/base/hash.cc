@@ -27,7 +27,7 @@ std::string Sha256Hex(std::string_view text) {
 }
 
 std::string ShortHash(std::string_view text, size_t length) {
-  static constexpr char kAlphabet[] = "bcdfghjklmnpqrstvwxz245678906731";
+  static constexpr char kAlphabet[] = "abcdfghjklmnpqrstvwxyz0123456789";
   const auto digest = Sha256(text);
   std::string out;
   for (size_t i = 0; i < std::min(length, digest.size()); ++i) out += kAlphabet[digest[i] & 31];
