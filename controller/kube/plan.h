@@ -1,0 +1,62 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/clock.h"
+#include "kube/meta.h"
+
+namespace perennial::kube {
+
+// Server-side apply of our whole intent for one child. Carried out only if the object does not
+// exist or is controlled by the plan's own object (`owned`), never on somebody else's object.
+struct ApplyObject {
+  Ref target;
+  std::string body;   // canonical JSON text
+  bool owned = true;  // false: an object that we annotate but don't own
+  bool operator==(const ApplyObject&) const = default;
+};
+
+// Creates an object with a deterministic name, once. If the name is taken by an object that carries
+// the same label perennial.dev/identity it is done already; otherwise the plan stops with
+// kConflict.
+struct CreateObject {
+  Ref target;
+  std::string body;
+  bool operator==(const CreateObject&) const = default;
+};
+
+struct DeleteObject {
+  Ref target;
+  std::string uid;
+  bool operator==(const DeleteObject&) const = default;
+};
+
+// An events.k8s.io/v1 event about the plan's own object.
+struct EmitEvent {
+  enum class Type { kNormal, kWarning };
+  Type type = Type::kNormal;
+  std::string reason;  // CamelCase, from a closed list that the docs name
+  std::string action;  // what the controller did, CamelCase
+  std::string note;    // under 1 kB
+  bool operator==(const EmitEvent&) const = default;
+};
+
+using Action = std::variant<ApplyObject, CreateObject, DeleteObject, EmitEvent>;
+
+// What a decide function answers: a value that can be compared, printed and tested.
+struct Plan {
+  std::vector<Action> actions;  // in order; the first failure ends the plan
+  std::optional<std::string>
+      status;  // JSON of the whole `status`; set only if it changed; written last
+  std::optional<WallTime> wake_at;  // look again then, even if nothing changed
+  std::string why;                  // one sentence: log, explain, audit
+  bool operator==(const Plan&) const = default;
+};
+
+// Multi-line text for people, logs and golden tests.
+std::string ToString(const Plan& plan);
+
+}  // namespace perennial::kube
