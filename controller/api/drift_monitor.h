@@ -1,0 +1,130 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/model_version.h"
+#include "api/scalars.h"
+#include "kube/meta.h"
+
+namespace perennial::api {
+
+struct MonitorTarget {
+  std::string model_deployment;
+  bool operator==(const MonitorTarget&) const = default;
+};
+
+enum class BaselineFrom { kModelVersion, kInline };
+
+// What the window is compared with: the profile recorded when the served version was trained, or
+// one written here.
+struct Baseline {
+  BaselineFrom from = BaselineFrom::kModelVersion;
+  std::optional<Profile> profile;  // Inline
+  bool operator==(const Baseline&) const = default;
+};
+
+enum class SignalType {
+  kDataDrift,
+  kPredictionDrift,
+  kModelPerformance,
+  kDataQuality,
+  kFairness,
+  kCustom
+};
+
+// One measure with its thresholds. `measure` is a name of stats/measure.h's table.
+struct DriftTest {
+  std::string measure;
+  std::optional<Decimal> warn;
+  Decimal threshold;
+  bool operator==(const DriftTest&) const = default;
+};
+
+// A quantity to watch. Drift signals compare the distribution of `metric` with the baseline by
+// `tests`; the others bound a number: the mean of a histogram, or a ratio of counters.
+struct Signal {
+  std::string name;
+  SignalType type = SignalType::kDataDrift;
+  std::string metric;
+  std::string label;  // categorical metrics: the label whose values are the categories
+  std::vector<DriftTest> tests;
+  std::string numerator;  // instead of metric: ratio of two counters
+  std::string denominator;
+  std::optional<Decimal> max;
+  std::optional<Decimal> min;
+  bool operator==(const Signal&) const = default;
+};
+
+struct DriftMonitorSpec {
+  MonitorTarget target;
+  Duration interval{Millis(60'000)};
+  Duration window{Millis(3'600'000)};
+  Baseline baseline;
+  std::vector<Signal> signals;
+  std::int64_t min_samples = 500;
+  int for_evaluations = 3;  // "for": breaching evaluations out of the last `of` that make a drift
+  int of_evaluations = 4;   // "of"
+  bool suspend = false;
+  bool operator==(const DriftMonitorSpec&) const = default;
+};
+
+enum class SignalState { kOk, kWarning, kDrifted, kNoData, kError };
+
+struct TestStatus {
+  std::string measure;
+  std::string value;
+  std::string threshold;
+  std::string p_value;      // where the test has one
+  std::string noise_floor;  // what chance alone reaches at this sample size (95 %)
+  SignalState state = SignalState::kNoData;
+  bool operator==(const TestStatus&) const = default;
+};
+
+struct SignalStatus {
+  std::string name;
+  std::string variant;  // name of the ModelVersion
+  SignalState state = SignalState::kNoData;
+  std::string value;  // of the test or bound that decides the state
+  std::string threshold;
+  std::int64_t samples = 0;
+  Time since;          // when it took this state
+  std::string recent;  // the last evaluations, newest first: B breach, w warning, - ok, ? no data
+  std::string message;
+  std::vector<TestStatus> tests;
+  bool operator==(const SignalStatus&) const = default;
+};
+
+// A drift as long as it lasts: its identity is what starts at most one retraining.
+struct Episode {
+  std::string id;  // derived from the monitor's UID, the champion and the start
+  Time started;
+  std::string version;  // the champion that drifted
+  std::vector<std::string> signals;
+  bool operator==(const Episode&) const = default;
+};
+
+struct DriftMonitorStatus {
+  std::int64_t observed_generation = -1;
+  std::string champion;
+  std::string baseline;  // where the baseline came from: the ModelVersion's name, or "inline"
+  std::optional<Time> last_evaluation;
+  std::vector<SignalStatus> signals;
+  std::optional<Episode> episode;
+  int targets = 0;
+  int targets_up = 0;
+  std::string why;
+  std::vector<kube::Condition> conditions;
+  bool operator==(const DriftMonitorStatus&) const = default;
+};
+
+struct DriftMonitor {
+  kube::Meta meta;
+  DriftMonitorSpec spec;
+  DriftMonitorStatus status;
+  bool operator==(const DriftMonitor&) const = default;
+};
+
+}  // namespace perennial::api

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <string>
+
+#include "kube/meta.h"
+
+namespace perennial::api {
+
+enum class ApprovalDecision { kApprove, kReject };
+
+// Create-only: one person's (or pipeline's) decision about one ModelVersion. Admission guarantees
+// that `approver` is the user who created the object and has the verb `approve` on the version.
+struct ModelApprovalSpec {
+  std::string model_version;
+  std::string digest;  // must equal the version's digest, or the approval is void
+  ApprovalDecision decision = ApprovalDecision::kApprove;
+  std::string approver;
+  std::string reason;
+  bool operator==(const ModelApprovalSpec&) const = default;
+};
+
+struct ModelApproval {
+  kube::Meta meta;
+  ModelApprovalSpec spec;
+  bool operator==(const ModelApproval&) const = default;
+};
+
+}  // namespace perennial::api

@@ -1,0 +1,231 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/model_version.h"
+#include "api/scalars.h"
+#include "kube/meta.h"
+
+namespace perennial::api {
+
+struct MetricsEndpoint {
+  std::string port = "http";  // name of a container port
+  std::string path = "/metrics";
+  bool operator==(const MetricsEndpoint&) const = default;
+};
+
+struct ParentReference {
+  std::string name;
+  std::string section_name;  // listener; empty: all
+  bool operator==(const ParentReference&) const = default;
+};
+
+// A Gateway in the same namespace, or none: then a Service and a replica-ratio split.
+struct Gateway {
+  std::vector<ParentReference> parent_refs;
+  std::vector<std::string> hostnames;
+  bool operator==(const Gateway&) const = default;
+};
+
+struct Traffic {
+  std::string port = "http";  // name of the container port that serves predictions
+  std::optional<Gateway> gateway;
+  bool operator==(const Traffic&) const = default;
+};
+
+// One step of a rollout: the challenger's share and how long it stays before the next step.
+struct RolloutStep {
+  int weight = 0;  // percent
+  Duration hold;
+  bool pause = false;  // stay until the annotation perennial.dev/promote names the version
+  bool operator==(const RolloutStep&) const = default;
+};
+
+enum class QuantityKind { kMean, kProportion, kValue };
+enum class Goal { kIncrease, kDecrease };
+
+// A quantity per variant, read from the variant's own pods.
+// Mean: `metric` is a histogram (sum and count), `squares` an optional counter of squared values.
+// Proportion: `numerator` of `denominator`, both counters. Value: `metric` is a gauge.
+struct Quantity {
+  std::string name;
+  QuantityKind kind = QuantityKind::kMean;
+  std::string metric;
+  std::string squares;
+  std::string numerator;
+  std::string denominator;
+  bool operator==(const Quantity&) const = default;
+};
+
+// A threshold on the challenger, looked at throughout each step: absolute (max, min) or against the
+// champion (max_increase, max_decrease).
+struct AnalysisCheck {
+  Quantity quantity;
+  std::optional<Decimal> max;
+  std::optional<Decimal> min;
+  std::optional<Decimal> max_increase;
+  std::optional<Decimal> max_decrease;
+  bool operator==(const AnalysisCheck&) const = default;
+};
+
+struct Analysis {
+  Duration interval{Millis(30'000)};
+  Duration window{Millis(300'000)};
+  std::int64_t min_samples = 30;  // a variant below this answers NoData
+  int failure_limit = 1;          // failing looks in a row that roll back
+  std::vector<AnalysisCheck> checks;
+  bool operator==(const Analysis&) const = default;
+};
+
+struct Primary {
+  Quantity quantity;
+  Goal goal = Goal::kDecrease;
+  bool operator==(const Primary&) const = default;
+};
+
+struct Guardrail {
+  Quantity quantity;
+  Decimal max_increase;  // non-inferiority margin on the challenger minus the champion
+  bool operator==(const Guardrail&) const = default;
+};
+
+enum class OnInconclusive { kKeepChampion, kPromote };
+
+// An A/B test with always-valid sequential inference: looking at every reconcile is safe.
+struct Experiment {
+  Primary primary;
+  std::vector<Guardrail> guardrails;
+  Decimal alpha{0.05, "0.05"};
+  std::int64_t min_samples = 500;        // per variant, before any decision; never below 100
+  std::int64_t expected_samples = 5000;  // total at which the test is most sensitive (AsympCS)
+  Duration max_duration{Millis(259'200'000)};
+  OnInconclusive on_inconclusive = OnInconclusive::kKeepChampion;
+  bool operator==(const Experiment&) const = default;
+};
+
+struct Rollout {
+  std::vector<RolloutStep> steps;  // empty: one step to 100
+  Duration progress_deadline{Millis(600'000)};
+  std::optional<Analysis> analysis;
+  std::optional<Experiment> experiment;
+  bool operator==(const Rollout&) const = default;
+};
+
+struct FixedVariant {
+  std::string name;
+  int weight = 0;
+  ModelReference model;
+  bool operator==(const FixedVariant&) const = default;
+};
+
+enum class Updates { kAutomatic, kManual };
+
+struct ModelDeploymentSpec {
+  std::optional<ModelReference> model;
+  std::vector<FixedVariant> variants;
+  Updates updates = Updates::kAutomatic;
+  std::optional<int> replicas;  // 1 unless set
+  RawJson pod_template;         // "template": a PodTemplateSpec
+  MetricsEndpoint metrics;
+  Traffic traffic;
+  Rollout rollout;
+  std::optional<ApprovalRule> approval;
+  bool operator==(const ModelDeploymentSpec&) const = default;
+};
+
+struct VariantStatus {
+  std::string name;  // champion, challenger, or the fixed variant's name
+  std::string version;
+  std::string service;
+  ModelReference model;
+  int replicas = 0;
+  int ready_replicas = 0;
+  int weight_wanted = 0;  // percent
+  int weight = 0;         // percent in effect: what the accepted route says
+  bool operator==(const VariantStatus&) const = default;
+};
+
+struct CheckStatus {
+  std::string name;
+  std::string challenger;  // decimal text
+  std::string champion;
+  std::string threshold;
+  std::int64_t samples = 0;  // the challenger's
+  Verdict verdict = Verdict::kNoData;
+  std::string message;
+  bool operator==(const CheckStatus&) const = default;
+};
+
+// The running state of the sequential test: the p-value never rises and must survive restarts.
+struct ExperimentStatus {
+  std::string effect;  // challenger minus champion
+  std::string lower;   // always-valid confidence interval
+  std::string upper;
+  std::string p_value;  // running minimum
+  std::int64_t champion_samples = 0;
+  std::int64_t challenger_samples = 0;
+  Verdict verdict = Verdict::kNoData;
+  std::string message;
+  std::vector<CheckStatus> guardrails;
+  bool operator==(const ExperimentStatus&) const = default;
+};
+
+enum class RolloutPhase {
+  kStarting,
+  kProgressing,
+  kPaused,
+  kPromoting,
+  kPromoted,
+  kRollingBack,
+  kRolledBack
+};
+
+struct RolloutStatus {
+  std::string version;   // the challenger
+  std::string champion;  // what it is compared with
+  RolloutPhase phase = RolloutPhase::kStarting;
+  int step = 0;  // index into spec.rollout.steps
+  Time started;
+  Time step_started;  // when the step's weight was first in effect; equal to started before
+  int failures = 0;   // failing looks in a row
+  std::string message;
+  std::vector<CheckStatus> checks;
+  std::optional<ExperimentStatus> experiment;
+  bool operator==(const RolloutStatus&) const = default;
+};
+
+struct HistoryEntry {
+  std::string version;
+  std::string outcome;  // Promoted, RolledBack, Superseded
+  Time at;
+  std::string message;
+  bool operator==(const HistoryEntry&) const = default;
+};
+
+struct ModelDeploymentStatus {
+  std::int64_t observed_generation = -1;
+  std::string champion;  // name of the ModelVersion; empty before the first serves
+  std::string challenger;
+  std::vector<VariantStatus> variants;
+  std::optional<RolloutStatus> rollout;
+  std::vector<HistoryEntry> history;  // newest first, at most 10
+  int replicas = 0;
+  int ready_replicas = 0;
+  std::string selector;  // label selector of all pods, for the scale subresource
+  bool approximate_split = false;
+  std::string why;
+  std::vector<kube::Condition> conditions;
+  bool operator==(const ModelDeploymentStatus&) const = default;
+};
+
+struct ModelDeployment {
+  kube::Meta meta;
+  ModelDeploymentSpec spec;
+  ModelDeploymentStatus status;
+  bool operator==(const ModelDeployment&) const = default;
+};
+
+}  // namespace perennial::api

@@ -1,0 +1,181 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/scalars.h"
+#include "kube/meta.h"
+
+namespace perennial::api {
+
+// An artifact: where it is and what it must hash to. `digest` is "sha256:<64 hex>" or empty.
+struct ModelReference {
+  std::string uri;
+  std::string digest;
+  bool operator==(const ModelReference&) const = default;
+};
+
+enum class MetricType { kNumeric, kCategorical };
+
+struct Category {
+  std::string name;
+  double count = 0;
+  bool operator==(const Category&) const = default;
+};
+
+// The distribution of one metric at training time, in the buckets that serving pods expose.
+// counts has one element more than bounds: the last is the share above the highest bound.
+struct MetricProfile {
+  std::string metric;
+  MetricType type = MetricType::kNumeric;
+  std::vector<double> bounds;
+  std::vector<double> counts;
+  std::optional<double> sum;
+  std::optional<double> sum_squares;
+  std::optional<double> min;
+  std::optional<double> max;
+  std::int64_t nulls = 0;
+  std::string label;  // categorical: the metric's label that names the category
+  std::vector<Category> categories;
+  bool operator==(const MetricProfile&) const = default;
+};
+
+struct Profile {
+  std::int64_t rows = 0;
+  std::vector<MetricProfile> metrics;
+  bool operator==(const Profile&) const = default;
+};
+
+// One evaluation metric of a trained model, of all rows or of one group.
+struct EvaluationMetric {
+  std::string name;
+  std::string group;  // empty: all rows
+  double value = 0;
+  std::int64_t samples = 0;  // 0: not given
+  bool operator==(const EvaluationMetric&) const = default;
+};
+
+struct DataReference {
+  std::string uri;
+  std::string digest;
+  std::int64_t rows = 0;
+  bool operator==(const DataReference&) const = default;
+};
+
+struct CodeReference {
+  std::string repository;
+  std::string commit;
+  bool operator==(const CodeReference&) const = default;
+};
+
+enum class OriginType { kSpec, kRun, kExternal };
+
+// Why this version exists.
+struct Origin {
+  OriginType type = OriginType::kExternal;
+  std::string policy;        // Run: the RetrainPolicy's name
+  std::string run;           // Run: the run's name
+  std::string job_uid;       // Run: UID of the Job that trained it
+  std::string trigger_type;  // Run: Drift, Schedule or Manual
+  std::string trigger;       // Run: the trigger's identity
+  std::string evidence;      // Run: JSON of what was seen when the trigger fired
+  std::string variant;       // Spec: the fixed variant that declares it, or empty for spec.model
+  std::string requested_by;  // External: free text
+  bool operator==(const Origin&) const = default;
+};
+
+// A requirement on an evaluation metric. Exactly one of max, min, max_increase, max_decrease.
+enum class GateComparison { kAbsolute, kChampion, kParent };
+struct Gate {
+  std::string metric;
+  std::string group;
+  GateComparison versus = GateComparison::kAbsolute;
+  std::optional<Decimal> max;
+  std::optional<Decimal> min;
+  std::optional<Decimal> max_increase;  // versus champion or parent: value - reference <= this
+  std::optional<Decimal> max_decrease;  // versus champion or parent: reference - value <= this
+  bool operator==(const Gate&) const = default;
+};
+
+enum class GateMode { kEnforce, kDryRun };
+
+struct ApprovalRule {
+  bool required = false;
+  int approvers = 1;  // distinct people
+  bool author_may_approve =
+      false;  // may the one who changed spec.model or asked for the run approve it?
+  bool operator==(const ApprovalRule&) const = default;
+};
+
+// What this version must satisfy before it may serve, copied from the policy when it was made, so
+// that a later edit of the policy rewrites no history.
+struct Requirements {
+  std::vector<Gate> gates;
+  GateMode mode = GateMode::kEnforce;
+  ApprovalRule approval;
+  bool operator==(const Requirements&) const = default;
+};
+
+// Immutable record of one model. `revision` orders the versions of a deployment by intent; it lives
+// in spec so that the order survives the loss of status and of creation times.
+struct ModelVersionSpec {
+  std::string model_deployment;
+  std::int64_t revision = 0;
+  ModelReference model;
+  Origin origin;
+  std::string parent;  // the version that served when this one was made
+  std::vector<EvaluationMetric> metrics;
+  std::vector<DataReference> data;
+  CodeReference code;
+  std::string image;  // training image, with digest where known
+  std::map<std::string, std::string> parameters;
+  std::string report;
+  std::optional<Profile> profile;
+  Requirements requirements;
+  bool operator==(const ModelVersionSpec&) const = default;
+};
+
+enum class Verdict { kPass, kFail, kInconclusive, kNoData };
+
+struct GateStatus {
+  std::string gate;       // "mae max 4.0", "mae versus Champion maxIncrease 0"
+  std::string value;      // decimal text, or empty where the metric is missing
+  std::string reference;  // the champion's or parent's value, where compared
+  std::string threshold;
+  Verdict verdict = Verdict::kNoData;
+  std::string message;
+  bool operator==(const GateStatus&) const = default;
+};
+
+enum class VersionPhase { kPending, kGatesFailed, kAwaitingApproval, kApproved, kRejected };
+
+struct Serving {
+  std::string role;  // Champion, Challenger or the fixed variant's name
+  Time from;
+  std::optional<Time> to;
+  std::string outcome;  // Promoted, RolledBack, Superseded, Retired; empty while it serves
+  bool operator==(const Serving&) const = default;
+};
+
+struct ModelVersionStatus {
+  std::int64_t observed_generation = -1;
+  VersionPhase phase = VersionPhase::kPending;
+  std::string why;
+  std::vector<GateStatus> gates;
+  std::vector<std::string> approved_by;
+  std::string rejected_by;
+  std::vector<kube::Condition> conditions;
+  bool operator==(const ModelVersionStatus&) const = default;
+};
+
+struct ModelVersion {
+  kube::Meta meta;
+  ModelVersionSpec spec;
+  ModelVersionStatus status;
+  bool operator==(const ModelVersion&) const = default;
+};
+
+}  // namespace perennial::api

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <string_view>
+
+#include "kube/meta.h"
+
+// Names of the API that several layers must spell alike.
+namespace perennial::api {
+
+inline constexpr std::string_view kGroup = "perennial.dev";
+inline constexpr std::string_view kVersion = "v1alpha1";
+
+inline const kube::Resource kModelDeployments{"perennial.dev", "v1alpha1", "modeldeployments",
+                                              "ModelDeployment"};
+inline const kube::Resource kDriftMonitors{"perennial.dev", "v1alpha1", "driftmonitors",
+                                           "DriftMonitor"};
+inline const kube::Resource kRetrainPolicies{"perennial.dev", "v1alpha1", "retrainpolicies",
+                                             "RetrainPolicy"};
+inline const kube::Resource kModelVersions{"perennial.dev", "v1alpha1", "modelversions",
+                                           "ModelVersion"};
+inline const kube::Resource kModelApprovals{"perennial.dev", "v1alpha1", "modelapprovals",
+                                            "ModelApproval"};
+
+inline const kube::Resource kDeployments{"apps", "v1", "deployments", "Deployment"};
+inline const kube::Resource kServices{"", "v1", "services", "Service"};
+inline const kube::Resource kPods{"", "v1", "pods", "Pod"};
+inline const kube::Resource kJobs{"batch", "v1", "jobs", "Job"};
+inline const kube::Resource kEndpointSlices{"discovery.k8s.io", "v1", "endpointslices",
+                                            "EndpointSlice"};
+inline const kube::Resource kHttpRoutes{"gateway.networking.k8s.io", "v1", "httproutes",
+                                        "HTTPRoute"};
+
+// Labels on everything that we make.
+inline constexpr std::string_view kLabelDeployment = "perennial.dev/model-deployment";
+inline constexpr std::string_view kLabelVersion = "perennial.dev/model-version";
+inline constexpr std::string_view kLabelPolicy = "perennial.dev/retrain-policy";
+inline constexpr std::string_view kLabelRun = "perennial.dev/run";
+// What a created object stands for: a second create of the same identity is done, not a conflict.
+inline constexpr std::string_view kLabelIdentity = "perennial.dev/identity";
+inline constexpr std::string_view kLabelManagedBy = "app.kubernetes.io/managed-by";
+inline constexpr std::string_view kManagedBy = "perennial";
+
+// What people ask for, on a ModelDeployment; the value names the ModelVersion that is meant, so a
+// stale request does nothing.
+inline constexpr std::string_view kAnnotationPromote = "perennial.dev/promote";
+inline constexpr std::string_view kAnnotationAbort = "perennial.dev/abort";
+// On a RetrainPolicy: any new value starts one run.
+inline constexpr std::string_view kAnnotationRetrain = "perennial.dev/retrain";
+// On a ModelVersion, by the ModelDeployment controller: when it was promoted (RFC 3339). Kept apart
+// from status so that a restored backup still knows what served.
+inline constexpr std::string_view kAnnotationPromoted = "perennial.dev/promoted-at";
+
+}  // namespace perennial::api
