@@ -1,0 +1,161 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "scrape/exposition.h"
+
+namespace perennial::scrape {
+
+// One pod to scrape.
+struct Target {
+  std::string id;       // pod UID: a target keeps its windows as long as this stays the same
+  std::string address;  // IP literal; names are refused
+  std::uint16_t port = 0;
+  std::string path = "/metrics";
+  std::string variant;  // name of the ModelVersion that the pod serves
+
+  bool operator==(const Target&) const = default;
+};
+
+// How to talk to the targets of a subscription.
+struct Access {
+  bool tls = false;
+  std::string bearer_token;  // sent over TLS only
+  std::string ca_pem;        // trust anchors; empty: the system's
+  std::string server_name;   // name to verify instead of the IP address
+
+  bool operator==(const Access&) const = default;
+};
+
+// What one monitor or experiment wants to have measured.
+struct Subscription {
+  Millis interval{60'000};           // between two scrapes of a target, at least 1 s
+  Millis retention{3'600'000};       // how far back View() can look: the largest window + offset
+  std::vector<std::string> metrics;  // family names, see WantedMetrics
+  std::vector<Target> targets;
+  Access access;
+  // Width of the time slots into which deltas are added up; 0 chooses retention / 60, at least the
+  // interval. A retention never has more than 512 slots.
+  Millis resolution{0};
+  bool totals = false;  // also add up since the subscription began, for TotalsView()
+
+  bool operator==(const Subscription&) const = default;
+};
+
+// What one series did inside a window, added up over the pods of a variant.
+struct SeriesWindow {
+  std::string metric;  // as named in Subscription::metrics
+  Labels labels;       // sorted
+  SeriesKind kind = SeriesKind::kUnknown;
+
+  // Histogram: upper bounds (the last is +Inf) and observations per bucket, not cumulative.
+  std::vector<double> bounds;
+  std::vector<double> counts;
+  // Histogram and summary: sum (NaN if a target's was not a number) and number of observations.
+  // Gauge: sum and number of the scraped values, so that sum / count is the mean over the window.
+  double sum = 0;
+  double count = 0;
+  // Counter, and unknown taken as one. Whole numbers stay whole: nothing is extrapolated.
+  double increase = 0;
+  // Gauge, and unknown taken as one: mean over the pods that are up of their newest values;
+  // NaN if none is up.
+  double last = 0;
+};
+
+struct WindowView {
+  std::vector<SeriesWindow> series;  // sorted by metric, then labels; idle series have zero counts
+  int targets = 0;                   // of the variant, now
+  int targets_up = 0;                // whose last scrape worked
+  // Since the newest successful scrape of the variant; absent if there was none.
+  std::optional<Millis> newest_age;
+  // Time between the oldest and the newest sample that the window holds, at most the window.
+  Millis covered{0};
+  std::vector<std::string>
+      problems;  // sentences for the status, at most 8; no bytes of the targets'
+};
+
+// Names one target of one subscription; never used twice.
+using JobId = std::uint64_t;
+
+// What the scrape pool has to do for one target.
+struct ScrapeJob {
+  JobId id = 0;
+  Target target;
+  Millis interval{0};
+  std::shared_ptr<const WantedMetrics> wanted;
+  std::shared_ptr<const Access> access;
+};
+
+// Jobs that are new or changed, and jobs that ended, since the last TakeJobChanges().
+struct JobChanges {
+  std::vector<ScrapeJob> started;
+  std::vector<JobId> stopped;
+};
+
+// Memory that the store holds, estimated.
+struct StoreUsage {
+  std::size_t subscriptions = 0;
+  std::size_t targets = 0;
+  std::size_t series = 0;
+  std::size_t bytes = 0;
+};
+
+// Keeps, for every subscription and variant, sliding windows of what its pods counted. Deltas are
+// added up over pods as they arrive, so that a pod that goes away takes nothing along, and memory
+// does not grow with pod churn. Thread-safe; callbacks run without any lock held.
+class SampleStore {
+ public:
+  explicit SampleStore(const Clock& clock);
+  ~SampleStore();
+  SampleStore(const SampleStore&) = delete;
+  SampleStore& operator=(const SampleStore&) = delete;
+
+  // Makes the subscription what it should be; the same again changes nothing. Unchanged targets
+  // keep their place in the schedule and their counters; the deltas of targets that are gone stay
+  // until they age out; a target that returns within the retention continues where it was.
+  // Shorter than before, the retention forgets; a changed resolution starts the windows anew.
+  void Set(std::string_view id, Subscription subscription);
+  void Remove(std::string_view id);
+
+  // Adds up (steady_now - offset - window, steady_now - offset]. Edges are exact to one time slot;
+  // a delta counts if it began inside. Unknown id or variant: an empty view.
+  WindowView View(std::string_view id, std::string_view variant, Millis window, Millis offset,
+                  Millis steady_now) const;
+  // The same since Subscription::totals was first set. Memory only: a controller that needs totals
+  // beyond its own restart keeps them in a status and adds.
+  WindowView TotalsView(std::string_view id, std::string_view variant, Millis steady_now) const;
+
+  // Grows by one after each round of scrapes: when every target was tried since the last round, or
+  // an interval has passed. 0 before the first round and for unknown ids.
+  std::uint64_t Generation(std::string_view id) const;
+  // Called from the scraping thread after each round. Set before the pool starts.
+  void OnRound(std::function<void(const std::string& subscription)> listener);
+
+  StoreUsage Usage() const;
+
+  // For the scrape pool.
+  // Called when TakeJobChanges() has something new. Set before the first Set().
+  void OnJobsChanged(std::function<void()> listener);
+  JobChanges TakeJobChanges();
+  // Outcome of one scrape that ended at steady_now. Jobs that ended meanwhile are ignored.
+  // wall_now serves only to tell how old a process is.
+  void Record(JobId job, const Result<Scrape>& outcome, Millis steady_now, WallTime wall_now);
+
+  // The current job of a target; for tests and for `explain`.
+  std::optional<JobId> FindJob(std::string_view id, std::string_view target) const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace perennial::scrape
