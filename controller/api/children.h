@@ -1,0 +1,96 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "kube/meta.h"
+
+// What we read of objects that belong to other APIs: projections, so that stores stay small.
+namespace perennial::api {
+
+struct DeploymentView {
+  kube::Meta meta;
+  int replicas = 0;  // spec
+  int updated_replicas = 0;
+  int ready_replicas = 0;
+  int available_replicas = 0;
+  std::int64_t observed_generation = 0;
+  bool progress_deadline_exceeded = false;  // condition Progressing=False, ProgressDeadlineExceeded
+  std::string message;                      // of that condition, or of ReplicaFailure
+};
+
+struct ServiceView {
+  kube::Meta meta;
+};
+
+struct BackendWeight {
+  std::string service;
+  int weight = 1;
+  bool operator==(const BackendWeight&) const = default;
+};
+
+struct HttpRouteView {
+  kube::Meta meta;
+  std::vector<BackendWeight> backends;  // of all rules, in order
+  // Of the parents' statuses, at their observedGeneration: every parent has accepted this
+  // generation and resolved its references.
+  bool accepted = false;
+  std::string message;  // the first refusal
+};
+
+struct Endpoint {
+  std::string address;
+  std::string pod;      // targetRef.name
+  std::string pod_uid;  // targetRef.uid
+  bool ready = false;
+  bool operator==(const Endpoint&) const = default;
+};
+
+struct EndpointPort {
+  std::string name;
+  int port = 0;
+  bool operator==(const EndpointPort&) const = default;
+};
+
+struct EndpointSliceView {
+  kube::Meta meta;
+  std::string service;  // label kubernetes.io/service-name
+  std::vector<Endpoint> endpoints;
+  std::vector<EndpointPort> ports;
+};
+
+enum class JobState { kRunning, kSucceeded, kFailed };
+
+struct JobView {
+  kube::Meta meta;
+  JobState state = JobState::kRunning;
+  std::string reason;  // of the Failed condition
+  std::string message;
+};
+
+struct PodView {
+  kube::Meta meta;
+  std::string job_uid;    // UID of the controlling Job, or empty
+  std::string phase;      // Pending, Running, Succeeded, Failed, Unknown
+  std::string container;  // the first container's name
+  bool terminated = false;
+  int exit_code = 0;
+  std::string termination_reason;   // Completed, Error, OOMKilled, ...
+  std::string termination_message;  // of the first container
+  std::string waiting_reason;       // ImagePullBackOff, ... of any container
+  std::string waiting_message;
+  std::optional<WallTime> finished;
+};
+
+Result<DeploymentView> DecodeDeploymentView(const nlohmann::json& object);
+Result<ServiceView> DecodeServiceView(const nlohmann::json& object);
+Result<HttpRouteView> DecodeHttpRouteView(const nlohmann::json& object);
+Result<EndpointSliceView> DecodeEndpointSliceView(const nlohmann::json& object);
+Result<JobView> DecodeJobView(const nlohmann::json& object);
+Result<PodView> DecodePodView(const nlohmann::json& object);
+
+}  // namespace perennial::api
