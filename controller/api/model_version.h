@@ -88,15 +88,17 @@ struct Origin {
 };
 
 // A requirement on an evaluation metric. Exactly one of max, min, max_increase, max_decrease.
-enum class GateComparison { kAbsolute, kChampion, kParent };
+// Champion: the version that served when this one was made (spec.parent), so that the verdict is a
+// function of immutable objects and can be repeated years later.
+enum class GateComparison { kAbsolute, kChampion };
 struct Gate {
   std::string metric;
   std::string group;
   GateComparison versus = GateComparison::kAbsolute;
   std::optional<Decimal> max;
   std::optional<Decimal> min;
-  std::optional<Decimal> max_increase;  // versus champion or parent: value - reference <= this
-  std::optional<Decimal> max_decrease;  // versus champion or parent: reference - value <= this
+  std::optional<Decimal> max_increase;  // versus champion: value - reference <= this
+  std::optional<Decimal> max_decrease;  // versus champion: reference - value <= this
   bool operator==(const Gate&) const = default;
 };
 
