@@ -107,8 +107,6 @@ enum class GateMode { kEnforce, kDryRun };
 struct ApprovalRule {
   bool required = false;
   int approvers = 1;  // distinct people
-  bool author_may_approve =
-      false;  // may the one who changed spec.model or asked for the run approve it?
   bool operator==(const ApprovalRule&) const = default;
 };
 
