@@ -70,6 +70,7 @@ struct JobView {
   JobState state = JobState::kRunning;
   std::string reason;  // of the Failed condition
   std::string message;
+  std::optional<WallTime> finished;  // transition time of the Complete or Failed condition
 };
 
 struct PodView {

@@ -1,0 +1,194 @@
+#include "retrain/run.h"
+
+#include <algorithm>
+
+#include "api/codec.h"
+#include "api/names.h"
+#include "retrain/render.h"
+
+namespace perennial::retrain {
+namespace {
+
+using api::RunPhase;
+
+const api::JobView* FindJob(const Observed& seen, const std::string& name) {
+  for (const auto& job : seen.jobs) {
+    if (job->meta.key.name == name) return job.get();
+  }
+  return nullptr;
+}
+
+const api::ModelVersion* FindVersion(const Observed& seen, const std::string& name) {
+  for (const auto& version : seen.versions) {
+    if (version->meta.key.name == name) return version.get();
+  }
+  return nullptr;
+}
+
+// The pod of `job` that says most about how it ended: a succeeded one, else the last that finished.
+const api::PodView* TellingPod(const Observed& seen, const std::string& job_uid) {
+  const api::PodView* best = nullptr;
+  const auto rank = [](const api::PodView& pod) {
+    return pod.terminated ? (pod.exit_code == 0 ? 2 : 1) : 0;
+  };
+  for (const auto& pod : seen.pods) {
+    if (pod->job_uid != job_uid) continue;
+    if (best == nullptr || rank(*pod) > rank(*best) ||
+        (rank(*pod) == rank(*best) && pod->finished > best->finished)) {
+      best = pod.get();
+    }
+  }
+  return best;
+}
+
+RunStep Finish(RunStep step, RunPhase phase, std::string message, WallTime now) {
+  step.run.phase = phase;
+  step.run.message = message.substr(0, 1024);
+  step.run.finished = api::Time{now};
+  kube::EmitEvent event;
+  event.type =
+      phase == RunPhase::kFailed ? kube::EmitEvent::Type::kWarning : kube::EmitEvent::Type::kNormal;
+  event.reason = phase == RunPhase::kFailed ? "RunFailed" : "RunSucceeded";
+  event.action = "Retrain";
+  event.note = ("run " + step.run.name + ": " + message).substr(0, 1000);
+  step.actions.emplace_back(std::move(event));
+  return step;
+}
+
+RunStep StartJob(const Observed& seen, RunStep step, WallTime now) {
+  step.run.job = JobName(step.run);
+  const auto body = RenderJob(seen, step.run, now);
+  if (!body.ok()) return Finish(std::move(step), RunPhase::kFailed, body.error().message, now);
+  step.run.message = seen.last_error.empty() ? "creating Job " + step.run.job
+                                             : "Job cannot be created: " + seen.last_error;
+  step.actions.emplace_back(
+      kube::CreateObject{{api::kJobs, {seen.policy->meta.key.ns, step.run.job}}, *body});
+  return step;
+}
+
+// 10 s, 20 s, 40 s ... at most 10 minutes after the failed attempt ended.
+Millis BackoffOf(int attempt) {
+  return std::min<Millis>(Seconds(10) * (1 << std::min(attempt, 6)), std::chrono::minutes(10));
+}
+
+std::string WhyJobFailed(const api::JobView& job, const api::PodView* pod) {
+  std::string why = "Job " + job.meta.key.name + " failed";
+  if (!job.reason.empty()) why += ": " + job.reason;
+  if (pod != nullptr && pod->terminated) {
+    why += "; container exited with " + std::to_string(pod->exit_code) + " (" +
+           pod->termination_reason + ")";
+    if (!pod->termination_message.empty()) {
+      why += ": " + pod->termination_message.substr(0, 400);
+    }
+  }
+  return why;
+}
+
+RunStep RetryOrFail(const Observed& seen, RunStep step, const api::JobView& job, WallTime now) {
+  const api::PodView* pod = TellingPod(seen, job.meta.uid);
+  const std::string why = WhyJobFailed(job, pod);
+  if (step.run.attempt >= seen.policy->spec.retries) {
+    return Finish(std::move(step), RunPhase::kFailed,
+                  why + "; attempts: " + std::to_string(step.run.attempt + 1), now);
+  }
+  const WallTime ended = pod != nullptr && pod->finished ? *pod->finished : now;
+  const WallTime retry_at = ended + BackoffOf(step.run.attempt);
+  if (now < retry_at) {
+    step.run.message = why + "; next attempt at " + FormatTime(retry_at);
+    step.wake_at = retry_at;
+    return step;
+  }
+  // Only recorded now; the next plan makes the Job, after this attempt's number is in status.
+  ++step.run.attempt;
+  step.run.phase = RunPhase::kPending;
+  step.run.job.clear();
+  step.run.job_uid.clear();
+  step.run.message = why + "; trying again";
+  return step;
+}
+
+RunStep TakeResult(const Observed& seen, RunStep step, const api::JobView& job, WallTime now) {
+  const std::string name = VersionName(*seen.policy, step.run);
+  if (FindVersion(seen, name) != nullptr) {
+    step.run.model_version = name;
+    return Finish(std::move(step), RunPhase::kSucceeded, "made ModelVersion " + name, now);
+  }
+  const api::PodView* pod = TellingPod(seen, job.meta.uid);
+  if (pod == nullptr || !pod->terminated) {
+    const WallTime give_up = job.finished.value_or(now) + kResultGrace;
+    if (now >= give_up) {
+      return Finish(
+          std::move(step), RunPhase::kFailed,
+          "Job " + job.meta.key.name + " succeeded, but its pod is gone and its result with it",
+          now);
+    }
+    step.run.message = "Job " + job.meta.key.name + " succeeded; waiting for its pod's result";
+    step.wake_at = give_up;
+    return step;
+  }
+  const auto result = api::DecodeTrainingResult(pod->termination_message);
+  if (!result.ok()) {
+    return Finish(std::move(step), RunPhase::kFailed,
+                  "result of pod " + pod->meta.key.name + " is unusable: " + result.error().message,
+                  now);
+  }
+  step.run.message = "making ModelVersion " + name;
+  step.actions.emplace_back(
+      kube::CreateObject{{api::kModelVersions, {seen.policy->meta.key.ns, name}},
+                         RenderVersion(seen, step.run, *result)});
+  return step;
+}
+
+// What keeps the pod from starting, for people who wait.
+std::string Progress(const Observed& seen, const api::JobView& job) {
+  for (const auto& pod : seen.pods) {
+    if (pod->job_uid != job.meta.uid || pod->waiting_reason.empty()) continue;
+    return "pod " + pod->meta.key.name + " waits: " + pod->waiting_reason +
+           (pod->waiting_message.empty() ? "" : ": " + pod->waiting_message.substr(0, 200));
+  }
+  return "Job " + job.meta.key.name + " is running";
+}
+
+}  // namespace
+
+std::string JobName(const api::Run& run) {
+  return run.attempt == 0 ? run.name : run.name + "-" + std::to_string(run.attempt);
+}
+
+RunStep AdvanceRun(const Observed& seen, const api::Run& run, WallTime now) {
+  RunStep step;
+  step.run = run;
+  const WallTime deadline = run.started.value + seen.policy->spec.deadline.value;
+  const api::JobView* job = FindJob(seen, JobName(run));
+  if (job != nullptr && job->state == api::JobState::kSucceeded) {
+    step.run.job = job->meta.key.name;
+    step.run.job_uid = job->meta.uid;
+    return TakeResult(seen, std::move(step), *job, now);
+  }
+  if (now >= deadline) {
+    if (job != nullptr) {
+      step.actions.emplace_back(kube::DeleteObject{{api::kJobs, job->meta.key}, job->meta.uid});
+    }
+    return Finish(std::move(step), RunPhase::kFailed,
+                  "deadline of " + FormatDuration(seen.policy->spec.deadline.value) + " passed",
+                  now);
+  }
+  step.wake_at = deadline;
+  if (job == nullptr) {
+    if (run.phase == RunPhase::kRunning) {
+      return Finish(std::move(step), RunPhase::kFailed,
+                    "Job " + run.job + " was deleted by somebody else", now);
+    }
+    return StartJob(seen, std::move(step), now);
+  }
+  step.run.job = job->meta.key.name;
+  step.run.job_uid = job->meta.uid;
+  step.run.phase = RunPhase::kRunning;
+  if (job->state == api::JobState::kFailed) {
+    return RetryOrFail(seen, std::move(step), *job, now);
+  }
+  step.run.message = Progress(seen, *job);
+  return step;
+}
+
+}  // namespace perennial::retrain

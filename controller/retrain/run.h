@@ -1,0 +1,28 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "api/retrain_policy.h"
+#include "retrain/decide.h"
+
+namespace perennial::retrain {
+
+// One step of one run: `run` as it should be recorded now, and what to do in the cluster.
+struct RunStep {
+  api::Run run;
+  std::vector<kube::Action> actions;
+  std::optional<WallTime> wake_at;
+};
+
+// Advances an unfinished run: makes its Job, follows it, retries it, reads its result, makes the
+// ModelVersion. Pure.
+RunStep AdvanceRun(const Observed& seen, const api::Run& run, WallTime now);
+
+// Name of the Job of an attempt (0 is the first): the run's own name, then "-1", "-2".
+std::string JobName(const api::Run& run);
+
+// How long a finished Job's pod may take to show its termination message.
+inline constexpr Millis kResultGrace{60'000};
+
+}  // namespace perennial::retrain

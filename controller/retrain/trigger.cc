@@ -1,0 +1,105 @@
+#include "retrain/trigger.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "api/names.h"
+#include "base/hash.h"
+#include "retrain/schedule.h"
+
+namespace perennial::retrain {
+namespace {
+
+using nlohmann::json;
+
+bool Selected(const api::DriftTrigger& trigger, const std::string& signal) {
+  return trigger.signals.empty() ||
+         std::find(trigger.signals.begin(), trigger.signals.end(), signal) != trigger.signals.end();
+}
+
+json EvidenceOf(const api::DriftMonitor& monitor, const api::DriftTrigger& trigger) {
+  json signals = json::array();
+  for (const api::SignalStatus& signal : monitor.status.signals) {
+    if (signal.state != api::SignalState::kDrifted || !Selected(trigger, signal.name)) continue;
+    signals.push_back({{"name", signal.name},
+                       {"value", signal.value},
+                       {"threshold", signal.threshold},
+                       {"samples", signal.samples},
+                       {"since", FormatTime(signal.since.value)}});
+  }
+  return {{"monitor", monitor.meta.key.name},
+          {"episode", monitor.status.episode->id},
+          {"version", monitor.status.episode->version},
+          {"signals", std::move(signals)}};
+}
+
+void EvaluateDrift(const api::DriftTrigger& trigger, const TriggerInput& input,
+                   TriggerOutcome& out) {
+  for (const auto& monitor : input.monitors) {
+    if (monitor->meta.key.name != trigger.monitor) continue;
+    const auto& episode = monitor->status.episode;
+    if (!episode) return;
+    const bool wanted = std::any_of(episode->signals.begin(), episode->signals.end(),
+                                    [&](const std::string& s) { return Selected(trigger, s); });
+    if (!wanted) return;
+    out.fired.push_back({"Drift", "drift/" + episode->id, EvidenceOf(*monitor, trigger).dump()});
+    return;
+  }
+  out.problems.push_back("DriftMonitor " + trigger.monitor + " does not exist");
+}
+
+void EvaluateSchedule(const api::ScheduleTrigger& trigger, const api::RetrainPolicy& policy,
+                      WallTime now, TriggerOutcome& out) {
+  const auto cron = ParseCron(trigger.cron);
+  if (!cron.ok()) {
+    out.problems.push_back(cron.error().message);
+    return;
+  }
+  const WallTime since =
+      policy.status.last_schedule ? policy.status.last_schedule->value : policy.meta.created;
+  std::optional<WallTime> due;
+  WallTime at = since;
+  // Bounded: a controller that was away for a year with a schedule of every minute skips ahead.
+  if (now - at > std::chrono::hours(24 * 8)) at = now - std::chrono::hours(24 * 8);
+  for (int i = 0; i < 20'000; ++i) {
+    const auto next = NextTime(*cron, trigger.time_zone, at);
+    if (!next.ok()) {
+      out.problems.push_back(next.error().message);
+      return;
+    }
+    if (!*next) break;
+    if (**next > now) {
+      if (!out.next_schedule || **next < *out.next_schedule) out.next_schedule = **next;
+      break;
+    }
+    due = at = **next;
+  }
+  if (!due) return;
+  const json evidence = {
+      {"cron", trigger.cron}, {"timeZone", trigger.time_zone}, {"scheduledTime", FormatTime(*due)}};
+  out.fired.push_back({"Schedule", "schedule/" + FormatTime(*due), evidence.dump()});
+}
+
+}  // namespace
+
+TriggerOutcome EvaluateTriggers(const TriggerInput& input, WallTime now) {
+  TriggerOutcome out;
+  const api::RetrainPolicy& policy = *input.policy;
+  const std::string* token = kube::Find(policy.meta.annotations, api::kAnnotationRetrain);
+  if (token != nullptr && !token->empty()) {
+    out.fired.push_back({"Manual", "manual/" + *token, json{{"token", *token}}.dump()});
+  }
+  for (const api::Trigger& trigger : policy.spec.triggers) {
+    if (trigger.drift) EvaluateDrift(*trigger.drift, input, out);
+  }
+  for (const api::Trigger& trigger : policy.spec.triggers) {
+    if (trigger.schedule) EvaluateSchedule(*trigger.schedule, policy, now, out);
+  }
+  return out;
+}
+
+std::string RunName(const api::RetrainPolicy& policy, const std::string& identity) {
+  return BoundedName(policy.meta.key.name, ShortHash(policy.meta.uid + "/" + identity), 52);
+}
+
+}  // namespace perennial::retrain
