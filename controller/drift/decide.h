@@ -1,0 +1,40 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/drift_monitor.h"
+#include "api/model_deployment.h"
+#include "drift/history.h"
+#include "kube/plan.h"
+
+namespace perennial::drift {
+
+// What a DriftMonitor's state depends on.
+struct Observed {
+  std::shared_ptr<const api::DriftMonitor> monitor;
+  std::shared_ptr<const api::ModelDeployment> deployment;  // the target, if it exists
+  std::vector<std::string> versions;                       // that have pods, the champion first
+  std::string baseline;  // where the champion's baseline comes from; empty: there is none
+  History history;       // looks so far, the newest included
+  int targets = 0;
+  int targets_up = 0;
+  std::optional<WallTime> next_evaluation;
+  std::string problem;  // why nothing can be scraped, if so
+};
+
+// Turns looks into states (k of n with hysteresis), states into an episode, conditions and events.
+// Pure. Status is rewritten only when it tells something new: a state, an episode, a baseline, a
+// target count, or a value that moved by a quarter of its threshold. So a monitor whose model stays
+// as it is writes nothing, however often it looks.
+kube::Plan Decide(const Observed& seen, WallTime now);
+
+// The state that `marks` (newest first) lead to from `before`: `k` breaches among the last `n`
+// looks make it Drifted, and it takes `k` looks without breach among the last `n` to leave it.
+// Looks without data move nothing, but a whole window of them makes Ok and Warning NoData; Drifted
+// stays, since no data is not an improvement.
+api::SignalState NextState(api::SignalState before, const std::string& marks, int k, int n);
+
+}  // namespace perennial::drift

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "api/drift_monitor.h"
+#include "scrape/sample_store.h"
+
+namespace perennial::drift {
+
+// What one look at one signal of one variant said. kDrifted here means "this look breaches";
+// whether the signal has drifted is decided over several looks (decide.h).
+struct Evaluation {
+  api::SignalState outcome = api::SignalState::kNoData;
+  std::string value;  // decimal text of the test or bound that decided
+  std::string threshold;
+  std::int64_t samples = 0;
+  std::string message;
+  std::vector<api::TestStatus> tests;
+};
+
+// Judges `signal` on what the variant's pods counted inside the window. `baseline` may be null: a
+// drift signal then answers NoData. Pure.
+Evaluation Evaluate(const api::Signal& signal, const scrape::WindowView& window,
+                    const api::Profile* baseline, std::int64_t min_samples);
+
+// The metric families that a monitor's signals need.
+std::vector<std::string> WantedMetrics(const api::DriftMonitorSpec& spec);
+
+}  // namespace perennial::drift

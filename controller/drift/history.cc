@@ -1,0 +1,40 @@
+#include "drift/history.h"
+
+namespace perennial::drift {
+
+char Mark(api::SignalState outcome) {
+  switch (outcome) {
+    case api::SignalState::kOk:
+      return '-';
+    case api::SignalState::kWarning:
+      return 'w';
+    case api::SignalState::kDrifted:
+      return 'B';
+    case api::SignalState::kNoData:
+      return '?';
+    case api::SignalState::kError:
+      return 'E';
+  }
+  return '?';
+}
+
+void History::Resume(const api::DriftMonitorStatus& status) {
+  for (const api::SignalStatus& signal : status.signals) {
+    const Id id{signal.name, signal.variant};
+    if (entries_.contains(id)) continue;
+    Entry entry;
+    entry.marks = signal.recent;
+    entry.latest = {signal.state,   signal.value,   signal.threshold,
+                    signal.samples, signal.message, signal.tests};
+    entries_.emplace(id, std::move(entry));
+  }
+}
+
+void History::Add(const Id& id, Evaluation evaluation, int keep) {
+  Entry& entry = entries_[id];
+  entry.marks.insert(entry.marks.begin(), Mark(evaluation.outcome));
+  if (entry.marks.size() > static_cast<size_t>(keep)) entry.marks.resize(static_cast<size_t>(keep));
+  entry.latest = std::move(evaluation);
+}
+
+}  // namespace perennial::drift
