@@ -1,0 +1,181 @@
+"""Hands the result of a training run to Perennial. Python 3.9 or later, standard library only.
+
+    import perennial_result as result
+    digest = result.digest_of_file("model.json")
+    result.write("https://store/model.json", digest, [result.metric("mae", 3.1, samples=5000)])
+
+`write` puts the run's result, a JSON document of at most 4096 bytes, where Kubernetes reads a
+container's termination message. Whatever Perennial would refuse raises ResultError here, where the
+training's log shows it. `fail` leaves one line about what went wrong in the same place.
+"""
+
+import bisect
+import hashlib
+import json
+import math
+import numbers
+import os
+import re
+
+# Kubernetes keeps no more of a termination message.
+MAX_BYTES = 4096
+# Where a container's termination message goes unless its spec says otherwise.
+DEFAULT_PATH = "/dev/termination-log"
+# Set this in tests, or when the container has another terminationMessagePath.
+PATH_VARIABLE = "PERENNIAL_RESULT_PATH"
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class ResultError(ValueError):
+    """The result is not one that Perennial accepts; the message names the field."""
+
+
+def digest_of(content):
+    """Returns "sha256:<hex>" of bytes."""
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def digest_of_file(path):
+    """Returns "sha256:<hex>" of a file's content."""
+    sha = hashlib.sha256()
+    with open(path, "rb") as stream:
+        for block in iter(lambda: stream.read(1 << 20), b""):
+            sha.update(block)
+    return "sha256:" + sha.hexdigest()
+
+
+def metric(name, value, samples=None, group=None):
+    """Returns one evaluation metric: of everything, or of a group of the evaluated rows."""
+    entry = {"name": name, "value": _number(f"metric {name}", value)}
+    if group is not None:
+        entry["group"] = group
+    if samples is not None:
+        entry["samples"] = int(samples)
+    return entry
+
+
+def numeric_profile(name, values, bounds):
+    """Returns the profile of numbers under the bounds (inclusive, ascending) of a histogram.
+
+    `name` and `bounds` must be those of the histogram that the serving pods expose; +Inf is
+    implied. None and NaN count as nulls.
+    """
+    bounds = [float(bound) for bound in bounds]
+    if not bounds or any(low >= high for low, high in zip(bounds, bounds[1:])):
+        raise ResultError(f"profile {name}: bounds must be ascending")
+    if not all(map(math.isfinite, bounds)):
+        raise ResultError(f"profile {name}: bounds must be finite; +Inf is implied")
+    counts = [0] * (len(bounds) + 1)
+    nulls, total, squares, low, high = 0, 0.0, 0.0, math.inf, -math.inf
+    for value in values:
+        if value is None or math.isnan(value):
+            nulls += 1
+            continue
+        value = float(value)
+        counts[bisect.bisect_left(bounds, value)] += 1
+        total += value
+        squares += value * value
+        low, high = min(low, value), max(high, value)
+    profile = {
+        "metric": name,
+        "type": "Numeric",
+        "bounds": [int(bound) if bound.is_integer() else bound for bound in bounds],
+        "counts": counts,
+        "sum": round(total, 4),
+        "sumSquares": round(squares, 4),
+        "nulls": nulls,
+    }
+    if any(counts):
+        profile["min"], profile["max"] = round(low, 4), round(high, 4)
+    return profile
+
+
+def categorical_profile(name, label, values):
+    """Returns the profile of texts, for a counter that has the text as the value of `label`."""
+    counts = {}
+    for value in values:
+        counts[str(value)] = counts.get(str(value), 0) + 1
+    return {
+        "metric": name,
+        "type": "Categorical",
+        "label": label,
+        "categories": [{"name": key, "count": counts[key]} for key in sorted(counts)],
+    }
+
+
+def profile(rows, metrics):
+    """Returns the training profile: how many rows were trained on, and how their values lay."""
+    return {"rows": int(rows), "metrics": list(metrics)}
+
+
+def build(uri, digest, metrics, *, profile=None, data=(), code=None, parameters=None, report=None):
+    """Returns the result document as bytes; raises ResultError on what would be refused."""
+    if not uri or "://" not in uri:
+        raise ResultError(f"artifact uri {uri!r}: must be an absolute URI")
+    _check_digest("artifact", digest)
+    metrics = list(metrics)
+    if not metrics:
+        raise ResultError("metrics: at least one is needed, or no gate can pass")
+    for entry in metrics:
+        _number(f"metric {entry.get('name')}", entry.get("value"))
+    for entry in data:
+        _check_digest("data", entry.get("digest"))
+    document = {
+        "schemaVersion": 1,
+        "artifact": {"uri": uri, "digest": digest},
+        "metrics": metrics,
+    }
+    if data:
+        document["data"] = list(data)
+    if code:
+        document["code"] = dict(code)
+    if parameters:
+        document["parameters"] = {str(k): str(v) for k, v in parameters.items()}
+    if report:
+        document["report"] = report
+    if profile:
+        document["profile"] = profile
+    try:
+        content = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise ResultError(f"the result is not JSON: {error}") from None
+    if len(content) > MAX_BYTES:
+        raise ResultError(
+            f"the result has {len(content)} bytes, but a termination message holds {MAX_BYTES}:"
+            " drop metrics or groups, or use fewer buckets and categories"
+        )
+    return content
+
+
+def write(uri, digest, metrics, **optional):
+    """Checks the result and leaves it as the container's termination message. See `build`."""
+    content = build(uri, digest, metrics, **optional)
+    _leave(content)
+    return content
+
+
+def fail(message):
+    """Leaves one line about a failure, so that `kubectl describe` shows it; never raises."""
+    try:
+        _leave(str(message).encode(errors="replace")[:MAX_BYTES])
+    except OSError:
+        pass  # The log has the message too.
+
+
+def _leave(content):
+    # The file is a bind mount that already exists: write in place, a rename would miss it.
+    with open(os.environ.get(PATH_VARIABLE) or DEFAULT_PATH, "wb") as stream:
+        stream.write(content)
+
+
+def _check_digest(what, digest):
+    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+        raise ResultError(f"{what} digest {digest!r}: must be sha256: and 64 lower-case hex digits")
+
+
+def _number(what, value):
+    # numbers.Real takes in numpy's numbers too.
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise ResultError(f"{what}: {value!r} is not a finite number")
+    return float(value)
