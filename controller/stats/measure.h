@@ -1,0 +1,94 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "stats/categories.h"
+#include "stats/histogram.h"
+
+namespace perennial::stats {
+
+// The measures of drift between a baseline and a window. The same name means different numbers in
+// different tools, so each is defined here, and its definition is printed beside its value.
+enum class Measure {
+  kJensenShannonDistance,
+  kPopulationStabilityIndex,
+  kNormalizedWassersteinDistance,
+  kTwoSampleKolmogorovSmirnovTest,
+  kPearsonsChiSquaredTest,
+  kHellingerDistance,
+  kTotalVariationDistance,
+  kChebyshevDistance,
+  kMeanShift,
+};
+
+// Which side of the threshold is drift.
+enum class Direction { kGreaterIsWorse, kSmallerIsWorse };
+
+// One row of the table of measures: the only place where names, definitions and presets stand.
+struct MeasureInfo {
+  Measure measure;
+  std::string_view name;  // as in a DriftMonitor's spec: Azure ML's names, and ours in that style
+  bool numeric;           // applies to histograms
+  bool categorical;       // applies to categories
+  Direction direction;
+  double azure_threshold;  // preset `azure`: 0.1 for each distance, 0.05 for each p-value
+  // Tests whose value is a p-value: with enough data it is small for differences that matter to
+  // nobody, so the effect must reach this too. 0 for measures whose value is a size itself.
+  double least_effect;
+  std::string_view definition;  // one sentence, for status and documentation
+};
+
+std::span<const MeasureInfo> Measures();
+const MeasureInfo& InfoOf(Measure measure);
+std::optional<Measure> ParseMeasure(std::string_view name);
+
+// What is compared. Both sides of a comparison are of the same kind.
+using Distribution = std::variant<Histogram, Categories>;
+
+// What one measure says about a baseline and a window.
+struct MeasureResult {
+  // Absent when nothing can be said: no observations on one side, the measure doesn't apply to this
+  // kind of data, or the bounds have too little in common. `note` tells which.
+  std::optional<double> value;
+  // Probability of such a difference or a greater one by chance alone; in [0, 1]. For the two tests
+  // it is the value itself. Absent where there is no such test.
+  std::optional<double> p_value;
+  // Size of the difference, free of the sample size: D for Kolmogorov-Smirnov, Cramer's V for
+  // chi-squared, X2/k freed of its bias for the population stability index, the signed shift in
+  // standard deviations for the mean.
+  std::optional<double> effect;
+  // What chance alone stays under in 95 % of windows of this size, in the unit of `value`. A
+  // threshold at or below it can't be decided. Absent for p-values, which account for chance.
+  std::optional<double> noise_floor;
+  double baseline_samples = 0;
+  double current_samples = 0;
+  std::string note;  // a sentence for the status, or empty
+
+  bool operator==(const MeasureResult&) const = default;
+};
+
+// Compares `current` with `baseline`. Never fails: what can't be computed has no value and says
+// why. Histograms of different bounds are compared at their common bounds. Pure.
+MeasureResult Evaluate(Measure measure, const Distribution& baseline, const Distribution& current);
+
+// Whether a result breaches a threshold.
+enum class Breach {
+  kNo,
+  kYes,
+  kUnknown,  // no value, or a threshold that chance alone reaches at this sample size
+};
+
+struct Judgement {
+  Breach breach = Breach::kUnknown;
+  std::string reason;  // why it is unknown, or why a small p-value is no breach; else empty
+};
+
+// Strictly beyond the threshold, in the measure's direction, is a breach; a threshold of 0 counts.
+// No data is never a verdict, and neither is a threshold at or below the noise floor.
+Judgement Judge(Measure measure, const MeasureResult& result, double threshold);
+
+}  // namespace perennial::stats
