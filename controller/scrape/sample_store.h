@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "scrape/exposition.h"
+#include "scrape/window_view.h"
 
 namespace perennial::scrape {
 
@@ -51,39 +52,8 @@ struct Subscription {
   bool operator==(const Subscription&) const = default;
 };
 
-// What one series did inside a window, added up over the pods of a variant.
-struct SeriesWindow {
-  std::string metric;  // as named in Subscription::metrics
-  Labels labels;       // sorted
-  SeriesKind kind = SeriesKind::kUnknown;
-
-  // Histogram: upper bounds (the last is +Inf) and observations per bucket, not cumulative.
-  std::vector<double> bounds;
-  std::vector<double> counts;
-  // Histogram and summary: sum (NaN if a target's was not a number) and number of observations.
-  // Gauge: sum and number of the scraped values, so that sum / count is the mean over the window.
-  double sum = 0;
-  double count = 0;
-  // Counter, and unknown taken as one. Whole numbers stay whole: nothing is extrapolated.
-  double increase = 0;
-  // Gauge, and unknown taken as one: mean over the pods that are up of their newest values;
-  // NaN if none is up.
-  double last = 0;
-};
-
-struct WindowView {
-  std::vector<SeriesWindow> series;  // sorted by metric, then labels; idle series have zero counts
-  int targets = 0;                   // of the variant, now
-  int targets_up = 0;                // whose last scrape worked
-  // Since the newest successful scrape of the variant; absent if there was none.
-  std::optional<Millis> newest_age;
-  // Time between the oldest and the newest sample that the window holds, at most the window.
-  Millis covered{0};
-  std::vector<std::string>
-      problems;  // sentences for the status, at most 8; no bytes of the targets'
-};
-
-// Names one target of one subscription; never used twice.
+// Names one target of one subscription as it is now: what to scrape there is fixed for the id, and
+// a change of it gives a new id. Never used twice.
 using JobId = std::uint64_t;
 
 // What the scrape pool has to do for one target.
@@ -97,7 +67,7 @@ struct ScrapeJob {
 
 // Jobs that are new or changed, and jobs that ended, since the last TakeJobChanges().
 struct JobChanges {
-  std::vector<ScrapeJob> started;
+  std::vector<std::shared_ptr<const ScrapeJob>> started;
   std::vector<JobId> stopped;
 };
 
@@ -111,7 +81,7 @@ struct StoreUsage {
 
 // Keeps, for every subscription and variant, sliding windows of what its pods counted. Deltas are
 // added up over pods as they arrive, so that a pod that goes away takes nothing along, and memory
-// does not grow with pod churn. Thread-safe; callbacks run without any lock held.
+// does not grow with pod churn. Thread-safe.
 class SampleStore {
  public:
   explicit SampleStore(const Clock& clock);
@@ -137,13 +107,15 @@ class SampleStore {
   // Grows by one after each round of scrapes: when every target was tried since the last round, or
   // an interval has passed. 0 before the first round and for unknown ids.
   std::uint64_t Generation(std::string_view id) const;
-  // Called from the scraping thread after each round. Set before the pool starts.
+  // Called from the scraping thread after each round, without any lock held. Set it before the pool
+  // starts.
   void OnRound(std::function<void(const std::string& subscription)> listener);
 
   StoreUsage Usage() const;
 
   // For the scrape pool.
-  // Called when TakeJobChanges() has something new. Set before the first Set().
+  // Called when TakeJobChanges() has something new; it must not call the store. After it was
+  // replaced, the old one is not running any more.
   void OnJobsChanged(std::function<void()> listener);
   JobChanges TakeJobChanges();
   // Outcome of one scrape that ended at steady_now. Jobs that ended meanwhile are ignored.

@@ -1,0 +1,127 @@
+#include "scrape/address_policy.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace perennial::scrape {
+namespace {
+
+using Bytes = std::array<std::uint8_t, 16>;
+
+struct Range {
+  Bytes prefix;
+  int bits;
+  const char* why;
+};
+
+constexpr const char* kLoopback = "address is loopback";
+constexpr const char* kMetadata = "address is a cloud's metadata service";
+
+constexpr Range kForbidden4[] = {
+    {{0}, 8, "address is unspecified"},
+    {{127}, 8, kLoopback},
+    {{169, 254}, 16, "address is link-local"},
+    {{224}, 4, "address is multicast"},
+    {{240}, 4, "address is reserved"},
+    {{100, 100, 100, 200}, 32, kMetadata},  // Alibaba Cloud
+    {{168, 63, 129, 16}, 32, kMetadata},    // Azure
+    {{192, 0, 0, 192}, 32, kMetadata},      // Oracle Cloud
+};
+
+constexpr Range kForbidden6[] = {
+    {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 128, kLoopback},
+    {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF}, 96, "address is an IPv4-mapped IPv6 address"},
+    {{}, 96, "address is unspecified or IPv4-compatible"},
+    {{0x00, 0x64, 0xFF, 0x9B}, 32, "address is a NAT64 address"},
+    {{0x20, 0x01, 0, 0}, 32, "address is a Teredo address"},
+    {{0x20, 0x02}, 16, "address is a 6to4 address"},
+    {{0xFE, 0x80}, 10, "address is link-local"},
+    {{0xFE, 0xC0}, 10, "address is site-local"},
+    {{0xFF}, 8, "address is multicast"},
+    {{0xFD, 0x00, 0x0E, 0xC2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54}, 128, kMetadata},  // AWS
+    {{0xFD, 0x20, 0x00, 0xCE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54}, 128, kMetadata},  // GCP
+};
+
+bool Contains(const Range& range, const Bytes& address) {
+  const auto whole = static_cast<std::size_t>(range.bits / 8);
+  if (!std::equal(address.begin(), address.begin() + whole, range.prefix.begin())) return false;
+  const int rest = range.bits % 8;
+  return rest == 0 || (address[whole] ^ range.prefix[whole]) >> (8 - rest) == 0;
+}
+
+template <std::size_t N>
+Status Check(const Range (&forbidden)[N], const Bytes& address, const AddressPolicy& policy) {
+  for (const Range& range : forbidden) {
+    if (!Contains(range, address)) continue;
+    if (policy.allow_loopback && range.why == kLoopback) return Ok();
+    return Error{Errc::kForbidden, range.why};
+  }
+  return Ok();
+}
+
+Status Check4(const in_addr& address, const AddressPolicy& policy) {
+  Bytes bytes{};
+  std::memcpy(bytes.data(), &address, sizeof(address));
+  return Check(kForbidden4, bytes, policy);
+}
+
+Status Check6(const in6_addr& address, const AddressPolicy& policy) {
+  Bytes bytes{};
+  std::memcpy(bytes.data(), &address, sizeof(address));
+  return Check(kForbidden6, bytes, policy);
+}
+
+}  // namespace
+
+Status CheckAddress(const sockaddr* address, const AddressPolicy& policy) {
+  if (address->sa_family == AF_INET) {
+    sockaddr_in in;
+    std::memcpy(&in, address, sizeof(in));
+    return Check4(in.sin_addr, policy);
+  }
+  if (address->sa_family == AF_INET6) {
+    sockaddr_in6 in;
+    std::memcpy(&in, address, sizeof(in));
+    return Check6(in.sin6_addr, policy);
+  }
+  return Error{Errc::kInvalid, "address is neither IPv4 nor IPv6"};
+}
+
+Status CheckAddress(std::string_view literal, const AddressPolicy& policy) {
+  const std::string text(literal);
+  in_addr v4;
+  if (inet_pton(AF_INET, text.c_str(), &v4) == 1) return Check4(v4, policy);
+  in6_addr v6;
+  if (inet_pton(AF_INET6, text.c_str(), &v6) == 1) return Check6(v6, policy);
+  return Error{Errc::kInvalid, "address is not an IP address"};
+}
+
+Result<std::string> TargetUrl(std::string_view scheme, std::string_view address, std::uint16_t port,
+                              std::string_view path) {
+  // Loopback is judged when the connection opens; here only the syntax counts.
+  if (const Status status = CheckAddress(address, {.allow_loopback = true});
+      !status.ok() && status.error().code == Errc::kInvalid) {
+    return status.error();
+  }
+  if (port == 0) return Error{Errc::kInvalid, "port is 0"};
+  const bool plain = std::ranges::all_of(
+      path, [](unsigned char c) { return c > 0x20 && c < 0x7F && c != '#' && c != '\\'; });
+  if (!path.starts_with('/') || path.size() > 1024 || !plain) {
+    return Error{Errc::kInvalid, "path is not a plain absolute path"};
+  }
+  const bool v6 = address.find(':') != address.npos;
+  std::string url(scheme);
+  url += v6 ? "://[" : "://";
+  url += address;
+  if (v6) url += ']';
+  url += ':' + std::to_string(port);
+  url += path;
+  return url;
+}
+
+}  // namespace perennial::scrape

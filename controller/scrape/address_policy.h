@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+struct sockaddr;
+
+namespace perennial::scrape {
+
+// Which addresses a connection that a user asked for may go to. Users choose what is scraped, so
+// whatever the controller can reach and they cannot must stay out of reach: the node itself, link-
+// local addresses (cloud metadata among them), and addresses that hide another one (IPv4-mapped,
+// NAT64, 6to4, Teredo).
+struct AddressPolicy {
+  bool allow_loopback = false;  // for tests and a demo on one machine
+};
+
+// kForbidden with the reason; kInvalid if it is not IPv4 or IPv6.
+Status CheckAddress(const sockaddr* address, const AddressPolicy& policy);
+// The same for an IP literal, without brackets; kInvalid for names.
+Status CheckAddress(std::string_view literal, const AddressPolicy& policy);
+
+// "http://10.0.0.7:8080/metrics". The address must be an IP literal; kInvalid for anything else and
+// for paths with bytes that a request line must not hold.
+Result<std::string> TargetUrl(std::string_view scheme, std::string_view address, std::uint16_t port,
+                              std::string_view path);
+
+}  // namespace perennial::scrape

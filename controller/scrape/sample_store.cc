@@ -1,0 +1,391 @@
+#include "scrape/sample_store.h"
+
+#include <algorithm>
+#include <atomic>
+#include <iterator>
+#include <map>
+#include <mutex>
+#include <set>
+#include <shared_mutex>
+#include <unordered_map>
+#include <utility>
+
+#include "scrape/window.h"
+
+namespace perennial::scrape {
+namespace {
+
+constexpr Millis kMinInterval{1'000};
+constexpr std::int64_t kSlots = 60;
+constexpr std::int64_t kMaxSlots = 512;
+
+struct Entry {
+  std::shared_ptr<const ScrapeJob> job;
+  std::uint64_t tried = 0;  // round in which it was tried last
+};
+
+struct SubscriptionState {
+  std::string id;
+  // Held through a whole Set() or Remove(), so that their job changes are published in order.
+  std::mutex set_mutex;
+  std::mutex mutex;   // guards everything below
+  Subscription spec;  // without targets: those are in entries
+  std::shared_ptr<const WantedMetrics> wanted;
+  std::shared_ptr<const WantedSince> since;
+  std::shared_ptr<const Access> access;
+  std::vector<Entry> entries;
+  std::map<std::string, VariantWindow, std::less<>> variants;
+  WindowOptions options;
+  std::uint64_t generation = 0;
+  std::uint64_t round = 1;
+  std::size_t tried = 0;
+  Millis round_began{0};
+};
+
+Millis SlotWidth(const Subscription& spec) {
+  const auto divide = [](Millis whole, std::int64_t parts) {
+    return Millis((whole.count() + parts - 1) / parts);
+  };
+  const Millis wish = spec.resolution > Millis{0}
+                          ? spec.resolution
+                          : std::max(spec.interval, divide(spec.retention, kSlots));
+  return std::max({wish, divide(spec.retention, kMaxSlots), kMinInterval});
+}
+
+std::shared_ptr<const WantedSince> Since(const std::vector<std::string>& names,
+                                         const WantedSince* before, Millis now) {
+  auto since = std::make_shared<WantedSince>();
+  since->reserve(names.size());
+  for (const std::string& name : names) {
+    Millis begin = now;
+    if (before != nullptr) {
+      const auto it = std::ranges::lower_bound(*before, name, {}, &WantedSince::value_type::first);
+      if (it != before->end() && it->first == name) begin = it->second;
+    }
+    since->emplace_back(name, begin);
+  }
+  return since;
+}
+
+}  // namespace
+
+class SampleStore::Impl {
+ public:
+  explicit Impl(const Clock& clock) : clock_(clock) {}
+
+  void Set(std::string_view id, Subscription spec);
+  void Remove(std::string_view id);
+  std::shared_ptr<SubscriptionState> Find(std::string_view id) const;
+  std::shared_ptr<SubscriptionState> FindJob(JobId job) const;
+  void Record(JobId job, const Result<Scrape>& outcome, Millis now, WallTime wall);
+  JobChanges TakeJobChanges();
+  StoreUsage Usage() const;
+
+  std::function<void(const std::string&)> on_round;
+  void OnJobsChanged(std::function<void()> listener) {
+    const std::lock_guard lock(listener_mutex_);
+    on_jobs_ = std::move(listener);
+  }
+
+ private:
+  std::shared_ptr<SubscriptionState> FindOrAdd(std::string_view id);
+  void Configure(SubscriptionState& state, Subscription& spec, Millis now, bool* reissue);
+  void SetTargets(SubscriptionState& state, std::vector<Target> targets, bool reissue, Millis now,
+                  JobChanges& changes);
+  void Publish(const std::shared_ptr<SubscriptionState>& state, JobChanges changes);
+
+  const Clock& clock_;
+  mutable std::shared_mutex mutex_;  // guards the two maps; taken before a subscription's
+  std::map<std::string, std::shared_ptr<SubscriptionState>, std::less<>> subscriptions_;
+  std::unordered_map<JobId, std::shared_ptr<SubscriptionState>> jobs_;
+  std::mutex listener_mutex_;
+  std::function<void()> on_jobs_;
+  std::mutex changes_mutex_;
+  JobChanges changes_;
+  std::atomic<JobId> next_job_{1};
+};
+
+std::shared_ptr<SubscriptionState> SampleStore::Impl::FindOrAdd(std::string_view id) {
+  const std::unique_lock lock(mutex_);
+  auto it = subscriptions_.find(id);
+  if (it == subscriptions_.end()) {
+    auto state = std::make_shared<SubscriptionState>();
+    state->id = id;
+    it = subscriptions_.emplace(std::string(id), std::move(state)).first;
+  }
+  return it->second;
+}
+
+std::shared_ptr<SubscriptionState> SampleStore::Impl::Find(std::string_view id) const {
+  const std::shared_lock lock(mutex_);
+  const auto it = subscriptions_.find(id);
+  return it == subscriptions_.end() ? nullptr : it->second;
+}
+
+std::shared_ptr<SubscriptionState> SampleStore::Impl::FindJob(JobId job) const {
+  const std::shared_lock lock(mutex_);
+  const auto it = jobs_.find(job);
+  return it == jobs_.end() ? nullptr : it->second;
+}
+
+void SampleStore::Impl::Set(std::string_view id, Subscription spec) {
+  const Millis now = clock_.Steady();
+  spec.interval = std::max(spec.interval, kMinInterval);
+  spec.retention = std::max(spec.retention, spec.interval);
+  std::shared_ptr<SubscriptionState> state;
+  std::unique_lock<std::mutex> set_lock;
+  do {  // again if a Remove() came in between
+    state = FindOrAdd(id);
+    set_lock = std::unique_lock(state->set_mutex);
+  } while (Find(id) != state);
+  JobChanges changes;
+  {
+    const std::lock_guard lock(state->mutex);
+    std::vector<Target> targets = std::move(spec.targets);
+    spec.targets.clear();
+    bool reissue = false;
+    Configure(*state, spec, now, &reissue);
+    SetTargets(*state, std::move(targets), reissue, now, changes);
+    std::erase_if(state->variants, [&](const auto& v) { return v.second.Expired(now); });
+  }
+  Publish(state, std::move(changes));
+}
+
+// reissue: what the jobs say has changed, not only who is scraped.
+void SampleStore::Impl::Configure(SubscriptionState& state, Subscription& spec, Millis now,
+                                  bool* reissue) {
+  const bool first = state.wanted == nullptr;
+  if (!first && spec == state.spec) return;
+  *reissue = !first && (spec.metrics != state.spec.metrics || spec.access != state.spec.access ||
+                        spec.interval != state.spec.interval);
+  if (first || spec.metrics != state.spec.metrics) {
+    state.wanted = std::make_shared<const WantedMetrics>(spec.metrics);
+    state.since = Since(state.wanted->names(), state.since.get(), now);
+  }
+  if (first || spec.access != state.spec.access) {
+    state.access = std::make_shared<const Access>(spec.access);
+  }
+  if (first) state.round_began = now;
+  state.options.interval = spec.interval;
+  state.options.retention = spec.retention;
+  state.options.slot = SlotWidth(spec);
+  if (!spec.totals) {
+    state.options.totals_since.reset();
+  } else if (!state.options.totals_since) {
+    state.options.totals_since = now;
+  }
+  state.spec = std::move(spec);
+  for (auto& [name, window] : state.variants) window.Configure(state.options, state.since);
+}
+
+void SampleStore::Impl::SetTargets(SubscriptionState& state, std::vector<Target> targets,
+                                   bool reissue, Millis now, JobChanges& changes) {
+  std::map<std::string_view, Entry*> before;
+  for (Entry& entry : state.entries) before.emplace(entry.job->target.id, &entry);
+  std::vector<Entry> entries;
+  entries.reserve(targets.size());
+  std::set<std::string> seen;
+  for (Target& target : targets) {
+    if (!seen.insert(target.id).second) continue;
+    const auto it = before.find(target.id);
+    Entry* old = it == before.end() ? nullptr : it->second;
+    if (old != nullptr && !reissue && old->job->target == target) {
+      entries.push_back(*old);
+      continue;
+    }
+    if (old != nullptr && old->job->target.variant != target.variant) {
+      if (const auto from = state.variants.find(old->job->target.variant);
+          from != state.variants.end()) {
+        from->second.RemoveTarget(target.id, now);
+      }
+    }
+    state.variants.try_emplace(target.variant, state.options, state.since, now)
+        .first->second.AddTarget(target.id);
+    if (old != nullptr) changes.stopped.push_back(old->job->id);
+    auto job = std::make_shared<ScrapeJob>();
+    job->id = next_job_++;
+    job->target = std::move(target);
+    job->interval = state.spec.interval;
+    job->wanted = state.wanted;
+    job->access = state.access;
+    entries.push_back({job, old != nullptr ? old->tried : 0});
+    changes.started.push_back(std::move(job));
+  }
+  for (const auto& [id, entry] : before) {
+    if (seen.contains(std::string(id))) continue;
+    changes.stopped.push_back(entry->job->id);
+    if (const auto window = state.variants.find(entry->job->target.variant);
+        window != state.variants.end()) {
+      window->second.RemoveTarget(id, now);
+    }
+  }
+  state.entries = std::move(entries);
+  state.tried = static_cast<std::size_t>(std::ranges::count_if(
+      state.entries, [&](const Entry& entry) { return entry.tried == state.round; }));
+}
+
+void SampleStore::Impl::Publish(const std::shared_ptr<SubscriptionState>& state,
+                                JobChanges changes) {
+  if (changes.started.empty() && changes.stopped.empty()) return;
+  {
+    const std::unique_lock lock(mutex_);
+    for (const JobId job : changes.stopped) jobs_.erase(job);
+    for (const auto& job : changes.started) jobs_[job->id] = state;
+  }
+  {
+    const std::lock_guard lock(changes_mutex_);
+    std::ranges::move(changes.started, std::back_inserter(changes_.started));
+    std::ranges::move(changes.stopped, std::back_inserter(changes_.stopped));
+  }
+  const std::lock_guard lock(listener_mutex_);
+  if (on_jobs_) on_jobs_();
+}
+
+void SampleStore::Impl::Remove(std::string_view id) {
+  const std::shared_ptr<SubscriptionState> state = Find(id);
+  if (state == nullptr) return;
+  const std::lock_guard set_lock(state->set_mutex);
+  {
+    const std::unique_lock lock(mutex_);
+    const auto it = subscriptions_.find(id);
+    if (it == subscriptions_.end() || it->second != state) return;
+    subscriptions_.erase(it);
+  }
+  JobChanges changes;
+  {
+    const std::lock_guard lock(state->mutex);
+    for (const Entry& entry : state->entries) changes.stopped.push_back(entry.job->id);
+    state->entries.clear();
+    state->variants.clear();
+  }
+  Publish(state, std::move(changes));
+}
+
+void SampleStore::Impl::Record(JobId job, const Result<Scrape>& outcome, Millis now,
+                               WallTime wall) {
+  const auto state = FindJob(job);
+  if (state == nullptr) return;
+  bool round_over = false;
+  {
+    const std::lock_guard lock(state->mutex);
+    const auto entry =
+        std::ranges::find_if(state->entries, [&](const Entry& e) { return e.job->id == job; });
+    if (entry == state->entries.end()) return;
+    const Target& target = entry->job->target;
+    VariantWindow& window = state->variants.find(target.variant)->second;
+    if (outcome.ok()) {
+      window.Ingest(target.id, *outcome, now, wall);
+    } else {
+      window.RecordFailure(target.id, outcome.error());
+    }
+    if (entry->tried != state->round) {
+      entry->tried = state->round;
+      ++state->tried;
+    }
+    round_over =
+        state->tried >= state->entries.size() || now - state->round_began >= state->spec.interval;
+    if (round_over) {
+      ++state->round;
+      ++state->generation;
+      state->tried = 0;
+      state->round_began = now;
+    }
+  }
+  if (round_over && on_round) on_round(state->id);
+}
+
+JobChanges SampleStore::Impl::TakeJobChanges() {
+  const std::lock_guard lock(changes_mutex_);
+  return std::exchange(changes_, {});
+}
+
+StoreUsage SampleStore::Impl::Usage() const {
+  std::vector<std::shared_ptr<SubscriptionState>> all;
+  {
+    const std::shared_lock lock(mutex_);
+    all.reserve(subscriptions_.size());
+    for (const auto& [id, state] : subscriptions_) all.push_back(state);
+  }
+  StoreUsage usage;
+  usage.subscriptions = all.size();
+  for (const auto& state : all) {
+    const std::lock_guard lock(state->mutex);
+    usage.targets += state->entries.size();
+    usage.bytes += sizeof(SubscriptionState) + 256 + state->entries.size() * 384;
+    for (const std::string& name : state->spec.metrics) usage.bytes += 160 + name.size() * 4;
+    for (const auto& [variant, window] : state->variants) {
+      usage.series += window.series_count();
+      usage.bytes += window.bytes() + variant.size() + 64;
+    }
+  }
+  return usage;
+}
+
+SampleStore::SampleStore(const Clock& clock) : impl_(std::make_unique<Impl>(clock)) {}
+SampleStore::~SampleStore() = default;
+
+void SampleStore::Set(std::string_view id, Subscription subscription) {
+  impl_->Set(id, std::move(subscription));
+}
+
+void SampleStore::Remove(std::string_view id) {
+  impl_->Remove(id);
+}
+
+WindowView SampleStore::View(std::string_view id, std::string_view variant, Millis window,
+                             Millis offset, Millis steady_now) const {
+  const auto state = impl_->Find(id);
+  if (state == nullptr) return {};
+  const std::lock_guard lock(state->mutex);
+  const auto it = state->variants.find(variant);
+  return it == state->variants.end() ? WindowView{} : it->second.View(window, offset, steady_now);
+}
+
+WindowView SampleStore::TotalsView(std::string_view id, std::string_view variant,
+                                   Millis steady_now) const {
+  const auto state = impl_->Find(id);
+  if (state == nullptr) return {};
+  const std::lock_guard lock(state->mutex);
+  const auto it = state->variants.find(variant);
+  return it == state->variants.end() ? WindowView{} : it->second.Totals(steady_now);
+}
+
+std::uint64_t SampleStore::Generation(std::string_view id) const {
+  const auto state = impl_->Find(id);
+  if (state == nullptr) return 0;
+  const std::lock_guard lock(state->mutex);
+  return state->generation;
+}
+
+void SampleStore::OnRound(std::function<void(const std::string& subscription)> listener) {
+  impl_->on_round = std::move(listener);
+}
+
+void SampleStore::OnJobsChanged(std::function<void()> listener) {
+  impl_->OnJobsChanged(std::move(listener));
+}
+
+JobChanges SampleStore::TakeJobChanges() {
+  return impl_->TakeJobChanges();
+}
+
+void SampleStore::Record(JobId job, const Result<Scrape>& outcome, Millis steady_now,
+                         WallTime wall_now) {
+  impl_->Record(job, outcome, steady_now, wall_now);
+}
+
+StoreUsage SampleStore::Usage() const {
+  return impl_->Usage();
+}
+
+std::optional<JobId> SampleStore::FindJob(std::string_view id, std::string_view target) const {
+  const auto state = impl_->Find(id);
+  if (state == nullptr) return std::nullopt;
+  const std::lock_guard lock(state->mutex);
+  for (const Entry& entry : state->entries) {
+    if (entry.job->target.id == target) return entry.job->id;
+  }
+  return std::nullopt;
+}
+
+}  // namespace perennial::scrape

@@ -1,0 +1,388 @@
+#include "scrape/window.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "scrape/window_key.h"
+
+namespace perennial::scrape {
+namespace {
+
+constexpr std::size_t kMaxLanes = 4;
+constexpr std::size_t kMaxDeparted = 8;  // beside as many as there are targets
+// `_created` and process_start_time_seconds are derived from clocks and tick counts: values that
+// differ by less are the same start.
+constexpr double kSameStart = 1.5;
+// A start this far in the future is a wrong clock, not a young process.
+constexpr double kMaxSkew = 300;
+
+enum : std::uint8_t { kVanished = 1, kHasCreated = 2 };
+
+std::size_t LogWidth(SeriesKind kind, std::size_t bounds) {
+  switch (kind) {
+    case SeriesKind::kHistogram:
+      return bounds + 1;  // per bucket, sum
+    case SeriesKind::kCounter:
+      return 1;  // increase
+    case SeriesKind::kGauge:
+      return 2;  // sum of samples, number of samples
+    case SeriesKind::kSummary:
+      return 2;  // count, sum
+    case SeriesKind::kUnknown:
+      return 3;  // increase, sum of samples, number of samples
+  }
+  return 1;
+}
+
+// Is it a sample at all? A counter that is not a number says nothing.
+bool Usable(const Series& series) {
+  return series.kind != SeriesKind::kCounter || std::isfinite(series.value);
+}
+
+bool StartedLater(const std::optional<double>& now, const std::optional<double>& before) {
+  return now && before && *now > *before + kSameStart;
+}
+
+}  // namespace
+
+struct VariantWindow::Pass {
+  TargetState& target;
+  const Scrape& scrape;
+  Millis now;
+  WallTime wall;
+  bool restarted = false;
+  std::vector<Baseline> old;
+  std::vector<std::int32_t> old_of_series;  // index into old, -1: none or used
+  PackedNumbers packed;
+};
+
+VariantWindow::VariantWindow(WindowOptions options, std::shared_ptr<const WantedSince> wanted,
+                             Millis now)
+    : options_(options), wanted_(std::move(wanted)), collected_(now) {}
+
+void VariantWindow::Configure(WindowOptions options, std::shared_ptr<const WantedSince> wanted) {
+  if (options.slot != options_.slot) {
+    for (SeriesState& state : series_) {
+      for (Lane& lane : state.lanes) lane.log = DeltaLog(lane.log.width());
+    }
+    first_ = kNever;
+  }
+  if (options.totals_since != options_.totals_since) {
+    for (SeriesState& state : series_) {
+      for (Lane& lane : state.lanes) std::vector<double>().swap(lane.totals);
+    }
+  }
+  options_ = options;
+  wanted_ = std::move(wanted);
+  std::vector<bool> dead(series_.size(), false);
+  for (std::uint32_t place : order_) {
+    const auto [metric, labels] = SplitKey(series_[place].key);
+    const auto it = std::ranges::lower_bound(*wanted_, metric, {}, &WantedSince::value_type::first);
+    dead[place] = it == wanted_->end() || it->first != metric;
+  }
+  Forget(dead);
+}
+
+VariantWindow::TargetState* VariantWindow::Find(std::string_view id) {
+  const auto it = std::ranges::find(targets_, id, &TargetState::id);
+  return it == targets_.end() ? nullptr : &*it;
+}
+
+void VariantWindow::AddTarget(std::string_view id) {
+  if (TargetState* target = Find(id)) {
+    target->removed = kNever;
+    return;
+  }
+  targets_.emplace_back().id = id;
+}
+
+void VariantWindow::RemoveTarget(std::string_view id, Millis now) {
+  TargetState* target = Find(id);
+  if (target == nullptr || target->removed != kNever) return;
+  target->removed = now;
+  target->failing = false;
+  target->problems = {};
+  const auto departed = [](const TargetState& t) { return t.removed != kNever; };
+  std::erase_if(targets_,
+                [](const TargetState& t) { return t.removed != kNever && t.scraped == kNever; });
+  const auto gone = static_cast<std::size_t>(std::ranges::count_if(targets_, departed));
+  if (gone <= kMaxDeparted + (targets_.size() - gone)) return;
+  targets_.erase(std::ranges::min_element(
+      targets_, {}, [&](const TargetState& t) { return departed(t) ? t.removed : Millis::max(); }));
+}
+
+bool VariantWindow::has_targets() const {
+  return std::ranges::any_of(targets_, [](const TargetState& t) { return t.removed == kNever; });
+}
+
+bool VariantWindow::Expired(Millis now) const {
+  if (has_targets() || options_.totals_since) return false;
+  return newest_ == kNever || newest_ < now - options_.retention;
+}
+
+void VariantWindow::RecordFailure(std::string_view id, const Error& error) {
+  TargetState* target = Find(id);
+  if (target == nullptr || target->removed != kNever) return;
+  target->failing = true;
+  target->problems.assign(1, error.message);
+}
+
+void VariantWindow::Ingest(std::string_view id, const Scrape& scrape, Millis now, WallTime wall) {
+  Collect(now);
+  TargetState* target = Find(id);
+  if (target == nullptr || target->removed != kNever) return;
+  const Millis oldest = now - options_.retention;
+  if (newest_ != kNever && newest_ < oldest) first_ = kNever;
+  if (target->scraped != kNever && target->scraped < oldest) {
+    target->scraped = kNever;  // too long ago to say anything about the window
+    PackedNumbers().swap(target->counters);
+  }
+
+  Pass pass{*target, scrape, now, wall, false, {}, {}, {}};
+  pass.restarted = StartedLater(scrape.process_start_time, target->process_start);
+  pass.old = Unpack(*target);
+  pass.old_of_series.assign(series_.size(), -1);
+  for (std::size_t i = 0; i < pass.old.size(); ++i) {
+    pass.old_of_series[pass.old[i].series] = static_cast<std::int32_t>(i);
+  }
+  pass.packed.reserve(target->counters.size() + 16);
+  for (const Series& series : scrape.series) {
+    if (Usable(series)) IngestSeries(series, pass);
+  }
+  for (const std::int32_t i : pass.old_of_series) {
+    // Not on this page: kept for a while, because it may come back with the same counters.
+    if (i >= 0 && !pass.restarted && pass.old[static_cast<std::size_t>(i)].seen >= oldest) {
+      PackBaseline(pass.old[static_cast<std::size_t>(i)], now, pass.packed);
+    }
+  }
+  pass.packed.shrink_to_fit();
+  target->counters = std::move(pass.packed);
+  target->scraped = now;
+  target->failing = false;
+  if (scrape.process_start_time) target->process_start = scrape.process_start_time;
+  target->problems = scrape.problems;
+  newest_ = std::max(newest_, now);
+  if (first_ == kNever) first_ = now;
+}
+
+void VariantWindow::IngestSeries(const Series& series, Pass& pass) {
+  const auto place = FindSeries(series, pass.now);
+  if (!place) return;
+  Lane& lane = FindLane(series_[*place], series.bounds, pass.now);
+
+  Baseline after{*place, lane.id, pass.now, series.created, NumbersOf(series)};
+  const Baseline* before = nullptr;
+  if (*place < pass.old_of_series.size() && pass.old_of_series[*place] >= 0) {
+    before = &pass.old[static_cast<std::size_t>(pass.old_of_series[*place])];
+    pass.old_of_series[*place] = -1;
+  }
+
+  if (series.kind == SeriesKind::kGauge || series.kind == SeriesKind::kUnknown) {
+    if (std::isfinite(series.value)) {
+      std::vector<double> sample{series.value, 1};
+      if (series.kind == SeriesKind::kUnknown) sample.insert(sample.begin(), 0);
+      AddDelta(lane, sample, pass.now, pass.now);
+    }
+  }
+  if (series.kind != SeriesKind::kGauge) {
+    std::vector<double> delta = after.numbers;
+    std::optional<Millis> from;
+    if (before == nullptr) {
+      from = CountedFrom(series, pass.target, pass.scrape, pass.now, pass.wall);
+    } else {
+      from = before->seen;
+      if (!pass.restarted && !IsReset(series, *before, after)) {
+        for (std::size_t i = 0; i < delta.size(); ++i) delta[i] -= before->numbers[i];
+      }
+    }
+    if (series.kind == SeriesKind::kUnknown) delta.insert(delta.end(), {0, 0});
+    if (from) AddDelta(lane, delta, *from, pass.now);
+  }
+  PackBaseline(after, pass.now, pass.packed);
+}
+
+// Since when the counters of a series that this target did not have before have been counting;
+// nullopt if that is not known or before everything we keep.
+std::optional<Millis> VariantWindow::CountedFrom(const Series& series, const TargetState& target,
+                                                 const Scrape& scrape, Millis now,
+                                                 WallTime wall) const {
+  const auto wanted =
+      std::ranges::lower_bound(*wanted_, series.metric, {}, &WantedSince::value_type::first);
+  const bool was_wanted = wanted != wanted_->end() && wanted->first == series.metric &&
+                          wanted->second <= target.scraped;
+  // After a page with contradictory series nobody knows whether this one was among them.
+  if (target.scraped != kNever && was_wanted && target.problems.empty()) return target.scraped;
+  const std::optional<double> start = series.created ? series.created : scrape.process_start_time;
+  if (!start) return std::nullopt;
+  const double age = static_cast<double>(wall.time_since_epoch().count()) / 1000 - *start;
+  const double retention = static_cast<double>(options_.retention.count()) / 1000;
+  if (!(age >= -kMaxSkew) || age > retention) return std::nullopt;
+  return now - Millis(static_cast<std::int64_t>(std::max(age, 0.0) * 1000));
+}
+
+void VariantWindow::AddDelta(Lane& lane, const std::vector<double>& delta, Millis from,
+                             Millis now) {
+  lane.newest = now;
+  from = std::clamp(from, Millis{0}, now);
+  if (first_ == kNever || from < first_) first_ = from;
+  if (std::ranges::all_of(delta, [](double number) { return number == 0; })) return;
+  if (options_.totals_since && from >= *options_.totals_since) {
+    lane.totals.resize(delta.size(), 0);
+    for (std::size_t i = 0; i < delta.size(); ++i) lane.totals[i] += delta[i];
+  }
+  const Millis oldest = std::max(now - options_.retention, Millis{0});
+  lane.log.DropBefore(SlotOf(oldest));
+  if (SlotOf(from) >= SlotOf(oldest)) lane.log.Add(SlotOf(from), delta);
+}
+
+bool VariantWindow::IsReset(const Series& series, const Baseline& before, const Baseline& after) {
+  if (StartedLater(after.created, before.created)) return true;
+  if (before.lane != after.lane || before.numbers.size() != after.numbers.size()) return true;
+  // A sum may fall with negative observations; counts never do. A cumulative count that falls makes
+  // one of the buckets fall.
+  const bool has_sum = series.kind == SeriesKind::kHistogram || series.kind == SeriesKind::kSummary;
+  const std::size_t counts = after.numbers.size() - (has_sum ? 1 : 0);
+  for (std::size_t i = 0; i < counts; ++i) {
+    if (after.numbers[i] < before.numbers[i]) return true;
+  }
+  return false;
+}
+
+std::vector<double> VariantWindow::NumbersOf(const Series& series) {
+  switch (series.kind) {
+    case SeriesKind::kHistogram: {
+      std::vector<double> numbers(series.cumulative.size() + 1);
+      double before = 0;
+      for (std::size_t i = 0; i < series.cumulative.size(); ++i) {
+        numbers[i] = series.cumulative[i] - before;
+        before = series.cumulative[i];
+      }
+      numbers.back() = series.sum;
+      return numbers;
+    }
+    case SeriesKind::kSummary:
+      return {series.count, series.sum};
+    case SeriesKind::kCounter:
+    case SeriesKind::kGauge:
+    case SeriesKind::kUnknown:
+      return {series.value};
+  }
+  return {};
+}
+
+void VariantWindow::PackBaseline(const Baseline& baseline, Millis scraped, PackedNumbers& out) {
+  AppendInteger(out, baseline.series);
+  AppendInteger(out, baseline.lane);
+  out.push_back(static_cast<std::uint8_t>((baseline.seen != scraped ? kVanished : 0) |
+                                          (baseline.created ? kHasCreated : 0)));
+  if (baseline.seen != scraped) {
+    AppendInteger(out, static_cast<std::uint64_t>(baseline.seen.count()));
+  }
+  if (baseline.created) AppendNumber(out, *baseline.created);
+  AppendInteger(out, baseline.numbers.size());
+  for (const double number : baseline.numbers) AppendNumber(out, number);
+}
+
+std::vector<VariantWindow::Baseline> VariantWindow::Unpack(const TargetState& target) {
+  std::vector<Baseline> baselines;
+  const std::uint8_t* at = target.counters.data();
+  const std::uint8_t* end = at + target.counters.size();
+  while (at != end) {
+    Baseline& baseline = baselines.emplace_back();
+    baseline.series = static_cast<std::uint32_t>(ReadInteger(at));
+    baseline.lane = static_cast<std::uint32_t>(ReadInteger(at));
+    const std::uint8_t flags = *at++;
+    baseline.seen = target.scraped;
+    if ((flags & kVanished) != 0) baseline.seen = Millis(ReadInteger(at));
+    if ((flags & kHasCreated) != 0) baseline.created = ReadNumber(at);
+    baseline.numbers.resize(ReadInteger(at));
+    for (double& number : baseline.numbers) number = ReadNumber(at);
+  }
+  return baselines;
+}
+
+std::optional<std::uint32_t> VariantWindow::FindSeries(const Series& series, Millis now) {
+  std::string key = MakeKey(series.metric, series.labels, series.kind);
+  const auto key_of = [this](std::uint32_t place) -> const std::string& {
+    return series_[place].key;
+  };
+  const auto it = std::ranges::lower_bound(order_, key, {}, key_of);
+  if (it != order_.end() && series_[*it].key == key) {
+    series_[*it].seen = now;
+    return *it;
+  }
+  if (order_.size() >= options_.max_series) {
+    overflowed_ = true;
+    return std::nullopt;
+  }
+  std::uint32_t place = static_cast<std::uint32_t>(series_.size());
+  if (free_.empty()) {
+    series_.emplace_back();
+  } else {
+    place = free_.back();
+    free_.pop_back();
+  }
+  order_.insert(it, place);
+  series_[place].key = std::move(key);
+  series_[place].kind = series.kind;
+  series_[place].seen = now;
+  return place;
+}
+
+VariantWindow::Lane& VariantWindow::FindLane(SeriesState& state, const std::vector<double>& bounds,
+                                             Millis now) {
+  const auto it = std::ranges::find(state.lanes, bounds, &Lane::bounds);
+  if (it != state.lanes.end()) {
+    it->newest = now;
+    return *it;
+  }
+  if (state.lanes.size() >= kMaxLanes) {
+    state.lanes.erase(std::ranges::min_element(state.lanes, {}, &Lane::newest));
+  }
+  const std::size_t width = LogWidth(state.kind, bounds.size());
+  state.lanes.push_back({state.next_lane++, bounds, DeltaLog(width), {}, now});
+  return state.lanes.back();
+}
+
+void VariantWindow::Collect(Millis now) {
+  const Millis pause = std::max(options_.retention / 8, options_.interval);
+  if (now < collected_ + pause) return;
+  collected_ = now;
+  overflowed_ = false;
+  const Millis oldest = now - options_.retention;
+  std::erase_if(targets_, [&](const TargetState& t) {
+    return t.removed != kNever && t.removed < oldest && oldest > Millis{0};
+  });
+  if (oldest <= Millis{0}) return;
+  std::vector<bool> dead(series_.size(), false);
+  for (std::uint32_t place : order_) {
+    SeriesState& state = series_[place];
+    for (Lane& lane : state.lanes) lane.log.DropBefore(SlotOf(oldest));
+    std::erase_if(state.lanes, [&](const Lane& lane) {
+      return lane.log.empty() && lane.totals.empty() && lane.newest < oldest;
+    });
+    dead[place] = state.lanes.empty();
+  }
+  Forget(dead);
+}
+
+void VariantWindow::Forget(const std::vector<bool>& dead) {
+  if (std::ranges::find(dead, true) == dead.end()) return;
+  for (TargetState& target : targets_) {
+    PackedNumbers kept;
+    for (const Baseline& baseline : Unpack(target)) {
+      if (!dead[baseline.series]) PackBaseline(baseline, target.scraped, kept);
+    }
+    kept.shrink_to_fit();
+    target.counters = std::move(kept);
+  }
+  std::erase_if(order_, [&](std::uint32_t place) { return dead[place]; });
+  for (std::uint32_t place = 0; place < dead.size(); ++place) {
+    if (!dead[place]) continue;
+    series_[place] = SeriesState{};
+    free_.push_back(place);
+  }
+}
+
+}  // namespace perennial::scrape

@@ -1,0 +1,146 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "scrape/delta_log.h"
+#include "scrape/exposition.h"
+#include "scrape/window_view.h"
+
+namespace perennial::scrape {
+
+struct WindowOptions {
+  Millis interval{60'000};
+  Millis retention{3'600'000};
+  Millis slot{60'000};
+  std::optional<Millis> totals_since;  // add up what began later, without an end
+  std::size_t max_series = 2'000;
+
+  bool operator==(const WindowOptions&) const = default;
+};
+
+// Wanted metric names, sorted, with the steady time since which they have been wanted.
+using WantedSince = std::vector<std::pair<std::string, Millis>>;
+
+// Sliding windows of all series of one variant, added up over its pods as scrapes come in. Per pod
+// only the newest counters are kept, per series a few bytes for each time slot.
+//
+// Rules (each has a test):
+// - A falling bucket, `_count` or counter means that the whole series was reset: its new values are
+//   the increase. So do a later process start and a later `_created`, which also show resets to
+//   higher values. A falling `_sum` alone does not: observations may be negative.
+// - A delta belongs to the slot in which it began, as PromQL counts what lies between the samples
+//   inside a range; so a delta over missed scrapes never brings more than a window into the window.
+// - The first scrape of a pod counts nothing, unless `_created` or process_start_time_seconds says
+//   when the counters began: then all of it, in the slot of that time. A series that appears later
+//   on a pod that was scraped before began at zero in between.
+// - Counts of different bucket bounds are merged at their common bounds if one set contains the
+//   other; else the window restarts with the newest bounds and a problem says so.
+// - Non-finite counters are no samples. A gauge is averaged over pods and scrapes.
+// Time is an argument everywhere. Steady time orders everything; wall time only tells the age of a
+// process. Not thread-safe.
+class VariantWindow {
+ public:
+  VariantWindow(WindowOptions options, std::shared_ptr<const WantedSince> wanted, Millis now);
+
+  // Another slot width restarts the windows; metrics that are not wanted any more are forgotten.
+  void Configure(WindowOptions options, std::shared_ptr<const WantedSince> wanted);
+
+  // A target that was removed and comes back within the retention continues with its counters.
+  void AddTarget(std::string_view id);
+  void RemoveTarget(std::string_view id, Millis now);
+  bool has_targets() const;
+  // Nothing to show any more: no target, and nothing within the retention.
+  bool Expired(Millis now) const;
+
+  // Unknown targets are ignored.
+  void Ingest(std::string_view target, const Scrape& scrape, Millis now, WallTime wall);
+  void RecordFailure(std::string_view target, const Error& error);
+
+  // See SampleStore::View and TotalsView.
+  WindowView View(Millis window, Millis offset, Millis now) const;
+  WindowView Totals(Millis now) const;
+
+  std::size_t series_count() const;
+  // Estimate of the memory held.
+  std::size_t bytes() const;
+
+ private:
+  static constexpr Millis kNever{-1};
+
+  // Windows of one bucket layout; anything but a histogram has one, without bounds.
+  struct Lane {
+    std::uint32_t id = 0;
+    std::vector<double> bounds;
+    DeltaLog log;
+    std::vector<double> totals;  // empty unless wanted
+    Millis newest{0};
+  };
+  struct SeriesState {
+    std::string key;  // metric, labels and kind; empty: the place is free
+    SeriesKind kind = SeriesKind::kUnknown;
+    std::uint32_t next_lane = 0;
+    Millis seen{0};
+    std::vector<Lane> lanes;
+  };
+  struct TargetState {
+    std::string id;
+    Millis scraped = kNever;  // last success
+    Millis removed = kNever;  // gone, but may come back
+    bool failing = false;
+    std::optional<double> process_start;
+    PackedNumbers counters;  // see PackBaseline()
+    std::vector<std::string> problems;
+  };
+  // Counters of one series on one target as of some scrape.
+  struct Baseline {
+    std::uint32_t series = 0;
+    std::uint32_t lane = 0;
+    Millis seen{0};
+    std::optional<double> created;
+    std::vector<double> numbers;  // histogram: per bucket, then sum
+  };
+
+  struct Pass;  // state of one Ingest()
+
+  static std::vector<Baseline> Unpack(const TargetState& target);
+  static void PackBaseline(const Baseline& baseline, Millis scraped, PackedNumbers& out);
+  static std::vector<double> NumbersOf(const Series& series);
+  static bool IsReset(const Series& series, const Baseline& before, const Baseline& after);
+
+  TargetState* Find(std::string_view id);
+  std::int64_t SlotOf(Millis time) const { return time.count() / options_.slot.count(); }
+  std::optional<std::uint32_t> FindSeries(const Series& series, Millis now);
+  Lane& FindLane(SeriesState& state, const std::vector<double>& bounds, Millis now);
+  std::optional<Millis> CountedFrom(const Series& series, const TargetState& target,
+                                    const Scrape& scrape, Millis now, WallTime wall) const;
+  void IngestSeries(const Series& series, Pass& pass);
+  void AddDelta(Lane& lane, const std::vector<double>& delta, Millis from, Millis now);
+  // Frees series that nothing refers to, at most once in a while.
+  void Collect(Millis now);
+  void Forget(const std::vector<bool>& dead);
+
+  WindowView Header(Millis now) const;
+  void Gauges(std::vector<std::pair<double, int>>& sums) const;
+  WindowView Build(std::int64_t first, std::int64_t last, bool totals, Millis now) const;
+
+  WindowOptions options_;
+  std::shared_ptr<const WantedSince> wanted_;
+  std::vector<SeriesState> series_;   // places are stable: baselines refer to them
+  std::vector<std::uint32_t> order_;  // places in use, by key
+  std::vector<std::uint32_t> free_;
+  std::vector<TargetState> targets_;
+  Millis first_ = kNever;   // beginning of the oldest delta or sample
+  Millis newest_ = kNever;  // newest successful scrape
+  Millis collected_{0};
+  bool overflowed_ = false;  // series beyond the limit were left out
+};
+
+}  // namespace perennial::scrape
