@@ -32,8 +32,8 @@ struct FetchRequest {
   std::string ca_pem;        // trust anchors; empty: the system's
   // TLS name to verify instead of the URL's host, which then must be an IP literal.
   std::string server_name;
-  std::optional<std::string> post;  // POST with this body instead of GET
-  std::string content_type;         // of the body to post
+  std::optional<std::string> post{};  // POST with this body instead of GET
+  std::string content_type;           // of the body to post
   FetchLimits limits;
   AddressPolicy addresses;
 };

@@ -84,6 +84,11 @@ void VariantWindow::Configure(WindowOptions options, std::shared_ptr<const Wante
   Forget(dead);
 }
 
+// Rounds down, also before zero: a steady clock may have started after the pods did.
+std::int64_t VariantWindow::SlotOf(Millis time) const {
+  return time.count() / options_.slot.count() - (time % options_.slot < Millis{0} ? 1 : 0);
+}
+
 VariantWindow::TargetState* VariantWindow::Find(std::string_view id) {
   const auto it = std::ranges::find(targets_, id, &TargetState::id);
   return it == targets_.end() ? nullptr : &*it;
@@ -147,8 +152,9 @@ void VariantWindow::Ingest(std::string_view id, const Scrape& scrape, Millis now
     pass.old_of_series[pass.old[i].series] = static_cast<std::int32_t>(i);
   }
   pass.packed.reserve(target->counters.size() + 16);
+  bool partial = !scrape.problems.empty();
   for (const Series& series : scrape.series) {
-    if (Usable(series)) IngestSeries(series, pass);
+    if (!Usable(series) || !IngestSeries(series, pass)) partial = true;
   }
   for (const std::int32_t i : pass.old_of_series) {
     // Not on this page: kept for a while, because it may come back with the same counters.
@@ -160,15 +166,17 @@ void VariantWindow::Ingest(std::string_view id, const Scrape& scrape, Millis now
   target->counters = std::move(pass.packed);
   target->scraped = now;
   target->failing = false;
+  target->partial = partial;
   if (scrape.process_start_time) target->process_start = scrape.process_start_time;
   target->problems = scrape.problems;
   newest_ = std::max(newest_, now);
   if (first_ == kNever) first_ = now;
 }
 
-void VariantWindow::IngestSeries(const Series& series, Pass& pass) {
+// False if there is no room for the series.
+bool VariantWindow::IngestSeries(const Series& series, Pass& pass) {
   const auto place = FindSeries(series, pass.now);
-  if (!place) return;
+  if (!place) return false;
   Lane& lane = FindLane(series_[*place], series.bounds, pass.now);
 
   Baseline after{*place, lane.id, pass.now, series.created, NumbersOf(series)};
@@ -200,6 +208,7 @@ void VariantWindow::IngestSeries(const Series& series, Pass& pass) {
     if (from) AddDelta(lane, delta, *from, pass.now);
   }
   PackBaseline(after, pass.now, pass.packed);
+  return true;
 }
 
 // Since when the counters of a series that this target did not have before have been counting;
@@ -211,8 +220,8 @@ std::optional<Millis> VariantWindow::CountedFrom(const Series& series, const Tar
       std::ranges::lower_bound(*wanted_, series.metric, {}, &WantedSince::value_type::first);
   const bool was_wanted = wanted != wanted_->end() && wanted->first == series.metric &&
                           wanted->second <= target.scraped;
-  // After a page with contradictory series nobody knows whether this one was among them.
-  if (target.scraped != kNever && was_wanted && target.problems.empty()) return target.scraped;
+  // After a page of which something was left out nobody knows whether it was this.
+  if (target.scraped != kNever && was_wanted && !target.partial) return target.scraped;
   const std::optional<double> start = series.created ? series.created : scrape.process_start_time;
   if (!start) return std::nullopt;
   const double age = static_cast<double>(wall.time_since_epoch().count()) / 1000 - *start;
@@ -224,14 +233,14 @@ std::optional<Millis> VariantWindow::CountedFrom(const Series& series, const Tar
 void VariantWindow::AddDelta(Lane& lane, const std::vector<double>& delta, Millis from,
                              Millis now) {
   lane.newest = now;
-  from = std::clamp(from, Millis{0}, now);
+  from = std::min(from, now);
   if (first_ == kNever || from < first_) first_ = from;
   if (std::ranges::all_of(delta, [](double number) { return number == 0; })) return;
   if (options_.totals_since && from >= *options_.totals_since) {
     lane.totals.resize(delta.size(), 0);
     for (std::size_t i = 0; i < delta.size(); ++i) lane.totals[i] += delta[i];
   }
-  const Millis oldest = std::max(now - options_.retention, Millis{0});
+  const Millis oldest = now - options_.retention;
   lane.log.DropBefore(SlotOf(oldest));
   if (SlotOf(from) >= SlotOf(oldest)) lane.log.Add(SlotOf(from), delta);
 }
@@ -351,10 +360,8 @@ void VariantWindow::Collect(Millis now) {
   collected_ = now;
   overflowed_ = false;
   const Millis oldest = now - options_.retention;
-  std::erase_if(targets_, [&](const TargetState& t) {
-    return t.removed != kNever && t.removed < oldest && oldest > Millis{0};
-  });
-  if (oldest <= Millis{0}) return;
+  std::erase_if(targets_,
+                [&](const TargetState& t) { return t.removed != kNever && t.removed < oldest; });
   std::vector<bool> dead(series_.size(), false);
   for (std::uint32_t place : order_) {
     SeriesState& state = series_[place];

@@ -20,7 +20,7 @@ struct WindowOptions {
   Millis interval{60'000};
   Millis retention{3'600'000};
   Millis slot{60'000};
-  std::optional<Millis> totals_since;  // add up what began later, without an end
+  std::optional<Millis> totals_since{};  // add up what began later, without an end
   std::size_t max_series = 2'000;
 
   bool operator==(const WindowOptions&) const = default;
@@ -73,7 +73,7 @@ class VariantWindow {
   std::size_t bytes() const;
 
  private:
-  static constexpr Millis kNever{-1};
+  static constexpr Millis kNever = Millis::min();
 
   // Windows of one bucket layout; anything but a histogram has one, without bounds.
   struct Lane {
@@ -95,6 +95,7 @@ class VariantWindow {
     Millis scraped = kNever;  // last success
     Millis removed = kNever;  // gone, but may come back
     bool failing = false;
+    bool partial = false;  // not every wanted series of the last page was taken
     std::optional<double> process_start;
     PackedNumbers counters;  // see PackBaseline()
     std::vector<std::string> problems;
@@ -116,12 +117,12 @@ class VariantWindow {
   static bool IsReset(const Series& series, const Baseline& before, const Baseline& after);
 
   TargetState* Find(std::string_view id);
-  std::int64_t SlotOf(Millis time) const { return time.count() / options_.slot.count(); }
+  std::int64_t SlotOf(Millis time) const;
   std::optional<std::uint32_t> FindSeries(const Series& series, Millis now);
   Lane& FindLane(SeriesState& state, const std::vector<double>& bounds, Millis now);
   std::optional<Millis> CountedFrom(const Series& series, const TargetState& target,
                                     const Scrape& scrape, Millis now, WallTime wall) const;
-  void IngestSeries(const Series& series, Pass& pass);
+  bool IngestSeries(const Series& series, Pass& pass);
   void AddDelta(Lane& lane, const std::vector<double>& delta, Millis from, Millis now);
   // Frees series that nothing refers to, at most once in a while.
   void Collect(Millis now);

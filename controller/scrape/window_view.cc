@@ -121,14 +121,10 @@ std::pair<std::string_view, Labels> SplitKey(std::string_view key) {
 
 WindowView VariantWindow::View(Millis window, Millis offset, Millis now) const {
   const Millis end = now - offset;
-  const Millis begin = std::max(end - window, Millis{0});
-  WindowView view;
-  if (end >= Millis{0}) {
-    // A past window ends before the slot in which the next one begins, so that none counts twice.
-    view = Build(SlotOf(begin), offset > Millis{0} ? SlotOf(end) - 1 : SlotOf(end), false, now);
-  } else {
-    view = Header(now);
-  }
+  const Millis begin = end - window;
+  // A past window ends before the slot in which the next one begins, so that none counts twice.
+  const std::int64_t last = offset > Millis{0} ? SlotOf(end) - 1 : SlotOf(end);
+  WindowView view = Build(SlotOf(begin), last, false, now);
   if (first_ != kNever) {
     view.covered = std::max(Millis{0}, std::min(newest_, end) - std::max(first_, begin));
   }

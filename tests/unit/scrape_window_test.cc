@@ -1,0 +1,507 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "scrape/window.h"
+
+namespace perennial::scrape {
+namespace {
+
+constexpr double kInf = std::numeric_limits<double>::infinity();
+constexpr Millis kMinute{60'000};
+constexpr Millis kHour{3'600'000};
+// The wall clock's reading at steady time 0, in Unix seconds.
+constexpr double kWallZero = 1'700'000'000;
+
+Series Counter(std::string metric, double value, Labels labels = {}) {
+  Series series;
+  series.metric = std::move(metric);
+  series.labels = std::move(labels);
+  series.kind = SeriesKind::kCounter;
+  series.value = value;
+  return series;
+}
+
+Series Gauge(std::string metric, double value) {
+  Series series = Counter(std::move(metric), value);
+  series.kind = SeriesKind::kGauge;
+  return series;
+}
+
+// cumulative.back() is the count.
+Series Histogram(std::vector<double> bounds, std::vector<double> cumulative, double sum) {
+  Series series;
+  series.metric = "h";
+  series.kind = SeriesKind::kHistogram;
+  series.bounds = std::move(bounds);
+  series.count = cumulative.back();
+  series.cumulative = std::move(cumulative);
+  series.sum = sum;
+  return series;
+}
+
+class Window : public ::testing::Test {
+ protected:
+  Window() { window_.AddTarget("pod-a"); }
+
+  static std::shared_ptr<const WantedSince> Wanted() {
+    return std::make_shared<WantedSince>(
+        WantedSince{{"c", Millis{0}}, {"g", Millis{0}}, {"h", Millis{0}}});
+  }
+
+  void Scrape(Millis now, std::vector<Series> series, std::optional<double> start = {},
+              const std::string& pod = "pod-a") {
+    scrape::Scrape scrape;
+    scrape.series = std::move(series);
+    if (start) scrape.process_start_time = kWallZero + *start;
+    const auto wall = WallTime(Millis(static_cast<std::int64_t>(kWallZero) * 1000) + now + skew_);
+    window_.Ingest(pod, scrape, now, wall);
+  }
+
+  SeriesWindow One(Millis now, Millis window = kHour, Millis offset = Millis{0}) const {
+    const WindowView view = window_.View(window, offset, now);
+    EXPECT_EQ(view.series.size(), 1u);
+    return view.series.empty() ? SeriesWindow{} : view.series.front();
+  }
+  double Increase(Millis now, Millis window = kHour, Millis offset = Millis{0}) const {
+    return One(now, window, offset).increase;
+  }
+
+  WindowOptions options_{.interval = kMinute, .retention = kHour, .slot = kMinute};
+  VariantWindow window_{options_, Wanted(), Millis{0}};
+  Millis skew_{0};
+};
+
+TEST_F(Window, CountsWhatACounterRoseBetweenScrapes) {
+  Scrape(1 * kMinute, {Counter("c", 100)});
+  EXPECT_EQ(Increase(1 * kMinute), 0);
+  Scrape(2 * kMinute, {Counter("c", 107)});
+  Scrape(3 * kMinute, {Counter("c", 107)});
+  Scrape(4 * kMinute, {Counter("c", 110)});
+  EXPECT_EQ(Increase(4 * kMinute), 10);
+}
+
+TEST_F(Window, ForgetsWhatIsOlderThanTheWindow) {
+  for (int i = 1; i <= 90; ++i) Scrape(i * kMinute, {Counter("c", i)});
+  EXPECT_EQ(Increase(90 * kMinute), 60);
+  EXPECT_EQ(Increase(90 * kMinute, 10 * kMinute), 10);
+  EXPECT_EQ(Increase(90 * kMinute, kMinute), 1);
+  EXPECT_EQ(Increase(200 * kMinute), 0);
+}
+
+TEST_F(Window, SplitsTimeBetweenAWindowAndTheOneBeforeIt) {
+  for (int i = 1; i <= 60; ++i) Scrape(i * kMinute, {Counter("c", i * i)});
+  const double now = Increase(60 * kMinute, 20 * kMinute);
+  const double before = Increase(60 * kMinute, 20 * kMinute, 20 * kMinute);
+  const double both = Increase(60 * kMinute, 40 * kMinute);
+  EXPECT_GT(now, before);
+  EXPECT_EQ(now + before, both);
+}
+
+TEST_F(Window, TakesAFallingCounterForAReset) {
+  Scrape(1 * kMinute, {Counter("c", 100)});
+  Scrape(2 * kMinute, {Counter("c", 3)});
+  Scrape(3 * kMinute, {Counter("c", 5)});
+  EXPECT_EQ(Increase(3 * kMinute), 5);
+}
+
+TEST_F(Window, TakesAnyFallingBucketForAResetOfTheWholeHistogram) {
+  Scrape(1 * kMinute, {Histogram({1, 2, kInf}, {5, 10, 10}, 12)});
+  Scrape(2 * kMinute, {Histogram({1, 2, kInf}, {6, 7, 7}, 8)});
+  const SeriesWindow window = One(2 * kMinute);
+  EXPECT_EQ(window.counts, (std::vector<double>{6, 1, 0}));
+  EXPECT_EQ(window.count, 7);
+  EXPECT_EQ(window.sum, 8);
+}
+
+TEST_F(Window, SeesAResetInObservationsThatCannotMoveDown) {
+  // No cumulative count falls, but three observations would have left the second bucket.
+  Scrape(1 * kMinute, {Histogram({1, 2, kInf}, {5, 10, 10}, 12)});
+  Scrape(2 * kMinute, {Histogram({1, 2, kInf}, {8, 10, 10}, 9)});
+  EXPECT_EQ(One(2 * kMinute).counts, (std::vector<double>{8, 2, 0}));
+}
+
+TEST_F(Window, LetsASumFallWithNegativeObservations) {
+  Scrape(1 * kMinute, {Histogram({0, kInf}, {5, 10}, 12)});
+  Scrape(2 * kMinute, {Histogram({0, kInf}, {8, 14}, 2)});
+  const SeriesWindow window = One(2 * kMinute);
+  EXPECT_EQ(window.counts, (std::vector<double>{3, 1}));
+  EXPECT_EQ(window.sum, -10);
+}
+
+TEST_F(Window, KeepsCountsWhenTheSumIsNotANumber) {
+  Scrape(1 * kMinute, {Histogram({0, kInf}, {5, 10}, 12)});
+  Scrape(2 * kMinute, {Histogram({0, kInf}, {8, 14}, std::numeric_limits<double>::quiet_NaN())});
+  EXPECT_EQ(One(2 * kMinute).count, 4);
+  EXPECT_TRUE(std::isnan(One(2 * kMinute).sum));
+}
+
+TEST_F(Window, SeesAResetToAHigherValueByTheProcessStart) {
+  Scrape(1 * kMinute, {Counter("c", 10)}, -10000);
+  Scrape(2 * kMinute, {Counter("c", 30)}, 70);
+  EXPECT_EQ(Increase(2 * kMinute), 30);
+  // A start that moves by rounding only is the same process.
+  Scrape(3 * kMinute, {Counter("c", 31)}, 71);
+  EXPECT_EQ(Increase(3 * kMinute), 31);
+}
+
+TEST_F(Window, SeesAResetToAHigherValueByCreated) {
+  Series first = Counter("c", 10);
+  first.created = kWallZero - 10000;
+  Series second = Counter("c", 30);
+  second.created = kWallZero + 70;
+  Scrape(1 * kMinute, {first});
+  Scrape(2 * kMinute, {second});
+  EXPECT_EQ(Increase(2 * kMinute), 30);
+}
+
+TEST_F(Window, CountsTheFirstScrapeOfAPodThatStartedInsideTheWindow) {
+  Scrape(100 * kMinute, {Counter("c", 40)}, 80 * 60);
+  EXPECT_EQ(Increase(100 * kMinute), 40);
+  EXPECT_EQ(Increase(100 * kMinute, 30 * kMinute), 40);
+  // It counted for 20 minutes: not all of that lies within 10.
+  EXPECT_EQ(Increase(100 * kMinute, 10 * kMinute), 0);
+}
+
+TEST_F(Window, CountsNothingAtTheFirstScrapeOfAnOldOrUnknownProcess) {
+  Scrape(200 * kMinute, {Counter("c", 40)}, 60);
+  EXPECT_EQ(Increase(200 * kMinute), 0);
+  window_.AddTarget("pod-b");
+  Scrape(200 * kMinute, {Counter("c", 40)}, std::nullopt, "pod-b");
+  EXPECT_EQ(Increase(200 * kMinute), 0);
+}
+
+TEST_F(Window, KnowsWhatBeganBeforeTheSteadyClockDid) {
+  Scrape(1 * kMinute, {Counter("c", 40)}, -20 * 60);
+  EXPECT_EQ(Increase(1 * kMinute, 30 * kMinute), 40);
+  EXPECT_EQ(Increase(1 * kMinute, 10 * kMinute), 0);
+}
+
+TEST_F(Window, BelievesNoStartInTheFuture) {
+  skew_ = -2 * kHour;  // our clock was set back
+  Scrape(100 * kMinute, {Counter("c", 40)}, 80 * 60);
+  EXPECT_EQ(Increase(100 * kMinute), 0);
+  // A few minutes are a badly set clock somewhere.
+  window_.AddTarget("pod-b");
+  skew_ = Millis{0};
+  Scrape(100 * kMinute, {Counter("c", 7)}, 102 * 60, "pod-b");
+  EXPECT_EQ(Increase(100 * kMinute), 7);
+}
+
+TEST_F(Window, IsNotMovedByAJumpOfTheWallClock) {
+  Scrape(1 * kMinute, {Counter("c", 10)}, -10000);
+  skew_ = 5 * kHour;
+  Scrape(2 * kMinute, {Counter("c", 12)}, -10000);
+  skew_ = -5 * kHour;
+  Scrape(3 * kMinute, {Counter("c", 15)}, -10000);
+  EXPECT_EQ(Increase(3 * kMinute), 5);
+}
+
+TEST_F(Window, PrefersCreatedOverTheProcessStart) {
+  Series series = Counter("c", 40);
+  series.created = kWallZero + 95 * 60;
+  Scrape(100 * kMinute, {series}, 60);
+  EXPECT_EQ(Increase(100 * kMinute, 10 * kMinute), 40);
+}
+
+TEST_F(Window, CountsASeriesFromZeroThatAppearsOnAKnownPod) {
+  Scrape(1 * kMinute, {Counter("c", 10, {{"class", "late"}})});
+  Scrape(2 * kMinute, {Counter("c", 10, {{"class", "late"}}), Counter("c", 4, {{"class", "x"}})});
+  const WindowView view = window_.View(kHour, Millis{0}, 2 * kMinute);
+  ASSERT_EQ(view.series.size(), 2u);
+  EXPECT_EQ(view.series[0].increase, 0);
+  EXPECT_EQ(view.series[1].labels, (Labels{{"class", "x"}}));
+  EXPECT_EQ(view.series[1].increase, 4);
+}
+
+TEST_F(Window, DoesNotTakeANewlyWantedMetricForANewOne) {
+  Scrape(1 * kMinute, {Counter("c", 10)});
+  auto wanted = std::make_shared<WantedSince>(*Wanted());
+  wanted->insert(wanted->begin() + 1, {"d", Millis{90'000}});
+  window_.Configure(options_, wanted);
+  Scrape(2 * kMinute, {Counter("c", 12), Counter("d", 1000)});
+  Scrape(3 * kMinute, {Counter("c", 13), Counter("d", 1003)});
+  const WindowView view = window_.View(kHour, Millis{0}, 3 * kMinute);
+  ASSERT_EQ(view.series.size(), 2u);
+  EXPECT_EQ(view.series[0].increase, 3);
+  EXPECT_EQ(view.series[1].increase, 3);
+}
+
+TEST_F(Window, ForgetsAMetricThatIsNotWantedAnyMore) {
+  Scrape(1 * kMinute, {Counter("c", 10), Gauge("g", 1)});
+  auto wanted = std::make_shared<WantedSince>(WantedSince{{"g", Millis{0}}});
+  window_.Configure(options_, wanted);
+  EXPECT_EQ(One(1 * kMinute).metric, "g");
+  // Its place is used again by another series: old counters must not meet new ones.
+  window_.Configure(options_, Wanted());
+  Scrape(2 * kMinute, {Counter("c", 50, {{"a", "b"}}), Gauge("g", 1)});
+  Scrape(3 * kMinute, {Counter("c", 51, {{"a", "b"}}), Gauge("g", 1)});
+  EXPECT_EQ(window_.View(kHour, Millis{0}, 3 * kMinute).series[0].increase, 51);
+}
+
+TEST_F(Window, ComparesASeriesThatComesBackWithItsOldCounters) {
+  Scrape(1 * kMinute, {Counter("c", 1000)});
+  Scrape(2 * kMinute, {});
+  Scrape(3 * kMinute, {});
+  Scrape(4 * kMinute, {Counter("c", 1003)});
+  EXPECT_EQ(Increase(4 * kMinute), 3);
+}
+
+TEST_F(Window, KeepsAGapOutOfShorterWindows) {
+  Scrape(1 * kMinute, {Counter("c", 10)});
+  Scrape(2 * kMinute, {Counter("c", 11)});
+  // 28 minutes without an answer.
+  Scrape(30 * kMinute, {Counter("c", 500)});
+  Scrape(31 * kMinute, {Counter("c", 501)});
+  EXPECT_EQ(Increase(31 * kMinute, 10 * kMinute), 1);
+  EXPECT_EQ(Increase(31 * kMinute, 40 * kMinute), 491);
+}
+
+TEST_F(Window, StartsAnewAfterAGapLongerThanTheRetention) {
+  Scrape(1 * kMinute, {Counter("c", 10)});
+  Scrape(100 * kMinute, {Counter("c", 500)});
+  Scrape(101 * kMinute, {Counter("c", 501)});
+  EXPECT_EQ(Increase(101 * kMinute), 1);
+  EXPECT_EQ(window_.View(kHour, Millis{0}, 101 * kMinute).covered, kMinute);
+}
+
+TEST_F(Window, KeepsTheCountsOfPodsThatAreGone) {
+  window_.AddTarget("pod-b");
+  Scrape(1 * kMinute, {Counter("c", 10)});
+  Scrape(1 * kMinute, {Counter("c", 100)}, std::nullopt, "pod-b");
+  Scrape(2 * kMinute, {Counter("c", 15)});
+  Scrape(2 * kMinute, {Counter("c", 120)}, std::nullopt, "pod-b");
+  window_.RemoveTarget("pod-b", 2 * kMinute);
+  EXPECT_EQ(Increase(3 * kMinute), 25);
+  window_.RemoveTarget("pod-a", 3 * kMinute);
+  EXPECT_EQ(Increase(50 * kMinute), 25);
+  EXPECT_FALSE(window_.Expired(50 * kMinute));
+  EXPECT_TRUE(window_.Expired(63 * kMinute));
+}
+
+TEST_F(Window, ContinuesWithAPodThatComesBack) {
+  Scrape(1 * kMinute, {Counter("c", 10)});
+  window_.RemoveTarget("pod-a", 2 * kMinute);  // not ready for a while
+  window_.AddTarget("pod-a");
+  Scrape(4 * kMinute, {Counter("c", 13)});
+  EXPECT_EQ(Increase(4 * kMinute), 3);
+}
+
+TEST_F(Window, IgnoresPodsThatItDoesNotKnow) {
+  Scrape(1 * kMinute, {Counter("c", 10)}, std::nullopt, "stranger");
+  EXPECT_TRUE(window_.View(kHour, Millis{0}, kMinute).series.empty());
+}
+
+TEST_F(Window, MergesNestedBucketLayoutsAtTheirCommonBounds) {
+  Scrape(1 * kMinute, {Histogram({1, 2, 3, kInf}, {0, 0, 0, 0}, 0)});
+  Scrape(2 * kMinute, {Histogram({1, 2, 3, kInf}, {1, 2, 4, 8}, 10)});
+  Scrape(3 * kMinute, {Histogram({2, kInf}, {3, 5}, 7)});
+  const WindowView view = window_.View(kHour, Millis{0}, 3 * kMinute);
+  ASSERT_EQ(view.series.size(), 1u);
+  EXPECT_EQ(view.series[0].bounds, (std::vector<double>{2, kInf}));
+  EXPECT_EQ(view.series[0].counts, (std::vector<double>{5, 8}));
+  EXPECT_EQ(view.series[0].count, 13);
+  EXPECT_EQ(view.series[0].sum, 17);
+  EXPECT_EQ(view.problems,
+            (std::vector<std::string>{"bucket bounds of h differ; counted at the common bounds"}));
+}
+
+TEST_F(Window, RestartsWhenTheBucketLayoutChangesToAnother) {
+  Scrape(1 * kMinute, {Histogram({1, 2, kInf}, {0, 0, 0}, 0)});
+  Scrape(2 * kMinute, {Histogram({1, 2, kInf}, {1, 2, 4}, 10)});
+  Scrape(3 * kMinute, {Histogram({5, 6, kInf}, {1, 2, 3}, 7)});
+  const WindowView view = window_.View(kHour, Millis{0}, 3 * kMinute);
+  ASSERT_EQ(view.series.size(), 1u);
+  EXPECT_EQ(view.series[0].bounds, (std::vector<double>{5, 6, kInf}));
+  EXPECT_EQ(view.series[0].counts, (std::vector<double>{1, 1, 1}));
+  EXPECT_EQ(view.problems,
+            (std::vector<std::string>{"bucket bounds of h changed; its window restarted"}));
+  // Once the old counts have aged out there is nothing to report.
+  for (int i = 4; i < 70; ++i) Scrape(i * kMinute, {Histogram({5, 6, kInf}, {1, 2, 3}, 7)});
+  EXPECT_TRUE(window_.View(kHour, Millis{0}, 69 * kMinute).problems.empty());
+}
+
+TEST_F(Window, KeepsAFewLayoutsOnly) {
+  for (int i = 1; i < 50; ++i) {
+    Scrape(i * kMinute, {Histogram({static_cast<double>(i), kInf}, {1, 2}, 3)});
+  }
+  EXPECT_LT(window_.bytes(), 4000u);
+  EXPECT_EQ(One(49 * kMinute).bounds, (std::vector<double>{49, kInf}));
+}
+
+TEST_F(Window, AveragesGaugesOverPodsAndTime) {
+  window_.AddTarget("pod-b");
+  Scrape(1 * kMinute, {Gauge("g", 10)});
+  Scrape(1 * kMinute, {Gauge("g", 20)}, std::nullopt, "pod-b");
+  Scrape(2 * kMinute, {Gauge("g", 30)});
+  SeriesWindow window = One(2 * kMinute);
+  EXPECT_EQ(window.last, 25);
+  EXPECT_EQ(window.sum, 60);
+  EXPECT_EQ(window.count, 3);
+  window_.RecordFailure("pod-b", {Errc::kTimeout, "no complete answer in time"});
+  EXPECT_EQ(One(2 * kMinute).last, 30);
+  Scrape(3 * kMinute, {Gauge("g", std::numeric_limits<double>::quiet_NaN())});
+  window = One(3 * kMinute);
+  EXPECT_TRUE(std::isnan(window.last));
+  EXPECT_EQ(window.count, 3);
+}
+
+TEST_F(Window, TreatsUnknownAsCounterAndGauge) {
+  Series series = Counter("c", 5);
+  series.kind = SeriesKind::kUnknown;
+  Scrape(1 * kMinute, {series});
+  series.value = 8;
+  Scrape(2 * kMinute, {series});
+  const SeriesWindow window = One(2 * kMinute);
+  EXPECT_EQ(window.increase, 3);
+  EXPECT_EQ(window.last, 8);
+  EXPECT_EQ(window.sum, 13);
+  EXPECT_EQ(window.count, 2);
+}
+
+TEST_F(Window, CountsSummaries) {
+  Series series = Counter("c", 0);
+  series.kind = SeriesKind::kSummary;
+  series.count = 10;
+  series.sum = 4;
+  Scrape(1 * kMinute, {series});
+  series.count = 13;
+  series.sum = 5.5;
+  Scrape(2 * kMinute, {series});
+  EXPECT_EQ(One(2 * kMinute).count, 3);
+  EXPECT_EQ(One(2 * kMinute).sum, 1.5);
+}
+
+TEST_F(Window, ShowsOneSeriesWhenAMetricChangesItsType) {
+  Scrape(1 * kMinute, {Counter("c", 5)});
+  Scrape(2 * kMinute, {Gauge("c", 5)});
+  const WindowView view = window_.View(kHour, Millis{0}, 2 * kMinute);
+  ASSERT_EQ(view.series.size(), 1u);
+  EXPECT_EQ(view.series[0].kind, SeriesKind::kGauge);
+  EXPECT_EQ(view.problems, (std::vector<std::string>{"type of c changed; its window restarted"}));
+}
+
+TEST_F(Window, IgnoresCountersThatAreNotNumbers) {
+  Scrape(1 * kMinute, {Counter("c", 5)});
+  Scrape(2 * kMinute, {Counter("c", kInf)});
+  Scrape(3 * kMinute, {Counter("c", 9)});
+  EXPECT_EQ(Increase(3 * kMinute), 4);
+}
+
+TEST_F(Window, TellsWhoIsUpAndWhyNot) {
+  window_.AddTarget("pod-b");
+  window_.AddTarget("pod-c");
+  Scrape(1 * kMinute, {Counter("c", 5)});
+  window_.RecordFailure("pod-b", {Errc::kTimeout, "no complete answer in time"});
+  window_.RecordFailure("pod-c", {Errc::kTimeout, "no complete answer in time"});
+  WindowView view = window_.View(kHour, Millis{0}, 2 * kMinute);
+  EXPECT_EQ(view.targets, 3);
+  EXPECT_EQ(view.targets_up, 1);
+  EXPECT_EQ(view.newest_age, kMinute);
+  EXPECT_EQ(view.problems,
+            (std::vector<std::string>{"2 of 3 targets failed: no complete answer in time"}));
+  view = window_.View(kHour, Millis{0}, 10 * kMinute);
+  EXPECT_EQ(view.targets_up, 0);
+}
+
+TEST_F(Window, TellsHowMuchOfTheWindowIsCovered) {
+  EXPECT_EQ(window_.View(kHour, Millis{0}, kMinute).covered, Millis{0});
+  EXPECT_FALSE(window_.View(kHour, Millis{0}, kMinute).newest_age.has_value());
+  Scrape(1 * kMinute, {Counter("c", 5)});
+  EXPECT_EQ(window_.View(kHour, Millis{0}, kMinute).covered, Millis{0});
+  for (int i = 2; i <= 21; ++i) Scrape(i * kMinute, {Counter("c", 5)});
+  EXPECT_EQ(window_.View(kHour, Millis{0}, 21 * kMinute).covered, 20 * kMinute);
+  EXPECT_EQ(window_.View(5 * kMinute, Millis{0}, 21 * kMinute).covered, 5 * kMinute);
+  EXPECT_EQ(window_.View(5 * kMinute, 18 * kMinute, 21 * kMinute).covered, 2 * kMinute);
+}
+
+TEST_F(Window, AddsUpTotalsWithoutAnEnd) {
+  options_.totals_since = Millis{0};
+  window_.Configure(options_, Wanted());
+  for (int i = 1; i <= 300; ++i) Scrape(i * kMinute, {Counter("c", 2 * i)}, 30);
+  const WindowView view = window_.Totals(300 * kMinute);
+  ASSERT_EQ(view.series.size(), 1u);
+  EXPECT_EQ(view.series[0].increase, 600);
+  EXPECT_EQ(view.covered, 300 * kMinute);
+  EXPECT_EQ(Increase(300 * kMinute), 120);
+  options_.totals_since.reset();
+  window_.Configure(options_, Wanted());
+  EXPECT_TRUE(window_.Totals(300 * kMinute).series.empty());
+}
+
+TEST_F(Window, LeavesWhatWasBeforeOutOfTotals) {
+  options_.totals_since = 10 * kMinute;
+  window_.Configure(options_, Wanted());
+  Scrape(5 * kMinute, {Counter("c", 10)}, 30);
+  Scrape(11 * kMinute, {Counter("c", 50)}, 30);  // began before minute 10
+  Scrape(12 * kMinute, {Counter("c", 53)}, 30);
+  EXPECT_EQ(window_.Totals(12 * kMinute).series[0].increase, 3);
+}
+
+TEST_F(Window, LimitsSeriesAndRecoversFromAFlood) {
+  options_.max_series = 10;
+  window_.Configure(options_, Wanted());
+  const auto flood = [&](Millis now, int from) {
+    std::vector<Series> series;
+    for (int i = 0; i < 20; ++i) {
+      series.push_back(Counter("c", 1, {{"id", std::to_string(from + i)}}));
+    }
+    Scrape(now, std::move(series));
+  };
+  flood(kMinute, 0);
+  EXPECT_EQ(window_.series_count(), 10u);
+  EXPECT_EQ(window_.View(kHour, Millis{0}, kMinute).problems,
+            (std::vector<std::string>{"more than 10 series; the others were left out"}));
+  const std::size_t bytes = window_.bytes();
+  for (int i = 2; i < 200; ++i) flood(i * kMinute, 20 * i);
+  EXPECT_EQ(window_.series_count(), 10u);
+  EXPECT_LT(window_.bytes(), 3 * bytes);
+  // What was left out is not new when there is room again.
+  for (int i = 200; i < 280; ++i) Scrape(i * kMinute, {Counter("c", i)});
+  EXPECT_LT(One(279 * kMinute).increase, 30);
+  for (int i = 280; i < 400; ++i) Scrape(i * kMinute, {Counter("c", i)});
+  EXPECT_EQ(Increase(399 * kMinute), 60);
+  EXPECT_TRUE(window_.View(kHour, Millis{0}, 399 * kMinute).problems.empty());
+}
+
+TEST_F(Window, LimitsPodsThatAreGone) {
+  for (int i = 0; i < 1000; ++i) {
+    const std::string pod = "pod-" + std::to_string(i);
+    window_.AddTarget(pod);
+    Scrape(kMinute + Millis(i), {Counter("c", 5)}, std::nullopt, pod);
+    window_.RemoveTarget(pod, kMinute + Millis(i));
+  }
+  EXPECT_LT(window_.bytes(), 8000u);
+}
+
+TEST_F(Window, StaysSmallForAMonitorWithTenHistograms) {
+  std::vector<double> bounds;
+  for (int i = 0; i < 19; ++i) bounds.push_back(i);
+  bounds.push_back(kInf);
+  VariantWindow window(options_, Wanted(), Millis{0});
+  for (const char* pod : {"a", "b", "c"}) window.AddTarget(pod);
+  for (int minute = 1; minute <= 120; ++minute) {
+    for (const char* pod : {"a", "b", "c"}) {
+      scrape::Scrape scrape;
+      for (int feature = 0; feature < 10; ++feature) {
+        std::vector<double> cumulative;
+        for (int i = 1; i <= 20; ++i) cumulative.push_back(i * minute);
+        Series series = Histogram(bounds, cumulative, 0.5 * minute);
+        series.labels = {{"feature", std::to_string(feature)}};
+        scrape.series.push_back(std::move(series));
+      }
+      window.Ingest(pod, scrape, minute * kMinute, WallTime{});
+    }
+  }
+  EXPECT_EQ(window.View(kHour, Millis{0}, 120 * kMinute).series[3].count, 3 * 20 * 60);
+  RecordProperty("bytes", static_cast<int>(window.bytes()));
+  EXPECT_LT(window.bytes(), 32'000u);  // plain doubles: 100 KB a pod
+}
+
+}  // namespace
+}  // namespace perennial::scrape
