@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034  # read by the scripts that source this file
 # Where the scripts of hack/ keep their things, and how they speak. Sourced, never run.
 #
 #   PERENNIAL_CACHE    what is expensive to make and the same for every checkout (tools, images)
@@ -6,12 +7,9 @@
 #   PERENNIAL_CLUSTER  the name of the cluster that hack/cluster talks about
 
 HACK_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck disable=SC2034  # read by the scripts that source this file
 REPOSITORY_DIR=$(dirname "$HACK_DIR")
 : "${HOME:=/root}"
-# shellcheck disable=SC2034
 CACHE_DIR=$(realpath -m "${PERENNIAL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/perennial}")
-# shellcheck disable=SC2034
 STATE_DIR=$(realpath -m "${PERENNIAL_STATE:-${XDG_STATE_HOME:-$HOME/.local/state}/perennial}")
 
 # Progress goes to stderr: stdout belongs to answers such as a path.

@@ -1,1 +1,71 @@
 # shellcheck shell=bash
+# What runs as Pods: cluster DNS and Envoy Gateway. Sourced.
+
+readonly GATEWAY_NAMESPACE=envoy-gateway-system
+
+# build_addon_images sets ADDON_ARCHIVES.
+build_addon_images() {
+  local paths
+  paths=$("$HACK_DIR/images" addons)
+  mapfile -t ADDON_ARCHIVES <<<"$paths"
+}
+
+load_addon_images() { load_images "${ADDON_ARCHIVES[@]}"; }
+
+# addons_key changes whenever what is installed has to be installed again.
+addons_key() {
+  { cat "$HACK_DIR/cluster.d"/*.yaml; tool_path envoy-gateway-chart; } | sha256sum | cut -c1-12
+}
+
+apply_dns() {
+  kubectl apply --server-side --filename "$HACK_DIR/cluster.d/dns.yaml"
+}
+
+# install_gateway installs the chart that belongs to the built version, with its CRDs and those of
+# the Gateway API. Helm's caches stay in the cluster's folder.
+install_gateway() {
+  KUBECONFIG=$ADMIN_KUBECONFIG HELM_CACHE_HOME=$CLUSTER_DIR/helm HELM_CONFIG_HOME=$CLUSTER_DIR/helm \
+    HELM_DATA_HOME=$CLUSTER_DIR/helm in_network "$(tool_path helm)" upgrade --install gateway \
+    "$(tool_path envoy-gateway-chart)" --namespace $GATEWAY_NAMESPACE --create-namespace \
+    --set global.images.envoyGateway.image=perennial.dev/envoy-gateway:dev \
+    --set global.images.envoyProxy.image=perennial.dev/envoy-proxy:dev \
+    --set topologyInjector.enabled=false \
+    --timeout 3m
+  kubectl apply --server-side --filename "$HACK_DIR/cluster.d/gateway_class.yaml"
+}
+
+deployment_available() {
+  [[ $(kubectl --namespace "$1" get deployment "$2" \
+    -o 'jsonpath={.status.conditions[?(@.type=="Available")].status}') == True ]]
+}
+
+gateway_class_accepted() {
+  [[ $(kubectl get gatewayclass perennial \
+    -o 'jsonpath={.status.conditions[?(@.type=="Accepted")].status}') == True ]]
+}
+
+addons_ready() {
+  [[ -e $CLUSTER_DIR/addons && $(<"$CLUSTER_DIR/addons") == "$(addons_key)" ]] &&
+    deployment_available kube-system coredns &&
+    deployment_available $GATEWAY_NAMESPACE envoy-gateway && gateway_class_accepted
+}
+
+wait_for_addons() {
+  wait_until 120 deployment_available kube-system coredns || die 'cluster DNS is not available'
+  wait_until 120 deployment_available $GATEWAY_NAMESPACE envoy-gateway ||
+    die 'Envoy Gateway is not available'
+  wait_until 60 gateway_class_accepted || die 'the GatewayClass perennial is not accepted'
+}
+
+install_addons() {
+  apply_dns
+  install_gateway
+  addons_key >"$CLUSTER_DIR/addons"
+}
+
+start_addons() {
+  if [[ ! -e $CLUSTER_DIR/addons || $(<"$CLUSTER_DIR/addons") != "$(addons_key)" ]]; then
+    step 'DNS and Envoy Gateway' "$LOG_DIR/up.log" install_addons
+  fi
+  step 'DNS and Envoy Gateway ready' "$LOG_DIR/up.log" wait_for_addons
+}

@@ -1,10 +1,11 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034  # read by the scripts that source this file
 # The Go programs that the cluster and the benchmarks run, and where a built one lies. Sourced.
 #
 # Every module has a folder here with its own go.mod and go.sum: the tools need different versions
 # of the same libraries, so that one module for all could not be resolved.
 
-# binary | folder of its module | package
+# binary (or a chart that lies in the module) | folder of its module | package
 TOOL_TABLE='
 kube-apiserver          kubernetes    k8s.io/kubernetes/cmd/kube-apiserver
 kubectl                 kubernetes    k8s.io/kubernetes/cmd/kubectl
@@ -16,13 +17,14 @@ etcd                    etcd          go.etcd.io/etcd/server/v3
 helm                    helm          helm.sh/helm/v4/cmd/helm
 coredns                 coredns       github.com/coredns/coredns
 envoy-gateway           envoy-gateway github.com/envoyproxy/gateway/cmd/envoy-gateway
+envoy-gateway-chart     envoy-gateway github.com/envoyproxy/gateway/charts/gateway-helm
 kwok                    kwok          sigs.k8s.io/kwok/cmd/kwok
 rollouts-controller     argo-rollouts github.com/argoproj/argo-rollouts/cmd/rollouts-controller
 '
 # Built when no tool is named; the others (benchmarks only) are built on demand.
 # etcd and the API server come first: the control plane needs nothing else.
 DEFAULT_TOOLS='etcd kube-apiserver kubectl kube-controller-manager kubelet kube-scheduler kube-proxy
-  helm coredns envoy-gateway'
+  helm coredns envoy-gateway envoy-gateway-chart'
 
 TOOLS_DIR=$HACK_DIR/tools
 

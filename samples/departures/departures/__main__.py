@@ -1,4 +1,4 @@
-"""The command line: python3 -m departures generate|train|serve|feed|drive."""
+"""The command line: python3 -m departures generate|train|serve|feed|drive|call."""
 
 import argparse
 import os
@@ -50,6 +50,21 @@ def _drive(arguments):
     return drive.main(arguments)
 
 
+def _call(arguments):
+    from . import artifacts
+
+    body = arguments.body.encode() if arguments.body is not None else None
+    try:
+        answer = artifacts.send(
+            arguments.feed.rstrip("/") + "/" + arguments.path.lstrip("/"), arguments.method, body
+        )
+    except artifacts.ArtifactError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    sys.stdout.write(answer.decode(errors="replace") + "\n")
+    return 0
+
+
 def _parser():
     parser = argparse.ArgumentParser(
         prog="departures", description="A bus-departure model, and the small world that it lives in."
@@ -66,7 +81,7 @@ def _parser():
     train = commands.add_parser("train", help="fit, evaluate and store a model")
     train.set_defaults(run=_train)
     _option(train, "--data", "DATA_URL", help="CSV: http(s)://, file:// or a path")
-    _option(train, "--store", "MODEL_STORE", help="where models go: .../models of a feed, or a folder")
+    _option(train, "--store", "MODEL_STORE", help="where models go: the URL of a feed, or a folder")
     _option(train, "--seed", "PERENNIAL_SEED", "1", type=_seed, help="which rows are held out")
     _option(train, "--l2", "L2", "1.0", type=float, help="strength of the ridge penalty")
 
@@ -96,6 +111,13 @@ def _parser():
     _option(drive, "--users", "USERS", "0", type=int, help="simulated users who keep cookies; 0: none")
     _option(drive, "--duration", "DURATION_SECONDS", type=_duration, help="default: until stopped")
     _option(drive, "--report-every", "REPORT_EVERY_SECONDS", "5", type=float)
+
+    call = commands.add_parser("call", help="ask the feed something, e.g. from inside its container")
+    call.set_defaults(run=_call)
+    call.add_argument("method", choices=("GET", "POST"))
+    call.add_argument("path", help="such as /world")
+    call.add_argument("body", nargs="?", help="""such as '{"change": "snow"}'""")
+    _option(call, "--feed", "FEED_URL", "http://127.0.0.1:8080")
     return parser
 
 

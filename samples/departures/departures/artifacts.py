@@ -62,13 +62,14 @@ def read_verified(uri, digest, limit, *, patience_s=0.0):
 
 
 def store(base, content, *, patience_s=0.0):
-    """Puts content under its sha256 below `base` (a URL of the feed's store, or a folder).
+    """Puts content under its sha256 below `base`: a URL (of a host alone: its /models) or a folder.
 
     Returns the URI to read it from. Storing the same content again is no error.
     """
     name = hex_digest(content)
-    uri = f"{base.rstrip('/')}/{name}"
-    if urllib.parse.urlsplit(base).scheme in ("http", "https"):
+    parts = urllib.parse.urlsplit(base)
+    if parts.scheme in ("http", "https"):
+        uri = f"{base.rstrip('/')}{'' if parts.path.strip('/') else '/models'}/{name}"
         request = urllib.request.Request(uri, data=content, method="PUT")
         request.add_header("Content-Type", "application/octet-stream")
         _patiently(lambda: _send(request), uri, patience_s)
@@ -95,6 +96,13 @@ def write_atomically(path, content):
         if os.path.exists(part):
             os.unlink(part)
         raise
+
+
+def send(url, method="GET", body=None, timeout_s=_TIMEOUT_S):
+    """One request with a JSON body, if any; returns the answer's bytes or raises ArtifactError."""
+    headers = {"Content-Type": "application/json"} if body is not None else {}
+    request = urllib.request.Request(url, data=body, method=method, headers=headers)
+    return _patiently(lambda: _get(request, MAX_DATA_BYTES, timeout_s), url, 0.0)
 
 
 def get(url, timeout_s=_TIMEOUT_S, limit=MAX_MODEL_BYTES):

@@ -66,9 +66,13 @@ class Tally:
                 entry[2] += abs(minutes - delay)
 
     def line(self, final=False):
-        """Returns the numbers so far, and starts a new "recent" part."""
+        """Returns the numbers so far, and starts a new "recent" part.
+
+        recent_mae is the error of all versions together, None without outcomes.
+        """
         with self._lock:
             recent, self._recent = self._recent, {}
+            outcomes = sum(entry[1] for entry in recent.values())
             line = {
                 "seconds": round(time.monotonic() - self._started, 1),
                 "final": final,
@@ -78,7 +82,11 @@ class Tally:
                 "late": self._late,
                 **_by_version(self._total),
                 "recent": _by_version(recent),
+                "recent_mae": None,
             }
+            if outcomes:
+                total = sum(entry[2] for entry in recent.values())
+                line["recent_mae"] = round(total / outcomes, 4)
             if self._last_error:
                 line["last_error"] = self._last_error
             return line

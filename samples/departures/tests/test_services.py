@@ -105,7 +105,7 @@ class Store(unittest.TestCase):
         with running_feed() as (_, url):
             uri = artifacts.store(f"{url}/models", b"weights")
             self.assertEqual(uri, f"{url}/models/{artifacts.hex_digest(b'weights')}")
-            self.assertEqual(artifacts.store(f"{url}/models", b"weights"), uri)
+            self.assertEqual(artifacts.store(f"{url}/", b"weights"), uri)
             digest = "sha256:" + artifacts.hex_digest(b"weights")
             self.assertEqual(artifacts.read_verified(uri, digest, 100), b"weights")
 
@@ -256,6 +256,7 @@ class RoundTrip(unittest.TestCase):
                 )
                 outside.trips.switch("snow")
                 after = drive_for(2.0)
+                self.assertEqual(after["by_version"], {"v1": after["sent"]})
                 self.assertGreater(after["mae_by_version"]["v1"], 2 * before["mae_by_version"]["v1"])
 
     def test_simulated_users_keep_their_cookies_and_the_host_is_as_told(self):
@@ -375,6 +376,17 @@ class Process(unittest.TestCase):
             self.assertEqual(process.wait(10), 0)
         self.assertGreater(line["sent"], 200)
         self.assertEqual((line["failed"], line["retried"]), (0, 0), line)
+
+    def test_the_feed_can_be_asked_from_its_own_container(self):
+        with tempfile.TemporaryDirectory() as folder, running_feed() as (outside, url):
+            process = self.start(
+                ["call", "POST", "/world", '{"change": "timetable"}'], folder, FEED_URL=url
+            )
+            self.assertEqual(json.loads(process.communicate(timeout=20)[0])["change"], "timetable")
+            self.assertEqual(outside.trips.change, "timetable")
+            process = self.start(["call", "POST", "/world", "{}"], folder, FEED_URL=url)
+            self.assertIn("timetable", process.communicate(timeout=20)[1])
+            self.assertEqual(process.returncode, 1)
 
     def test_feed_and_driver_end_well_on_sigterm(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -1,0 +1,85 @@
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "scrape/address_policy.h"
+
+namespace perennial::scrape {
+namespace {
+
+TEST(AddressPolicy, LetsPodAddressesPass) {
+  for (const char* address : {"10.0.0.7", "172.30.0.9", "192.168.4.4", "100.64.0.1", "203.0.113.9",
+                              "fd00::7", "2600:1f18::1"}) {
+    EXPECT_TRUE(CheckAddress(address, {}).ok()) << address;
+  }
+}
+
+TEST(AddressPolicy, RefusesWhatAUserMustNotReachThroughUs) {
+  for (const char* address : {"127.0.0.1",
+                              "127.8.8.8",
+                              "0.0.0.0",
+                              "0.1.2.3",
+                              "169.254.169.254",
+                              "169.254.0.1",
+                              "100.100.100.200",
+                              "168.63.129.16",
+                              "192.0.0.192",
+                              "224.0.0.1",
+                              "255.255.255.255",
+                              "240.0.0.1",
+                              "::1",
+                              "::",
+                              "::ffff:10.0.0.7",
+                              "::ffff:169.254.169.254",
+                              "::ffff:7f00:1",
+                              "::7f00:1",
+                              "64:ff9b::a9fe:a9fe",
+                              "64:ff9b:1::1",
+                              "2002:7f00:1::",
+                              "2001:0:1::1",
+                              "fe80::1",
+                              "febf::1",
+                              "fec0::1",
+                              "ff02::1",
+                              "fd00:ec2::254",
+                              "fd20:ce::254"}) {
+    const Status status = CheckAddress(address, {});
+    ASSERT_FALSE(status.ok()) << address;
+    EXPECT_EQ(status.error().code, Errc::kForbidden) << address;
+  }
+}
+
+TEST(AddressPolicy, AllowsLoopbackOnlyWhenToldTo) {
+  EXPECT_TRUE(CheckAddress("127.0.0.1", {.allow_loopback = true}).ok());
+  EXPECT_TRUE(CheckAddress("::1", {.allow_loopback = true}).ok());
+  EXPECT_FALSE(CheckAddress("::ffff:127.0.0.1", {.allow_loopback = true}).ok());
+  EXPECT_FALSE(CheckAddress("169.254.169.254", {.allow_loopback = true}).ok());
+}
+
+TEST(AddressPolicy, ReadsNoOtherSpellingOfAnAddress) {
+  for (const char* address :
+       {"0177.0.0.1", "2130706433", "0x7f000001", "127.1", "localhost", "10.0.0.7%eth0",
+        "fe80::1%eth0", "[::1]", "10.0.0.7 ", "", "a.b.c.d"}) {
+    const Status status = CheckAddress(address, {.allow_loopback = true});
+    ASSERT_FALSE(status.ok()) << address;
+    EXPECT_EQ(status.error().code, Errc::kInvalid) << address;
+  }
+}
+
+TEST(TargetUrl, PutsTheAddressIntoTheUrl) {
+  EXPECT_EQ(*TargetUrl("http", "10.0.0.7", 8080, "/metrics"), "http://10.0.0.7:8080/metrics");
+  EXPECT_EQ(*TargetUrl("https", "fd00::7", 443, "/m?x=1"), "https://[fd00::7]:443/m?x=1");
+}
+
+TEST(TargetUrl, RefusesWhatCouldBecomeAnotherRequest) {
+  EXPECT_FALSE(TargetUrl("http", "example.org", 80, "/").ok());
+  EXPECT_FALSE(TargetUrl("http", "10.0.0.7@10.0.0.8", 80, "/").ok());
+  EXPECT_FALSE(TargetUrl("http", "10.0.0.7", 0, "/").ok());
+  for (const char* path : {"", "metrics", "@evil/", "/a b", "/a\r\nX: y", "/#x", "/\\", "/\x01"}) {
+    EXPECT_FALSE(TargetUrl("http", "10.0.0.7", 80, path).ok()) << path;
+  }
+  EXPECT_FALSE(TargetUrl("http", "10.0.0.7", 80, "/" + std::string(2000, 'a')).ok());
+}
+
+}  // namespace
+}  // namespace perennial::scrape
