@@ -1,0 +1,131 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "kube/client.h"
+#include "kube/meta.h"
+#include "kube/store.h"
+#include "kube/transport.h"
+
+namespace perennial::kube {
+
+// Where an informer's objects go, whatever their type.
+class InformerSink {
+ public:
+  // Takes in one object's JSON; the error says why it cannot be read, and the object is then left
+  // as it was in the store.
+  virtual Status Put(std::string_view json) = 0;
+  virtual Result<Key> KeyOf(std::string_view json) = 0;
+  virtual void Remove(const Key& key) = 0;
+  virtual void FinishList(const std::set<Key>& listed) = 0;
+  virtual ~InformerSink() = default;
+};
+
+struct InformerOptions {
+  std::string ns;              // empty: all namespaces
+  std::string label_selector;  // empty: everything
+  int page_size = 500;
+  // Watches end after a random time in this range and begin again: connections spread over API
+  // servers, and load balancers that drop idle connections (240 s) are noticed in time.
+  Seconds shortest_watch{180};
+  Seconds longest_watch{230};
+  Millis first_backoff{800};  // client-go reflector: 0.8 s doubling to 30 s
+  Millis longest_backoff{30'000};
+  // A resource that the API server does not know (404, e.g. HTTPRoute without the Gateway API)
+  // counts as empty, and is looked for again after this time.
+  bool optional = false;
+  Millis absent_retry{30'000};
+  std::uint64_t seed = 1;
+};
+
+struct InformerCounters {
+  std::uint64_t lists = 0;
+  std::uint64_t watches = 0;
+  std::uint64_t events = 0;
+  std::uint64_t undecodable = 0;  // objects that could not be read
+  Millis last_contact{0};         // steady time of the last line, page or regular end
+};
+
+// Keeps a sink equal to the API server's state of one resource: lists in pages, then watches with
+// bookmarks and resumes where it stopped; a version that is too old (410) means to list again.
+// One thread each.
+class InformerLoop {
+ public:
+  InformerLoop(Transport& transport, const Clock& clock, Resource resource, InformerOptions options,
+               InformerSink& sink);
+  ~InformerLoop();  // stops
+  InformerLoop(const InformerLoop&) = delete;
+  InformerLoop& operator=(const InformerLoop&) = delete;
+
+  void Start();
+  void Stop();
+  InformerCounters Counters() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// An informer of projections: `Decode` makes a T of the JSON object; the document is then dropped.
+template <class T>
+class Informer final : private InformerSink {
+ public:
+  using Decode = std::function<Result<T>(const nlohmann::json& object)>;
+
+  Informer(Transport& transport, const Clock& clock, Resource resource, InformerOptions options,
+           Decode decode)
+      : decode_(std::move(decode)),
+        loop_(transport, clock, std::move(resource), std::move(options), *this) {}
+
+  Store<T>& store() { return store_; }
+  const Store<T>& store() const { return store_; }
+  void Start() { loop_.Start(); }
+  void Stop() { loop_.Stop(); }
+  InformerCounters Counters() const { return loop_.Counters(); }
+
+ private:
+  Status Put(std::string_view text) override;
+  Result<Key> KeyOf(std::string_view text) override;
+  void Remove(const Key& key) override { store_.Remove(key); }
+  void FinishList(const std::set<Key>& listed) override { store_.FinishList(listed); }
+
+  Decode decode_;
+  Store<T> store_;
+  InformerLoop loop_;  // last: it uses the others
+};
+
+// Parses text and hands the JSON object on; kInvalid for anything but an object. A way around
+// including the JSON library here.
+Status WithJson(std::string_view text, const std::function<Status(const nlohmann::json&)>& use);
+
+template <class T>
+Status Informer<T>::Put(std::string_view text) {
+  return WithJson(text, [&](const nlohmann::json& object) -> Status {
+    auto decoded = decode_(object);
+    if (!decoded.ok()) return decoded.error();
+    store_.Upsert(std::make_shared<const T>(*std::move(decoded)));
+    return Ok();
+  });
+}
+
+template <class T>
+Result<Key> Informer<T>::KeyOf(std::string_view text) {
+  Key key;
+  PERENNIAL_TRY_STATUS(WithJson(text, [&](const nlohmann::json& object) -> Status {
+    PERENNIAL_TRY(const Meta meta, ParseMeta(object));
+    key = meta.key;
+    return Ok();
+  }));
+  return key;
+}
+
+}  // namespace perennial::kube
