@@ -66,9 +66,18 @@ void RememberSchedule(const FiredTrigger& trigger, api::RetrainPolicyStatus& sta
   }
 }
 
-void Remember(const FiredTrigger& trigger, api::RetrainPolicyStatus& status) {
-  status.handled_triggers.insert(status.handled_triggers.begin(), trigger.identity);
-  if (status.handled_triggers.size() > kMaxHandled) status.handled_triggers.resize(kMaxHandled);
+// The oldest identities are forgotten, but never one that still holds: the annotation of a run by
+// hand stays on the object, and a drift can outlast fifty scheduled runs.
+void Remember(const FiredTrigger& trigger, const std::vector<FiredTrigger>& fired,
+              api::RetrainPolicyStatus& status) {
+  std::vector<std::string>& handled = status.handled_triggers;
+  handled.insert(handled.begin(), trigger.identity);
+  for (size_t i = handled.size(); i-- > 0 && handled.size() > kMaxHandled;) {
+    const bool holds = std::any_of(fired.begin(), fired.end(), [&](const FiredTrigger& other) {
+      return other.identity == handled[i];
+    });
+    if (!holds) handled.erase(handled.begin() + static_cast<std::ptrdiff_t>(i));
+  }
   RememberSchedule(trigger, status);
 }
 
@@ -89,7 +98,7 @@ void StartRun(const Observed& seen, const TriggerOutcome& triggers, WallTime now
       continue;
     }
     status.runs.insert(status.runs.begin(), NewRun(seen, trigger, now));
-    Remember(trigger, status);
+    Remember(trigger, triggers.fired, status);
     plan.actions.emplace_back(StartedEvent(status.runs.front()));
     plan.why = trigger.type + " trigger started run " + status.runs.front().name;
     return;
@@ -99,6 +108,23 @@ void StartRun(const Observed& seen, const TriggerOutcome& triggers, WallTime now
 void Prune(const api::RetrainPolicy& policy, api::RetrainPolicyStatus& status) {
   const size_t limit = static_cast<size_t>(std::max(policy.spec.history_limit, 1));
   while (status.runs.size() > limit && Finished(status.runs.back())) status.runs.pop_back();
+}
+
+// Is a run under way, does it get on, and how did the last one end?
+void SetRetraining(bool hindered, std::int64_t generation, WallTime now,
+                   api::RetrainPolicyStatus& status) {
+  kube::Condition condition{"Retraining", "False", "Idle", "", generation, ""};
+  if (!status.runs.empty()) {
+    const api::Run& last = status.runs.front();
+    condition.message = last.message;
+    if (!Finished(last)) {
+      condition.status = "True";
+      condition.reason = hindered ? "RunHindered" : "RunActive";
+    } else {
+      condition.reason = last.phase == RunPhase::kFailed ? "RunFailed" : "RunSucceeded";
+    }
+  }
+  kube::SetCondition(status.conditions, std::move(condition), now);
 }
 
 void SetConditions(const Observed& seen, const std::vector<std::string>& problems, WallTime now,
@@ -127,11 +153,6 @@ void SetConditions(const Observed& seen, const std::vector<std::string>& problem
     kube::SetCondition(status.conditions, {"Stalled", "True", reason, message, generation, ""},
                        now);
   }
-  const bool running = !status.runs.empty() && !Finished(status.runs.front());
-  kube::SetCondition(status.conditions,
-                     {"Retraining", running ? "True" : "False", running ? "RunActive" : "Idle",
-                      running ? status.runs.front().message : "", generation, ""},
-                     now);
 }
 
 void Earlier(std::optional<WallTime> candidate, std::optional<WallTime>& at) {
@@ -157,9 +178,11 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
 
   const auto active = std::find_if(status.runs.begin(), status.runs.end(),
                                    [](const api::Run& run) { return !Finished(run); });
+  bool hindered = false;
   if (active != status.runs.end()) {
     RunStep step = AdvanceRun(seen, *active, now);
     *active = step.run;
+    hindered = step.hindered;
     plan.actions = std::move(step.actions);
     Earlier(step.wake_at, plan.wake_at);
     plan.why = "run " + active->name + ": " + active->message;
@@ -173,6 +196,7 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
   status.why = plan.why.substr(0, 1024);
   Prune(policy, status);
   SetConditions(seen, triggers.problems, now, status);
+  SetRetraining(hindered, policy.meta.generation, now, status);
   if (status != policy.status) plan.status = api::EncodeStatus(status);
   if (plan.wake_at && *plan.wake_at <= now) plan.wake_at = now + Millis(1000);
   return plan;

@@ -60,6 +60,17 @@ json Owner(const api::RetrainPolicy& policy) {
           {"blockOwnerDeletion", true}};
 }
 
+// A version belongs to its ModelDeployment: it outlives the policy that made it, as the history of
+// what served, and goes with the deployment.
+json VersionOwners(const Observed& seen) {
+  if (seen.deployment == nullptr) return json::array();
+  json owner = {{"apiVersion", api::kModelDeployments.ApiVersion()},
+                {"kind", api::kModelDeployments.kind},
+                {"name", seen.deployment->meta.key.name},
+                {"uid", seen.deployment->meta.uid}};
+  return json::array({std::move(owner)});
+}
+
 // Ours first, so that a template's own env of the same name still wins for other names only: a
 // training container must be able to trust what PERENNIAL_* says.
 void SetEnvironment(json& containers, const json& ours) {
@@ -164,10 +175,14 @@ std::string RenderVersion(const Observed& seen, const api::Run& run,
   const std::string name = VersionName(policy, run);
   json labels = Labels(seen, run);
   labels[std::string(api::kLabelIdentity)] = ShortHash(policy.meta.uid + name, 16);
+  json metadata = {
+      {"name", name}, {"namespace", policy.meta.key.ns}, {"labels", std::move(labels)}};
+  if (json owners = VersionOwners(seen); !owners.empty()) {
+    metadata["ownerReferences"] = std::move(owners);
+  }
   return json{{"apiVersion", api::kModelVersions.ApiVersion()},
               {"kind", api::kModelVersions.kind},
-              {"metadata",
-               {{"name", name}, {"namespace", policy.meta.key.ns}, {"labels", std::move(labels)}}},
+              {"metadata", std::move(metadata)},
               {"spec", json::parse(api::EncodeSpec(spec))}}
       .dump();
 }

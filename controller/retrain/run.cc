@@ -55,12 +55,30 @@ RunStep Finish(RunStep step, RunPhase phase, std::string message, WallTime now) 
   return step;
 }
 
+void Warn(RunStep& step, const char* reason) {
+  step.actions.emplace_back(
+      kube::EmitEvent{kube::EmitEvent::Type::kWarning, reason, "Retrain",
+                      ("run " + step.run.name + ": " + step.run.message).substr(0, 1000)});
+}
+
+// True if the last plan could not be carried out and status does not say so yet. A plan ends at its
+// first failing action, so what was refused is told by a plan of its own before it is tried again.
+bool TellsRefusal(const Observed& seen, const std::string& what, RunStep& step) {
+  if (seen.last_error.empty()) return false;
+  const std::string before = std::move(step.run.message);
+  step.run.message = (what + " cannot be created: " + seen.last_error).substr(0, 1024);
+  step.hindered = true;
+  if (step.run.message == before) return false;
+  Warn(step, "CreateRefused");
+  return true;
+}
+
 RunStep StartJob(const Observed& seen, RunStep step, WallTime now) {
   step.run.job = JobName(step.run);
   const auto body = RenderJob(seen, step.run, now);
   if (!body.ok()) return Finish(std::move(step), RunPhase::kFailed, body.error().message, now);
-  step.run.message = seen.last_error.empty() ? "creating Job " + step.run.job
-                                             : "Job cannot be created: " + seen.last_error;
+  if (TellsRefusal(seen, "Job " + step.run.job, step)) return step;
+  if (!step.hindered) step.run.message = "creating Job " + step.run.job;
   step.actions.emplace_back(
       kube::CreateObject{{api::kJobs, {seen.policy->meta.key.ns, step.run.job}}, *body});
   return step;
@@ -91,7 +109,10 @@ RunStep RetryOrFail(const Observed& seen, RunStep step, const api::JobView& job,
     return Finish(std::move(step), RunPhase::kFailed,
                   why + "; attempts: " + std::to_string(step.run.attempt + 1), now);
   }
-  const WallTime ended = pod != nullptr && pod->finished ? *pod->finished : now;
+  // A moment that stays the same at every look, or the back-off would never be over.
+  const WallTime ended = job.finished                      ? *job.finished
+                         : pod != nullptr && pod->finished ? *pod->finished
+                                                           : job.meta.created;
   const WallTime retry_at = ended + BackoffOf(step.run.attempt);
   if (now < retry_at) {
     step.run.message = why + "; next attempt at " + FormatTime(retry_at);
@@ -132,21 +153,67 @@ RunStep TakeResult(const Observed& seen, RunStep step, const api::JobView& job, 
                   "result of pod " + pod->meta.key.name + " is unusable: " + result.error().message,
                   now);
   }
-  step.run.message = "making ModelVersion " + name;
+  const WallTime deadline = step.run.started.value + seen.policy->spec.deadline.value;
+  if (!seen.last_error.empty() && now >= deadline) {
+    return Finish(std::move(step), RunPhase::kFailed,
+                  "ModelVersion " + name + " cannot be created: " + seen.last_error, now);
+  }
+  if (TellsRefusal(seen, "ModelVersion " + name, step)) return step;
+  if (!step.hindered) step.run.message = "making ModelVersion " + name;
   step.actions.emplace_back(
       kube::CreateObject{{api::kModelVersions, {seen.policy->meta.key.ns, name}},
                          RenderVersion(seen, step.run, *result)});
   return step;
 }
 
-// What keeps the pod from starting, for people who wait.
-std::string Progress(const Observed& seen, const api::JobView& job) {
+bool Starting(const api::PodView& pod) {
+  return pod.waiting_reason.empty()
+             ? pod.phase == "Pending"
+             : pod.waiting_reason == "ContainerCreating" || pod.waiting_reason == "PodInitializing";
+}
+
+// What keeps a waiting container from running. ErrImagePull and ImagePullBackOff alternate, with
+// changing messages: what was said first stays as long as the cause does.
+std::string WhyWaiting(const api::PodView& pod, const std::string& said) {
+  const std::string reason =
+      pod.waiting_reason == "ErrImagePull" ? "ImagePullBackOff" : pod.waiting_reason;
+  const std::string why = "pod " + pod.meta.key.name + " waits: " + reason;
+  if (said.rfind(why, 0) == 0) return said;
+  return pod.waiting_message.empty() ? why : why + ": " + pod.waiting_message.substr(0, 400);
+}
+
+// Follows a Job that neither succeeded nor failed. Nobody else tells a person that its pod can't
+// be made (quota, admission), can't start (a Secret that is missing) or can't load its image.
+void Follow(const Observed& seen, const api::JobView& job, WallTime now, RunStep& step) {
+  const std::string before = step.run.message;
+  const std::string grace = FormatDuration(kStartGrace);
+  std::string why;
+  const api::PodView* latest = nullptr;
   for (const auto& pod : seen.pods) {
-    if (pod->job_uid != job.meta.uid || pod->waiting_reason.empty()) continue;
-    return "pod " + pod->meta.key.name + " waits: " + pod->waiting_reason +
-           (pod->waiting_message.empty() ? "" : ": " + pod->waiting_message.substr(0, 200));
+    if (pod->job_uid != job.meta.uid || pod->terminated) continue;
+    if (latest == nullptr || latest->meta.created < pod->meta.created) latest = pod.get();
   }
-  return "Job " + job.meta.key.name + " is running";
+  const WallTime since = latest == nullptr ? job.meta.created : latest->meta.created;
+  const bool patience = now < since + kStartGrace;
+  if (latest == nullptr) {
+    if (!patience) {
+      why = "Job " + job.meta.key.name + " has had no pod for over " + grace +
+            ": its events say why (quota, admission, service account)";
+    }
+  } else if (Starting(*latest)) {
+    if (!patience) {
+      why = "pod " + latest->meta.key.name + " has not started for over " + grace +
+            ": its events say why (scheduling, volumes, a Secret or ConfigMap that is missing)";
+    }
+  } else if (!latest->waiting_reason.empty()) {
+    why = WhyWaiting(*latest, before);
+  }
+  step.hindered = !why.empty();
+  step.run.message = step.hindered ? why : "Job " + job.meta.key.name + " is running";
+  if (step.hindered && step.run.message != before) Warn(step, "RunHindered");
+  if (!step.hindered && patience && (latest == nullptr || Starting(*latest))) {
+    step.wake_at = std::min(step.wake_at.value_or(since + kStartGrace), since + kStartGrace);
+  }
 }
 
 }  // namespace
@@ -187,7 +254,7 @@ RunStep AdvanceRun(const Observed& seen, const api::Run& run, WallTime now) {
   if (job->state == api::JobState::kFailed) {
     return RetryOrFail(seen, std::move(step), *job, now);
   }
-  step.run.message = Progress(seen, *job);
+  Follow(seen, *job, now, step);
   return step;
 }
 

@@ -13,6 +13,7 @@ struct RunStep {
   api::Run run;
   std::vector<kube::Action> actions;
   std::optional<WallTime> wake_at;
+  bool hindered = false;  // something keeps the Job from being made or its pod from starting
 };
 
 // Advances an unfinished run: makes its Job, follows it, retries it, reads its result, makes the
@@ -24,5 +25,7 @@ std::string JobName(const api::Run& run);
 
 // How long a finished Job's pod may take to show its termination message.
 inline constexpr Millis kResultGrace{60'000};
+// How long a Job may have no pod, or a pod no running container, before that is worth telling.
+inline constexpr Millis kStartGrace{120'000};
 
 }  // namespace perennial::retrain

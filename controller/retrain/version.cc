@@ -140,14 +140,15 @@ kube::Plan DecideVersion(const VersionObserved& seen, WallTime now) {
   return plan;
 }
 
-std::optional<VersionObserved> VersionReconciler::Observe(const kube::Key& key) const {
+std::optional<VersionObserved> VersionReconciler::Observe(const kube::Key& key,
+                                                          const kube::Attempt& /*attempt*/) const {
   VersionObserved seen;
   seen.version = versions_.Get(key);
   if (seen.version == nullptr || seen.version->meta.deleting) return std::nullopt;
   const api::ModelVersionSpec& spec = seen.version->spec;
   if (!spec.parent.empty()) seen.parent = versions_.Get({key.ns, spec.parent});
   seen.deployment = deployments_.Get({key.ns, spec.model_deployment});
-  seen.approvals = approvals_.ByIndex(kByVersion, key.ns + "/" + key.name);
+  seen.approvals = approvals_.ByIndex(kByVersion, kube::ToString(key));
   return seen;
 }
 

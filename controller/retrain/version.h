@@ -10,6 +10,7 @@
 #include "api/model_deployment.h"
 #include "api/model_version.h"
 #include "kube/plan.h"
+#include "kube/runner.h"
 #include "kube/store.h"
 
 namespace perennial::retrain {
@@ -41,11 +42,16 @@ class VersionReconciler {
                     const kube::Store<api::ModelApproval>& approvals)
       : versions_(versions), deployments_(deployments), approvals_(approvals) {}
 
-  std::optional<Observed> Observe(const kube::Key& key) const;
+  // Nothing that a version's plan writes can be refused for good, so the attempt tells it nothing.
+  std::optional<Observed> Observe(const kube::Key& key, const kube::Attempt& attempt) const;
   static kube::Plan Decide(const Observed& seen, WallTime now) { return DecideVersion(seen, now); }
 
-  // The index by which `approvals` must answer: the name of the version that an approval is about.
+  // The index by which `approvals` must answer: "namespace/name" of the version that an approval is
+  // about.
   static constexpr std::string_view kByVersion = "version";
+  static std::vector<std::string> VersionOf(const api::ModelApproval& approval) {
+    return {approval.meta.key.ns + "/" + approval.spec.model_version};
+  }
 
  private:
   const kube::Store<api::ModelVersion>& versions_;

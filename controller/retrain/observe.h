@@ -1,0 +1,62 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/children.h"
+#include "api/drift_monitor.h"
+#include "api/model_deployment.h"
+#include "api/model_version.h"
+#include "api/retrain_policy.h"
+#include "kube/runner.h"
+#include "kube/store.h"
+#include "retrain/decide.h"
+
+namespace perennial::retrain {
+
+// Indexes that the stores must have before their informers start, and what they answer to.
+// ModelVersions by their deployment, "namespace/name".
+inline constexpr std::string_view kVersionsByDeployment = "deployment";
+std::vector<std::string> DeploymentOf(const api::ModelVersion& version);
+// Jobs by the UID of the RetrainPolicy that controls them.
+inline constexpr std::string_view kJobsByPolicy = "policy-uid";
+std::vector<std::string> PolicyOf(const api::JobView& job);
+// Pods by the UID of their Job.
+inline constexpr std::string_view kPodsByJob = "job-uid";
+std::vector<std::string> JobOf(const api::PodView& pod);
+// RetrainPolicies by the ModelDeployment that they retrain, and by each DriftMonitor that a trigger
+// names, "namespace/name": whom a change there wakes.
+inline constexpr std::string_view kPoliciesByDeployment = "deployment";
+std::vector<std::string> DeploymentOf(const api::RetrainPolicy& policy);
+inline constexpr std::string_view kPoliciesByMonitor = "monitor";
+std::vector<std::string> MonitorsOf(const api::RetrainPolicy& policy);
+
+// Reconciler of RetrainPolicies over the stores (kube/runner.h).
+class RetrainReconciler {
+ public:
+  static constexpr std::string_view kName = "retrainpolicy";
+  using Observed = retrain::Observed;
+
+  struct Stores {
+    const kube::Store<api::RetrainPolicy>& policies;
+    const kube::Store<api::ModelDeployment>& deployments;
+    const kube::Store<api::DriftMonitor>& monitors;
+    const kube::Store<api::ModelVersion>& versions;
+    const kube::Store<api::JobView>& jobs;
+    const kube::Store<api::PodView>& pods;
+  };
+
+  explicit RetrainReconciler(Stores stores) : stores_(stores) {}
+
+  std::optional<Observed> Observe(const kube::Key& key, const kube::Attempt& attempt) const;
+  static kube::Plan Decide(const Observed& seen, WallTime now) {
+    return retrain::Decide(seen, now);
+  }
+
+ private:
+  Stores stores_;
+};
+
+}  // namespace perennial::retrain
