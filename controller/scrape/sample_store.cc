@@ -135,6 +135,8 @@ void SampleStore::Impl::Set(std::string_view id, Subscription spec) {
   std::shared_ptr<SubscriptionState> state;
   std::unique_lock<std::mutex> set_lock;
   do {  // again if a Remove() came in between
+    // Before the state that owns the mutex can go.
+    if (set_lock.owns_lock()) set_lock.unlock();
     state = FindOrAdd(id);
     set_lock = std::unique_lock(state->set_mutex);
   } while (Find(id) != state);

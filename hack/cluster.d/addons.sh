@@ -34,9 +34,12 @@ install_gateway() {
   kubectl apply --server-side --filename "$HACK_DIR/cluster.d/gateway_class.yaml"
 }
 
+# deployment_available NAMESPACE NAME: and its Pods have been running since the node booted.
 deployment_available() {
   [[ $(kubectl --namespace "$1" get deployment "$2" \
-    -o 'jsonpath={.status.conditions[?(@.type=="Available")].status}') == True ]]
+    -o 'jsonpath={.status.conditions[?(@.type=="Available")].status}') == True ]] || return 1
+  kubectl --namespace "$1" get pods -o json | jq --exit-status --arg booted "$(booted_at)" \
+    'all(.items[].status.containerStatuses[]?; .ready and .state.running.startedAt >= $booted)' >/dev/null
 }
 
 gateway_class_accepted() {

@@ -159,6 +159,10 @@ start_kubelet_and_proxy() {
 }
 
 node_ready() {
+  local renewed
+  renewed=$(kubectl --namespace kube-node-lease get lease "$CLUSTER" -o 'jsonpath={.spec.renewTime}')
+  # Both are in UTC and of one format, so that they can be compared as texts.
+  [[ $renewed > $(booted_at) ]] || return 1
   [[ $(kubectl get node "$CLUSTER" \
     -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}') == True ]]
 }

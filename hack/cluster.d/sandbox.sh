@@ -36,6 +36,10 @@ in_network() { nsenter --target "$(sandbox_pid)" --net -- "$@"; }
 # in_node COMMAND... runs a command as on the node: its network, mounts and processes.
 in_node() { nsenter --target "$(sandbox_pid)" --net --mount --pid -- "$@"; }
 
+# booted_at prints when the sandbox was made, as Kubernetes writes times: what the API server still
+# says about the node and its Pods from before then is history.
+booted_at() { date -u -r "$PID_DIR/sandbox.ready" +%FT%TZ; }
+
 start_sandbox() {
   local wrapper init
   rm -rf "$PID_DIR"
