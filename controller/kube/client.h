@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -37,13 +38,22 @@ struct ListPage {
 
 enum class Subresource { kNone, kStatus };
 
+struct ClientOptions {
+  Millis deadline{30'000};  // of one call, with all its tries
+  int most_tries = 10;      // where the server names a time to come back (client-go: withRetry)
+  int most_reconnects = 2;  // after a lost connection
+  // How a call waits between two tries; by default the thread sleeps.
+  std::function<void(Millis)> sleep{};
+};
+
 // The verbs of the API over a Transport. Thread-safe and stateless but for metrics; every call has
 // a deadline. Retries what client-go retries (429 and 5xx with Retry-After, GETs after a lost
 // connection), never a write whose outcome is unknown.
 class Client {
  public:
   // `field_manager` names the owner of what Apply sets ("perennial-modeldeployment").
-  Client(Transport& transport, const Clock& clock, std::string field_manager);
+  Client(Transport& transport, const Clock& clock, std::string field_manager,
+         ClientOptions options = {});
 
   Result<std::string> Get(const Ref& ref);
   Result<ListPage> List(const Resource& resource, const ListOptions& options);
@@ -64,14 +74,23 @@ class Client {
 
  private:
   Result<Response> SendWithRetries(const Request& request, bool idempotent);
+  Result<Written> Write(const Request& request, bool idempotent);
 
   Transport& transport_;
   const Clock& clock_;
   std::string field_manager_;
+  ClientOptions options_;
 };
 
 // "/apis/apps/v1/namespaces/ns/deployments/name", percent-encoded.
 std::string PathOf(const Ref& ref, Subresource subresource = Subresource::kNone);
 std::string PathOf(const Resource& resource, std::string_view ns);
+
+// The parts of List, for those who have their own way of trying again.
+Request ListRequest(const Resource& resource, const ListOptions& options);
+// kUnavailable for a body that ended early, which a connection closed without a length looks like.
+Result<ListPage> ParseListPage(const Resource& resource, std::string_view body);
+// A watch from `resource_version` on, with bookmarks, that the server ends after `timeout`.
+Request WatchRequest(const Resource& resource, const ListOptions& options, Seconds timeout);
 
 }  // namespace perennial::kube

@@ -7,7 +7,6 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
-#include <thread>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -24,8 +23,8 @@ class InformerSink {
   // Takes in one object's JSON; the error says why it cannot be read, and the object is then left
   // as it was in the store.
   virtual Status Put(std::string_view json) = 0;
-  virtual Result<Key> KeyOf(std::string_view json) = 0;
-  virtual void Remove(const Key& key) = 0;
+  // The object with this UID is gone; another one of the same name is not meant.
+  virtual void Remove(const Key& key, const std::string& uid) = 0;
   virtual void FinishList(const std::set<Key>& listed) = 0;
   virtual ~InformerSink() = default;
 };
@@ -52,6 +51,8 @@ struct InformerCounters {
   std::uint64_t watches = 0;
   std::uint64_t events = 0;
   std::uint64_t undecodable = 0;  // objects that could not be read
+  std::uint64_t failures = 0;     // lists and watches that did not end well
+  bool absent = false;            // optional, and unknown to the API server
   Millis last_contact{0};         // steady time of the last line, page or regular end
 };
 
@@ -94,8 +95,10 @@ class Informer final : private InformerSink {
 
  private:
   Status Put(std::string_view text) override;
-  Result<Key> KeyOf(std::string_view text) override;
-  void Remove(const Key& key) override { store_.Remove(key); }
+  void Remove(const Key& key, const std::string& uid) override {
+    const auto present = store_.Get(key);
+    if (present != nullptr && (uid.empty() || present->meta.uid == uid)) store_.Remove(key);
+  }
   void FinishList(const std::set<Key>& listed) override { store_.FinishList(listed); }
 
   Decode decode_;
@@ -103,8 +106,8 @@ class Informer final : private InformerSink {
   InformerLoop loop_;  // last: it uses the others
 };
 
-// Parses text and hands the JSON object on; kInvalid for anything but an object. A way around
-// including the JSON library here.
+// Parses text and hands the JSON object on; kInvalid for anything but an object, for one that nests
+// too deep, and for what `use` throws. A way around including the JSON library here.
 Status WithJson(std::string_view text, const std::function<Status(const nlohmann::json&)>& use);
 
 template <class T>
@@ -112,20 +115,16 @@ Status Informer<T>::Put(std::string_view text) {
   return WithJson(text, [&](const nlohmann::json& object) -> Status {
     auto decoded = decode_(object);
     if (!decoded.ok()) return decoded.error();
+    // Late news of an object that was there before the present one of the same name.
+    const auto present = store_.Get(decoded->meta.key);
+    if (present != nullptr && present->meta.uid != decoded->meta.uid &&
+        CompareResourceVersions(decoded->meta.resource_version, present->meta.resource_version) <
+            0) {
+      return Ok();
+    }
     store_.Upsert(std::make_shared<const T>(*std::move(decoded)));
     return Ok();
   });
-}
-
-template <class T>
-Result<Key> Informer<T>::KeyOf(std::string_view text) {
-  Key key;
-  PERENNIAL_TRY_STATUS(WithJson(text, [&](const nlohmann::json& object) -> Status {
-    PERENNIAL_TRY(const Meta meta, ParseMeta(object));
-    key = meta.key;
-    return Ok();
-  }));
-  return key;
 }
 
 }  // namespace perennial::kube

@@ -39,6 +39,9 @@ class Transport {
                         const std::function<void(std::string_view line)>& on_line,
                         std::stop_token stop) = 0;
 
+  // Ends what is under way with kCancelled, and refuses what comes later: for the end of a process.
+  virtual void Shutdown() {}
+
   virtual ~Transport() = default;
 };
 
