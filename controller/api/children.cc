@@ -1,0 +1,251 @@
+#include "api/children.h"
+
+#include <nlohmann/json.hpp>
+
+#include "api/names.h"
+
+namespace perennial::api {
+namespace {
+
+using nlohmann::json;
+
+// These objects come from the API server, which has checked their types: what is absent or of an
+// unexpected type reads as nothing.
+const json& Get(const json& object, const char* name) {
+  static const json nothing;
+  if (!object.is_object()) return nothing;
+  const auto it = object.find(name);
+  return it == object.end() ? nothing : *it;
+}
+
+template <class... Names>
+const json& Get(const json& object, const char* name, Names... names) {
+  return Get(Get(object, name), names...);
+}
+
+const json& List(const json& value) {
+  static const json empty = json::array();
+  return value.is_array() ? value : empty;
+}
+
+std::string Text(const json& value) {
+  return value.is_string() ? value.get<std::string>() : std::string();
+}
+
+std::int64_t Number(const json& value, std::int64_t fallback) {
+  return value.is_number_integer() ? value.get<std::int64_t>() : fallback;
+}
+
+int Int(const json& value, int fallback) {
+  const std::int64_t number = Number(value, fallback);
+  return number >= 0 && number <= 1'000'000'000 ? static_cast<int>(number) : fallback;
+}
+
+std::optional<WallTime> When(const json& value) {
+  return value.is_string() ? ParseTime(value.get_ref<const std::string&>()) : std::nullopt;
+}
+
+// The condition of that type, or nothing.
+const json& ConditionOf(const json& conditions, std::string_view type) {
+  static const json nothing;
+  for (const json& condition : List(conditions)) {
+    if (Text(Get(condition, "type")) == type) return condition;
+  }
+  return nothing;
+}
+
+bool Holds(const json& condition) {
+  return Text(Get(condition, "status")) == "True";
+}
+
+// Metadata without what no decision reads; stores keep one of these for each pod of the cluster.
+Result<kube::Meta> MetaOf(const json& object, bool keep_annotations) {
+  PERENNIAL_TRY(kube::Meta meta, kube::ParseMeta(object));
+  if (!keep_annotations) meta.annotations.clear();
+  return meta;
+}
+
+std::string Describe(const json& condition) {
+  const std::string reason = Text(Get(condition, "reason"));
+  const std::string message = Text(Get(condition, "message"));
+  if (message.empty()) return reason;
+  return reason.empty() ? message : reason + ": " + message;
+}
+
+Endpoint ReadEndpoint(const json& value) {
+  Endpoint endpoint;
+  const json& addresses = List(Get(value, "addresses"));
+  if (!addresses.empty()) endpoint.address = Text(addresses[0]);
+  if (Text(Get(value, "targetRef", "kind")) == "Pod") {
+    endpoint.pod = Text(Get(value, "targetRef", "name"));
+    endpoint.pod_uid = Text(Get(value, "targetRef", "uid"));
+  }
+  // discovery.k8s.io/v1: an absent `ready` means unknown, to be read as true; a terminating
+  // endpoint is never ready.
+  const json& ready = Get(value, "conditions", "ready");
+  endpoint.ready = !ready.is_boolean() || ready.get<bool>();
+  return endpoint;
+}
+
+}  // namespace
+
+Result<DeploymentView> DecodeDeploymentView(const json& object) {
+  DeploymentView view;
+  PERENNIAL_TRY(view.meta, MetaOf(object, true));
+  view.replicas = Int(Get(object, "spec", "replicas"), 1);
+  const json& status = Get(object, "status");
+  view.updated_replicas = Int(Get(status, "updatedReplicas"), 0);
+  view.ready_replicas = Int(Get(status, "readyReplicas"), 0);
+  view.available_replicas = Int(Get(status, "availableReplicas"), 0);
+  view.observed_generation = Number(Get(status, "observedGeneration"), 0);
+  const json& conditions = Get(status, "conditions");
+  const json& progressing = ConditionOf(conditions, "Progressing");
+  view.progress_deadline_exceeded = Text(Get(progressing, "status")) == "False" &&
+                                    Text(Get(progressing, "reason")) == "ProgressDeadlineExceeded";
+  const json& failure = ConditionOf(conditions, "ReplicaFailure");
+  if (Holds(failure)) {
+    view.message = Describe(failure);
+  } else if (view.progress_deadline_exceeded) {
+    view.message = Describe(progressing);
+  }
+  return view;
+}
+
+Result<ServiceView> DecodeServiceView(const json& object) {
+  ServiceView view;
+  PERENNIAL_TRY(view.meta, MetaOf(object, true));
+  return view;
+}
+
+Result<EndpointSliceView> DecodeEndpointSliceView(const json& object) {
+  EndpointSliceView view;
+  PERENNIAL_TRY(view.meta, MetaOf(object, false));
+  if (const std::string* service = kube::Find(view.meta.labels, "kubernetes.io/service-name")) {
+    view.service = *service;
+  }
+  for (const json& endpoint : List(Get(object, "endpoints"))) {
+    view.endpoints.push_back(ReadEndpoint(endpoint));
+  }
+  for (const json& port : List(Get(object, "ports"))) {
+    view.ports.push_back({Text(Get(port, "name")), Int(Get(port, "port"), 0)});
+  }
+  return view;
+}
+
+Result<JobView> DecodeJobView(const json& object) {
+  JobView view;
+  PERENNIAL_TRY(view.meta, MetaOf(object, true));
+  const json& conditions = Get(object, "status", "conditions");
+  const json& complete = ConditionOf(conditions, "Complete");
+  const json& failed = ConditionOf(conditions, "Failed");
+  // SuccessCriteriaMet and FailureTarget come before: the Job's pods may still be running then.
+  if (Holds(complete)) {
+    view.state = JobState::kSucceeded;
+    view.finished = When(Get(complete, "lastTransitionTime"));
+  } else if (Holds(failed)) {
+    view.state = JobState::kFailed;
+    view.reason = Text(Get(failed, "reason"));
+    view.message = Text(Get(failed, "message"));
+    view.finished = When(Get(failed, "lastTransitionTime"));
+  }
+  return view;
+}
+
+Result<PodView> DecodePodView(const json& object) {
+  PodView view;
+  PERENNIAL_TRY(view.meta, MetaOf(object, false));
+  if (const kube::OwnerReference* owner = kube::ControllerOf(view.meta);
+      owner != nullptr && owner->kind == "Job" && owner->api_version == "batch/v1") {
+    view.job_uid = owner->uid;
+  }
+  view.phase = Text(Get(object, "status", "phase"));
+  // Statuses come in no promised order: the first container is the spec's.
+  const json& containers = List(Get(object, "spec", "containers"));
+  if (!containers.empty()) view.container = Text(Get(containers[0], "name"));
+  const json& status = Get(object, "status");
+  for (const char* list : {"initContainerStatuses", "containerStatuses"}) {
+    for (const json& container : List(Get(status, list))) {
+      const json& waiting = Get(container, "state", "waiting");
+      if (view.waiting_reason.empty() && waiting.is_object()) {
+        view.waiting_reason = Text(Get(waiting, "reason"));
+        view.waiting_message = Text(Get(waiting, "message"));
+      }
+    }
+  }
+  for (const json& container : List(Get(status, "containerStatuses"))) {
+    if (Text(Get(container, "name")) != view.container) continue;
+    const json& terminated = Get(container, "state", "terminated");
+    if (!terminated.is_object()) break;
+    view.terminated = true;
+    view.exit_code = static_cast<int>(Number(Get(terminated, "exitCode"), 0));
+    view.termination_reason = Text(Get(terminated, "reason"));
+    view.termination_message = Text(Get(terminated, "message"));
+    view.finished = When(Get(terminated, "finishedAt"));
+  }
+  return view;
+}
+
+namespace {
+
+// One parent's verdict on this generation: empty if it accepts the route and finds its backends.
+std::string RefusalOf(const json& parent, std::int64_t generation) {
+  const std::string gateway = Text(Get(parent, "parentRef", "name"));
+  for (const char* type : {"Accepted", "ResolvedRefs"}) {
+    const json& condition = ConditionOf(Get(parent, "conditions"), type);
+    if (!condition.is_object()) {
+      return "Gateway " + gateway + " has not said whether it is " + type;
+    }
+    if (Number(Get(condition, "observedGeneration"), 0) < generation) {
+      return "Gateway " + gateway + " has not looked at this generation of the route";
+    }
+    if (!Holds(condition)) return "Gateway " + gateway + ": " + Describe(condition);
+  }
+  return {};
+}
+
+// Whether `parents` has an entry for the reference; a route's status may lack the Gateways that
+// nobody handles.
+bool HasStatusOf(const json& parents, const json& ref) {
+  for (const json& parent : List(parents)) {
+    const json& other = Get(parent, "parentRef");
+    if (Text(Get(other, "name")) == Text(Get(ref, "name")) &&
+        Text(Get(other, "namespace")) == Text(Get(ref, "namespace")) &&
+        Text(Get(other, "sectionName")) == Text(Get(ref, "sectionName"))) {
+      return true;
+    }
+  }
+  return false;
+}
+
+std::string RefusalOfRoute(const json& object, std::int64_t generation) {
+  const json& parents = Get(object, "status", "parents");
+  const json& refs = List(Get(object, "spec", "parentRefs"));
+  if (refs.empty()) return "the route names no Gateway";
+  for (const json& ref : refs) {
+    if (!HasStatusOf(parents, ref)) {
+      return "Gateway " + Text(Get(ref, "name")) + " has not accepted the route";
+    }
+  }
+  for (const json& parent : List(parents)) {
+    std::string refusal = RefusalOf(parent, generation);
+    if (!refusal.empty()) return refusal;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<HttpRouteView> DecodeHttpRouteView(const json& object) {
+  HttpRouteView view;
+  PERENNIAL_TRY(view.meta, MetaOf(object, true));
+  for (const json& rule : List(Get(object, "spec", "rules"))) {
+    for (const json& backend : List(Get(rule, "backendRefs"))) {
+      view.backends.push_back({Text(Get(backend, "name")), Int(Get(backend, "weight"), 1)});
+    }
+  }
+  view.message = RefusalOfRoute(object, view.meta.generation);
+  view.accepted = view.message.empty();
+  return view;
+}
+
+}  // namespace perennial::api

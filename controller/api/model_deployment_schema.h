@@ -1,0 +1,274 @@
+#pragma once
+
+#include "api/condition_schema.h"
+#include "api/model_deployment.h"
+#include "api/model_version_schema.h"
+#include "api/quantity_schema.h"
+
+namespace perennial::api {
+
+template <>
+struct EnumNames<Updates> {
+  static constexpr std::array<std::string_view, 2> kNames{"Automatic", "Manual"};
+};
+template <>
+struct EnumNames<RolloutPhase> {
+  static constexpr std::array<std::string_view, 7> kNames{
+      "Starting", "Progressing", "Paused", "Promoting", "Promoted", "RollingBack", "RolledBack"};
+};
+
+template <>
+struct Schema<MetricsEndpoint> {
+  using T = MetricsEndpoint;
+  static constexpr std::tuple kFields{
+      Field{"port", &T::port, "Name of the container port that serves metrics.", kPortName},
+      Field{
+          "path", &T::path, "Path of the metrics.",
+          Rules{
+              .pattern = "^/[^\\s]*$", .wants = "a path such as \"/metrics\"", .max_length = 512}},
+  };
+};
+
+template <>
+struct Schema<ParentReference> {
+  using T = ParentReference;
+  static constexpr std::tuple kFields{
+      Field{"name", &T::name, "A Gateway in this namespace.",
+            Rules{.required = true, .min_length = 1, .max_length = 253}},
+      Field{"sectionName", &T::section_name, "One of its listeners; empty: all.",
+            Rules{.max_length = 253}},
+  };
+};
+
+template <>
+struct Schema<Gateway> {
+  using T = Gateway;
+  static constexpr std::tuple kFields{
+      Field{"parentRefs", &T::parent_refs, "The Gateways that traffic comes through.",
+            Rules{.required = true, .min_items = 1, .max_items = 8}},
+      Field{"hostnames", &T::hostnames, "Host names that belong to this model.",
+            Rules{.pattern = "^(\\*\\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+                             "(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+                  .wants = "a host name such as \"departures.example.org\"",
+                  .min_length = 1,
+                  .max_length = 253,
+                  .max_items = 16,
+                  .set = true}},
+  };
+};
+
+template <>
+struct Schema<Traffic> {
+  using T = Traffic;
+  static constexpr std::tuple kFields{
+      Field{"port", &T::port, "Name of the container port that serves predictions.", kPortName},
+      Field{"gateway", &T::gateway,
+            "Split traffic exactly with an HTTPRoute of ours on these Gateways. Without it, a "
+            "Service splits by the number of replicas, which is approximate.",
+            Rules{}},
+  };
+};
+
+template <>
+struct Schema<RolloutStep> {
+  using T = RolloutStep;
+  static constexpr std::tuple kFields{
+      Field{"weight", &T::weight, "Percent of the traffic that the challenger gets.",
+            Rules{.required = true, .min = 1, .max = 100}},
+      Field{"hold", &T::hold, "How long before the next step.", Rules{}},
+      Field{"pause", &T::pause,
+            "Stay until the annotation perennial.dev/promote names the challenger's ModelVersion.",
+            Rules{}},
+  };
+};
+
+template <>
+struct Schema<Rollout> {
+  using T = Rollout;
+  static constexpr std::tuple kFields{
+      Field{"steps", &T::steps,
+            "Shares of the traffic on the way to 100 %. None: one step to 100 %.",
+            Rules{.max_items = 32}},
+      Field{"progressDeadline", &T::progress_deadline,
+            "Time in which a new version must become ready, or it is rolled back.", Rules{}},
+      Field{"analysis", &T::analysis, "Checks throughout each step; failing ones roll back.",
+            Rules{}},
+      Field{"experiment", &T::experiment,
+            "A/B test between champion and challenger that decides about promotion.", Rules{}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"!has(self.steps) || (self.steps.map(s, s.weight).isSorted() && "
+             "self.steps.all(s, self.steps.exists_one(t, t.weight == s.weight)))",
+             "weights of steps must ascend: sort the steps and give each its own weight", "steps",
+             [](const T& v) {
+               return std::adjacent_find(v.steps.begin(), v.steps.end(),
+                                         [](const RolloutStep& a, const RolloutStep& b) {
+                                           return a.weight >= b.weight;
+                                         }) == v.steps.end();
+             }},
+      Cel<T>{"!has(self.progressDeadline) || duration(self.progressDeadline) >= duration('1s')",
+             "progressDeadline must be at least 1s", "progressDeadline",
+             [](const T& v) { return v.progress_deadline.value >= Seconds(1); }},
+  };
+};
+
+template <>
+struct Schema<FixedVariant> {
+  using T = FixedVariant;
+  static constexpr std::tuple kFields{
+      Field{"name", &T::name, "Its name, unique in the list.", Required(kObjectName)},
+      Field{"weight", &T::weight, "Percent of the traffic.",
+            Rules{.required = true, .min = 0, .max = 100}},
+      Field{"model", &T::model, "Its artifact.", Rules{.required = true}},
+  };
+};
+
+template <>
+struct Schema<ModelDeploymentSpec> {
+  using T = ModelDeploymentSpec;
+  static constexpr std::tuple kFields{
+      Field{"model", &T::model,
+            "An artifact to serve: each change makes a new ModelVersion. Without it (and without "
+            "variants) versions come from retraining or pipelines only.",
+            Rules{}},
+      Field{"variants", &T::variants, "A fixed split between artifacts, instead of model.",
+            Rules{.min_items = 1, .max_items = 16, .list_key = "name"}},
+      Field{"updates", &T::updates,
+            "Automatic: the newest approved version serves. Manual: only what spec.model names.",
+            Rules{}},
+      Field{"replicas", &T::replicas,
+            "Pods of the champion; 1 unless set. Leave it out where an autoscaler sets it.",
+            Rules{.min = 0, .max = 10000}},
+      Field{"template", &T::pod_template,
+            "A PodTemplateSpec. The first container gets MODEL_URI, MODEL_DIGEST and "
+            "MODEL_VERSION.",
+            Rules{.required = true}},
+      Field{"metrics", &T::metrics, "Where the pods expose Prometheus metrics.", Rules{}},
+      Field{"traffic", &T::traffic, "How requests reach the pods.", Rules{}},
+      Field{"rollout", &T::rollout, "How a new version takes over.", Rules{}},
+      Field{"approval", &T::approval,
+            "Who must agree to a version before it gets traffic, whatever its origin.", Rules{}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"!(has(self.model) && has(self.variants))",
+             "model and variants exclude each other: remove spec.model or spec.variants",
+             "variants", [](const T& v) { return !v.model.has_value() || v.variants.empty(); }},
+      Cel<T>{"!has(self.variants) || self.variants.map(v, v.weight).sum() == 100",
+             "weights of variants must sum to 100: change the weights in spec.variants", "variants",
+             [](const T& v) {
+               int sum = 0;
+               for (const FixedVariant& variant : v.variants) sum += variant.weight;
+               return v.variants.empty() || sum == 100;
+             }},
+      Cel<T>{"!has(self.updates) || self.updates != 'Manual' || has(self.model) || "
+             "has(self.variants)",
+             "updates: Manual pins to spec.model: set spec.model, or updates: Automatic", "updates",
+             [](const T& v) {
+               return v.updates != Updates::kManual || v.model.has_value() || !v.variants.empty();
+             }},
+  };
+};
+
+template <>
+struct Schema<VariantStatus> {
+  using T = VariantStatus;
+  static constexpr std::tuple kFields{
+      Field{"name", &T::name, "champion, challenger, or the fixed variant's name.",
+            Rules{.required = true, .max_length = 63}},
+      Field{"version", &T::version, "Its ModelVersion.", Rules{}},
+      Field{"service", &T::service, "Its Service.", Rules{}},
+      Field{"model", &T::model, "Its artifact.", Rules{}},
+      Field{"replicas", &T::replicas, "Pods wanted.", Rules{.always = true}},
+      Field{"readyReplicas", &T::ready_replicas, "Pods ready.", Rules{.always = true}},
+      Field{"weightWanted", &T::weight_wanted, "Percent of the traffic that it should get.",
+            Rules{.always = true}},
+      Field{"weight", &T::weight, "Percent in effect, as the accepted route says.",
+            Rules{.always = true}},
+  };
+};
+
+template <>
+struct Schema<CheckStatus> {
+  using T = CheckStatus;
+  static constexpr std::tuple kFields{
+      Field{"name", &T::name, "The check or guardrail.", Rules{.required = true}},
+      Field{"challenger", &T::challenger, "The challenger's value.", Rules{}},
+      Field{"champion", &T::champion, "The champion's value.", Rules{}},
+      Field{"threshold", &T::threshold, "The bound.", Rules{}},
+      Field{"samples", &T::samples, "The challenger's observations.", Rules{}},
+      Field{"verdict", &T::verdict, "Pass, Fail, Inconclusive or NoData.", Rules{.always = true}},
+      Field{"message", &T::message, "Why.", kMessage},
+  };
+};
+
+template <>
+struct Schema<ExperimentStatus> {
+  using T = ExperimentStatus;
+  static constexpr std::tuple kFields{
+      Field{"effect", &T::effect, "Challenger minus champion.", Rules{}},
+      Field{"lower", &T::lower, "Lower end of its always-valid confidence interval.", Rules{}},
+      Field{"upper", &T::upper, "Upper end.", Rules{}},
+      Field{"pValue", &T::p_value, "Smallest p-value so far.", Rules{}},
+      Field{"championSamples", &T::champion_samples, "Observations of the champion.", Rules{}},
+      Field{"challengerSamples", &T::challenger_samples, "Observations of the challenger.",
+            Rules{}},
+      Field{"verdict", &T::verdict, "Pass, Fail, Inconclusive or NoData.", Rules{.always = true}},
+      Field{"message", &T::message, "Why, and what happens next.", kMessage},
+      Field{"guardrails", &T::guardrails, "Each guardrail's verdict.", Rules{}},
+  };
+};
+
+template <>
+struct Schema<RolloutStatus> {
+  using T = RolloutStatus;
+  static constexpr std::tuple kFields{
+      Field{"version", &T::version, "The challenger's ModelVersion.", Rules{.required = true}},
+      Field{"champion", &T::champion, "What it is compared with.", Rules{}},
+      Field{"phase", &T::phase, "Where the rollout is.", Rules{.always = true}},
+      Field{"step", &T::step, "Index into spec.rollout.steps.", Rules{.always = true, .min = 0}},
+      Field{"started", &T::started, "When it began.", Rules{}},
+      Field{"stepStarted", &T::step_started,
+            "Since when the step's weight is in effect, or is awaited.", Rules{}},
+      Field{"inEffect", &T::in_effect, "Whether the route has the step's weight.", Rules{}},
+      Field{"failures", &T::failures, "Failing looks in a row.", Rules{.min = 0}},
+      Field{"failedAt", &T::failed_at, "The failing look that was counted last.", Rules{}},
+      Field{"message", &T::message, "What it waits for.", kMessage},
+      Field{"checks", &T::checks, "Verdicts of the analysis.", Rules{}},
+      Field{"experiment", &T::experiment, "State of the A/B test.", Rules{}},
+  };
+};
+
+template <>
+struct Schema<HistoryEntry> {
+  using T = HistoryEntry;
+  static constexpr std::tuple kFields{
+      Field{"version", &T::version, "The ModelVersion.", Rules{.required = true}},
+      Field{"outcome", &T::outcome, "Promoted, RolledBack or Superseded.", Rules{.required = true}},
+      Field{"at", &T::at, "When.", Rules{}},
+      Field{"message", &T::message, "Why.", kMessage},
+  };
+};
+
+template <>
+struct Schema<ModelDeploymentStatus> {
+  using T = ModelDeploymentStatus;
+  static constexpr std::tuple kFields{
+      Field{"observedGeneration", &T::observed_generation, kObservedGenerationDoc,
+            Rules{.always = true, .min = -1}},
+      Field{"champion", &T::champion, "The ModelVersion that serves.", Rules{}},
+      Field{"challenger", &T::challenger, "The ModelVersion that is being rolled out.", Rules{}},
+      Field{"variants", &T::variants, "What serves, and with which share.",
+            Rules{.max_items = 32, .list_key = "name"}},
+      Field{"rollout", &T::rollout, "The rollout that runs, or the last one.", Rules{}},
+      Field{"history", &T::history, "How earlier rollouts ended, newest first.", Rules{}},
+      Field{"replicas", &T::replicas, "Pods wanted, of all variants.", Rules{.always = true}},
+      Field{"readyReplicas", &T::ready_replicas, "Pods ready.", Rules{.always = true}},
+      Field{"selector", &T::selector, "Label selector of all pods.", Rules{}},
+      Field{"approximateSplit", &T::approximate_split,
+            "Whether the split is by number of replicas, which is approximate.", Rules{}},
+      Field{"why", &T::why, "What the controller is doing, in one sentence.", kMessage},
+      Field{"conditions", &T::conditions, kConditionsDoc, kConditions},
+  };
+};
+
+}  // namespace perennial::api

@@ -1,0 +1,171 @@
+#pragma once
+
+#include "api/model_deployment.h"
+#include "api/rules.h"
+#include "api/schema.h"
+
+// Tables of how a rollout is judged: quantities, checks, experiment.
+namespace perennial::api {
+
+template <>
+struct EnumNames<QuantityKind> {
+  static constexpr std::array<std::string_view, 3> kNames{"Mean", "Proportion", "Value"};
+};
+template <>
+struct EnumNames<Goal> {
+  static constexpr std::array<std::string_view, 2> kNames{"Increase", "Decrease"};
+};
+template <>
+struct EnumNames<OnInconclusive> {
+  static constexpr std::array<std::string_view, 2> kNames{"KeepChampion", "Promote"};
+};
+
+template <>
+struct Schema<Quantity> {
+  using T = Quantity;
+  static constexpr std::tuple kFields{
+      Field{"name", &T::name, "What people call it; unique in its list.", Required(kItemName)},
+      Field{"kind", &T::kind,
+            "Mean: of a histogram or summary, from its sum and count. Proportion: of two "
+            "counters. Value: of a gauge.",
+            Rules{.required = true}},
+      Field{"metric", &T::metric, "Mean: the histogram. Value: the gauge.", kMetricName},
+      Field{"squares", &T::squares,
+            "Mean: a counter of the squared values, for an exact variance; without it the "
+            "variance is estimated from the buckets.",
+            kMetricName},
+      Field{"numerator", &T::numerator, "Proportion: the counter of what is counted.", kMetricName},
+      Field{"denominator", &T::denominator, "Proportion: the counter of all.", kMetricName},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"self.kind == 'Proportion' || has(self.metric)",
+             "kind Mean or Value reads a metric: set metric", "metric",
+             [](const T& v) { return v.kind == QuantityKind::kProportion || !v.metric.empty(); }},
+      Cel<T>{"self.kind != 'Proportion' || (has(self.numerator) && has(self.denominator))",
+             "kind Proportion divides two counters: set numerator and denominator", "numerator",
+             [](const T& v) {
+               return v.kind != QuantityKind::kProportion ||
+                      (!v.numerator.empty() && !v.denominator.empty());
+             }},
+      Cel<T>{"self.kind == 'Proportion' ? !has(self.metric) : "
+             "!has(self.numerator) && !has(self.denominator)",
+             "metric goes with kind Mean or Value, numerator and denominator with Proportion: "
+             "remove what doesn't belong to the kind",
+             "kind",
+             [](const T& v) {
+               return v.kind == QuantityKind::kProportion
+                          ? v.metric.empty()
+                          : v.numerator.empty() && v.denominator.empty();
+             }},
+      Cel<T>{"!has(self.squares) || self.kind == 'Mean'", "squares goes with kind Mean: remove it",
+             "squares",
+             [](const T& v) { return v.squares.empty() || v.kind == QuantityKind::kMean; }},
+  };
+};
+
+template <>
+struct Schema<AnalysisCheck> {
+  using T = AnalysisCheck;
+  static constexpr std::tuple kFields{
+      Inline{&T::quantity},
+      Field{"max", &T::max, "The challenger's quantity may be at most this.", Rules{}},
+      Field{"min", &T::min, "The challenger's quantity must be at least this.", Rules{}},
+      Field{"maxIncrease", &T::max_increase, "Challenger minus champion may be at most this.",
+            Rules{}},
+      Field{"maxDecrease", &T::max_decrease, "Champion minus challenger may be at most this.",
+            Rules{}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"[has(self.max), has(self.min), has(self.maxIncrease), has(self.maxDecrease)]"
+             ".filter(b, b).size() == 1",
+             "a check has exactly one bound: set one of max, min, maxIncrease, maxDecrease", "",
+             [](const T& v) {
+               return v.max.has_value() + v.min.has_value() + v.max_increase.has_value() +
+                          v.max_decrease.has_value() ==
+                      1;
+             }},
+  };
+};
+
+template <>
+struct Schema<Analysis> {
+  using T = Analysis;
+  static constexpr std::tuple kFields{
+      Field{"interval", &T::interval, "Time between two looks.", Rules{}},
+      Field{"window", &T::window, "How far back a look reaches.", Rules{}},
+      Field{"minSamples", &T::min_samples,
+            "Observations that a variant needs inside the window; with fewer the check answers "
+            "NoData, which neither passes nor fails.",
+            Rules{.min = 1}},
+      Field{"failureLimit", &T::failure_limit, "Failing looks in a row that roll back.",
+            Rules{.min = 1, .max = 100}},
+      Field{"checks", &T::checks, "What is looked at.",
+            Rules{.required = true, .min_items = 1, .max_items = 16, .list_key = "name"}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"!has(self.interval) || duration(self.interval) >= duration('1s')",
+             "interval must be at least 1s", "interval",
+             [](const T& v) { return v.interval.value >= Seconds(1); }},
+      Cel<T>{"duration(has(self.window) ? self.window : '5m') >= "
+             "duration(has(self.interval) ? self.interval : '30s')",
+             "window must be at least as long as interval: raise window or lower interval",
+             "window", [](const T& v) { return v.window.value >= v.interval.value; }},
+  };
+};
+
+template <>
+struct Schema<Primary> {
+  using T = Primary;
+  static constexpr std::tuple kFields{
+      Inline{&T::quantity},
+      Field{"goal", &T::goal, "Which direction is better.", Rules{.required = true}},
+  };
+};
+
+template <>
+struct Schema<Guardrail> {
+  using T = Guardrail;
+  static constexpr std::tuple kFields{
+      Inline{&T::quantity},
+      Field{"maxIncrease", &T::max_increase,
+            "Non-inferiority margin: challenger minus champion that is still acceptable.",
+            Rules{.required = true}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"double(self.maxIncrease) >= 0.0",
+             "maxIncrease must not be negative: a guardrail tolerates, the primary improves",
+             "maxIncrease", [](const T& v) { return v.max_increase.value >= 0; }},
+  };
+};
+
+template <>
+struct Schema<Experiment> {
+  using T = Experiment;
+  static constexpr std::tuple kFields{
+      Field{"primary", &T::primary, "What the challenger must improve.", Rules{.required = true}},
+      Field{"guardrails", &T::guardrails, "What it must not worsen.",
+            Rules{.max_items = 16, .list_key = "name"}},
+      Field{"alpha", &T::alpha,
+            "Probability of promoting a challenger that is no better, whenever one looks.",
+            Rules{}},
+      Field{"minSamples", &T::min_samples,
+            "Observations of each variant before any decision. Below 100 the normal "
+            "approximation is not safe.",
+            Rules{.min = 100}},
+      Field{"expectedSamples", &T::expected_samples,
+            "Observations in total at which the test is most sensitive.", Rules{.min = 200}},
+      Field{"maxDuration", &T::max_duration, "Time after which it ends without a decision.",
+            Rules{}},
+      Field{"onInconclusive", &T::on_inconclusive, "What to do then.", Rules{}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"!has(self.alpha) || (double(self.alpha) > 0.0 && double(self.alpha) <= 0.5)",
+             "alpha must be above 0 and at most 0.5, such as \"0.05\"", "alpha",
+             [](const T& v) { return v.alpha.value > 0 && v.alpha.value <= 0.5; }},
+      Cel<T>{"!has(self.maxDuration) || duration(self.maxDuration) >= duration('1s')",
+             "maxDuration must be at least 1s", "maxDuration",
+             [](const T& v) { return v.max_duration.value >= Seconds(1); }},
+  };
+};
+
+}  // namespace perennial::api

@@ -1,0 +1,74 @@
+#include "api/schema_encode.h"
+
+#include <charconv>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace perennial::api {
+
+using nlohmann::json;
+
+void WriteScalar(const std::string& value, std::string& out) {
+  // Invalid UTF-8 (a message cut in the middle of a character) becomes U+FFFD instead of an
+  // exception.
+  out += json(value).dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+void WriteScalar(bool value, std::string& out) {
+  out += value ? "true" : "false";
+}
+
+void WriteScalar(std::int64_t value, std::string& out) {
+  out += std::to_string(value);
+}
+
+void WriteScalar(double value, std::string& out) {
+  if (!std::isfinite(value)) {
+    out += "null";  // JSON has no other way to say it; decoding refuses it where a number must be
+    return;
+  }
+  char buffer[40];
+  const auto end = std::to_chars(buffer, buffer + sizeof buffer, value == 0 ? 0.0 : value);
+  out.append(buffer, end.ptr);
+}
+
+void WriteScalar(const Decimal& value, std::string& out) {
+  if (!value.text.empty()) return WriteScalar(value.text, out);
+  std::string number;
+  WriteScalar(value.value, number);
+  WriteScalar(number, out);
+}
+
+void WriteScalar(const Duration& value, std::string& out) {
+  WriteScalar(FormatDuration(value.value), out);
+}
+
+void WriteScalar(const Time& value, std::string& out) {
+  WriteScalar(FormatTime(value.value), out);
+}
+
+void WriteScalar(const RawJson& value, std::string& out) {
+  out += value.empty() ? "{}" : value.text;
+}
+
+void WriteScalar(const std::map<std::string, std::string>& value, std::string& out) {
+  out += '{';
+  bool first = true;
+  for (const auto& [key, text] : value) {
+    if (!first) out += ',';
+    first = false;
+    WriteScalar(key, out);
+    out += ':';
+    WriteScalar(text, out);
+  }
+  out += '}';
+}
+
+std::string Clip(const std::string& text, std::size_t limit) {
+  if (text.size() <= limit) return text;
+  std::size_t end = limit;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end);
+}
+
+}  // namespace perennial::api
