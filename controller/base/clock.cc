@@ -67,6 +67,15 @@ std::string FormatTime(WallTime time) {
   return buffer;
 }
 
+std::string FormatMicroTime(WallTime time) {
+  const auto millis = (time - std::chrono::floor<Seconds>(time)).count();
+  char fraction[16];
+  std::snprintf(fraction, sizeof fraction, ".%03d000Z", static_cast<int>(millis));
+  std::string text = FormatTime(time);
+  text.replace(text.size() - 1, 1, fraction);
+  return text;
+}
+
 std::optional<WallTime> ParseTime(std::string_view text) {
   size_t at = 0;
   const auto year = ReadDigits(text, at, 4);

@@ -26,6 +26,8 @@ const Clock& SystemClock();
 
 // RFC 3339 in UTC with seconds ("2026-11-24T16:13:47Z"), as metav1.Time is written.
 std::string FormatTime(WallTime time);
+// The same with microseconds ("2026-11-24T16:13:47.123000Z"), as metav1.MicroTime is written.
+std::string FormatMicroTime(WallTime time);
 // Accepts fractions and numeric offsets too; nullopt for anything else.
 std::optional<WallTime> ParseTime(std::string_view text);
 

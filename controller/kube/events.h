@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -10,10 +11,11 @@
 namespace perennial::kube {
 
 // Writes events.k8s.io/v1 events about objects from a thread of its own, so that a slow API server
-// delays no reconcile. The same event about the same object becomes a series (count and last time)
-// instead of another object; each object has a budget (a burst of 25, then one in 5 minutes, as
-// client-go's EventSourceObjectSpamFilter), and what does not fit into the bounded queue is dropped
-// and counted. Thread-safe.
+// delays no reconcile. The same event about the same object within six minutes becomes a series
+// (count and last time) instead of another object; each object has a budget of writes (a burst of
+// 25, then one in 5 minutes, as client-go's EventSourceObjectSpamFilter), and what does not fit
+// into it or into the bounded queue is dropped and counted (a repetition is still counted in its
+// series). Thread-safe.
 class EventRecorder {
  public:
   // `controller` is reportingController ("perennial.dev/controller"), `instance` the pod's name.
@@ -25,6 +27,9 @@ class EventRecorder {
   void Start();
   void Record(const Ref& regarding, const std::string& uid, const EmitEvent& event);
   std::uint64_t dropped() const;
+
+  // Writes the oldest queued event on the caller's thread, for tests; false if there was none.
+  bool WriteOne();
 
  private:
   class Impl;

@@ -27,7 +27,8 @@ struct LeaseOptions {
 // deterministic names.
 class LeaderElection {
  public:
-  // `client` should have a transport of its own, so that throttled work delays no renewal.
+  // `client` should have a transport of its own, so that throttled work delays no renewal, and a
+  // deadline of half the renew deadline, so that one lost answer leaves time for another try.
   LeaderElection(Client& client, const Clock& clock, LeaseOptions options);
   ~LeaderElection();  // stops, without release
   LeaderElection(const LeaderElection&) = delete;
@@ -45,7 +46,8 @@ class LeaderElection {
   bool Leading() const;
   std::string Holder() const;
 
-  // One step of the election on the caller's thread, for tests; returns when the next is due.
+  // One step of the election on the caller's thread, for tests; returns after how long the next is
+  // due.
   Millis Step();
 
  private:

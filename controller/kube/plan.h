@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -10,18 +11,22 @@
 
 namespace perennial::kube {
 
+// The label that says what a created object stands for (api::kLabelIdentity; the layers below api
+// can't include it).
+inline constexpr std::string_view kIdentityLabel = "perennial.dev/identity";
+
 // Server-side apply of our whole intent for one child. Carried out only if the object does not
 // exist or is controlled by the plan's own object (`owned`), never on somebody else's object.
 struct ApplyObject {
   Ref target;
   std::string body;   // canonical JSON text
-  bool owned = true;  // false: an object that we annotate but don't own
+  bool owned = true;  // false: an object that exists already, which we annotate but don't own
   bool operator==(const ApplyObject&) const = default;
 };
 
 // Creates an object with a deterministic name, once. If the name is taken by an object that carries
-// the same label perennial.dev/identity it is done already; otherwise the plan stops with
-// kConflict.
+// the same label perennial.dev/identity (and, where the body names a controller, has that one) it
+// is done already; otherwise the plan stops with kAlreadyExists.
 struct CreateObject {
   Ref target;
   std::string body;

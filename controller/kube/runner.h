@@ -53,10 +53,11 @@ struct RunnerCounters {
 // The part of the loop that does not depend on what is reconciled: keeps, for each key, the version
 // of our own last write and the last error, and turns an outcome into the next look.
 //
-// ok -> wake_at; kConflict -> at once, with fresh data; kThrottled -> after Retry-After;
-// kInvalid and kForbidden -> remembered in Attempt::last_error and looked at again at once, so that
-// decide can tell it in status, then tried again with growing delays up to 5 minutes;
-// kCancelled -> dropped; everything else -> Retry.
+// ok -> wake_at. kThrottled -> after Retry-After. kCancelled -> dropped: the process ends.
+// Everything else -> Retry, from 5 ms (a lost optimistic lock sees fresh data then) doubling up to
+// 5 minutes. kInvalid, kForbidden, kAlreadyExists and kTooLarge, which trying again can't cure, are
+// also remembered in Attempt::last_error: the next plan's actions are tried all the same, and while
+// they fail its conditions alone are written (TellConditions), so that people see why.
 class RunnerCore {
  public:
   struct Dependencies {
@@ -91,7 +92,9 @@ class RunnerCore {
     std::string last_why;
   };
 
-  void Failed(const Key& key, const Error& error);
+  void Succeeded(const Key& key, const Plan& plan, const Executed& executed);
+  void Failed(const Key& key, const Subject& subject, const Plan& plan, const Error& error);
+  void Tell(const Key& key, const Subject& subject, const std::string& status);
 
   std::string name_;
   Resource resource_;
