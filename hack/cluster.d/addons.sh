@@ -39,7 +39,8 @@ deployment_available() {
   [[ $(kubectl --namespace "$1" get deployment "$2" \
     -o 'jsonpath={.status.conditions[?(@.type=="Available")].status}') == True ]] || return 1
   kubectl --namespace "$1" get pods -o json | jq --exit-status --arg booted "$(booted_at)" \
-    'all(.items[].status.containerStatuses[]?; .ready and .state.running.startedAt >= $booted)' >/dev/null
+    '[.items[].status | select(.phase == "Running").containerStatuses[]] |
+     all(.ready and .state.running.startedAt >= $booted)' >/dev/null
 }
 
 gateway_class_accepted() {

@@ -159,10 +159,14 @@ start_kubelet_and_proxy() {
 }
 
 node_ready() {
-  local renewed
-  renewed=$(kubectl --namespace kube-node-lease get lease "$CLUSTER" -o 'jsonpath={.spec.renewTime}')
-  # Both are in UTC and of one format, so that they can be compared as texts.
-  [[ $renewed > $(booted_at) ]] || return 1
+  local seen
+  # A new node, or one that has renewed its lease. All times are in UTC and of one format, so that
+  # they can be compared as texts.
+  seen=$(kubectl get node "$CLUSTER" -o 'jsonpath={.metadata.creationTimestamp}')
+  if [[ $seen < $(booted_at) ]]; then
+    seen=$(kubectl --namespace kube-node-lease get lease "$CLUSTER" -o 'jsonpath={.spec.renewTime}')
+    [[ $seen > $(booted_at) ]] || return 1
+  fi
   [[ $(kubectl get node "$CLUSTER" \
     -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}') == True ]]
 }
