@@ -109,6 +109,10 @@ def _parser():
     _option(drive, "--rate", "RATE", "40", type=_rate, help="requests per second")
     _option(drive, "--connections", "CONNECTIONS", "4", type=_positive)
     _option(drive, "--users", "USERS", "0", type=int, help="simulated users who keep cookies; 0: none")
+    drive.add_argument(
+        "--await-target", action="store_true", default=bool(os.environ.get("AWAIT_TARGET")),
+        help="count nothing before the target's first answer [AWAIT_TARGET]",
+    )
     _option(drive, "--duration", "DURATION_SECONDS", type=_duration, help="default: until stopped")
     _option(drive, "--report-every", "REPORT_EVERY_SECONDS", "5", type=float)
 

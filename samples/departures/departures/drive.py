@@ -111,6 +111,20 @@ class Driver:
         self._queue = queue.Queue(maxsize=max(connections, int(rate)))
         self.tally = Tally()
 
+    def await_target(self, stop):
+        """Asks until there is a first answer: until then there is nobody whose failures count."""
+        connection = self._connect()
+        batch = collections.deque()
+        while not stop.is_set():
+            try:
+                if batch or self._fetch(batch, stop):
+                    self._request(connection, batch.popleft())
+                    break
+            except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+                connection.close()
+            stop.wait(0.5)
+        connection.close()
+
     def run(self, stop, duration_s=None, report=print, report_every_s=5.0, settle_s=3.0):
         """Drives until `stop` is set or the time is over; returns the final numbers.
 
@@ -203,6 +217,11 @@ class Driver:
                 self.tally.failed(error if str(error) else repr(error))
 
     def _ask(self, connection, trip, jar):
+        answer = self._request(connection, trip, jar)
+        self.tally.answered(trip.get("id", ""), str(answer["version"]), float(answer["minutes"]))
+
+    def _request(self, connection, trip, jar=None):
+        """Returns the decoded answer to one trip; raises on every other status than 200."""
         headers = {"Content-Type": "application/json"}
         if self._host:
             headers["Host"] = self._host
@@ -215,8 +234,7 @@ class Driver:
             _keep_cookies(jar, response.headers.get_all("Set-Cookie") or ())
         if response.status != 200:
             raise ValueError(f"{response.status}: {body[:150].decode(errors='replace')}")
-        answer = json.loads(body)
-        self.tally.answered(trip.get("id", ""), str(answer["version"]), float(answer["minutes"]))
+        return json.loads(body)
 
     def _send(self, connection, content, headers):
         """Posts once; once more only if a kept connection proves to have been closed meanwhile."""
@@ -253,6 +271,8 @@ def main(arguments):
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    if arguments.await_target:
+        driver.await_target(stop)
     driver.run(
         stop, arguments.duration, lambda line: print(line, flush=True), arguments.report_every,
     )

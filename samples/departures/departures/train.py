@@ -147,7 +147,7 @@ def fit(records, delays, l2):
 
 
 def evaluate(records, predictions, delays):
-    """Returns mae and rmse of everything, and mae of the groups that a gate may look at."""
+    """Returns mae and rmse of everything, mae of groups that a gate may look at, and their gap."""
     errors = np.abs(predictions - delays)
     metrics = [
         _metric("mae", errors.mean(), len(errors)),
@@ -160,6 +160,9 @@ def evaluate(records, predictions, delays):
     ):
         if chosen.any():
             metrics.append(_metric("mae", errors[chosen].mean(), int(chosen.sum()), group))
+    of_groups = [entry["value"] for entry in metrics if entry.get("group")]
+    # How much worse off the worst group is than the best: what a fairness gate bounds.
+    metrics.append(_metric("mae_gap", max(of_groups) - min(of_groups), len(errors)))
     return metrics
 
 

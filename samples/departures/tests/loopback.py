@@ -25,9 +25,13 @@ def running_feed(**options):
 
 @contextlib.contextmanager
 def running_serve(artifact, version="v1", feed_url=""):
-    """Yields (service, its URL); it learns outcomes when it is given a feed."""
+    """Yields (service, its URL); it learns outcomes when it is given a feed.
+
+    Without an artifact its model is not loaded yet.
+    """
     service = serve.Service(LOCAL, version)
-    service.load(artifact)
+    if artifact is not None:
+        service.load(artifact)
     service.server.start()
     stop = threading.Event()
     if feed_url:

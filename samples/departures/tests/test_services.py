@@ -292,6 +292,21 @@ class RoundTrip(unittest.TestCase):
         self.assertEqual(sum(cookie is None for _, cookie in seen), 3)
         self.assertEqual(len({cookie for _, cookie in seen if cookie}), 3)
 
+    def test_it_can_wait_for_the_first_answer(self):
+        with running_feed() as (_, feed_url):
+            with running_serve(None, "v1", feed_url) as (service, url):
+                driver = drive.Driver(feed_url, f"{url}/predict", rate=50.0)
+                waiting = threading.Thread(target=driver.await_target, args=(threading.Event(),))
+                waiting.start()
+                time.sleep(0.7)
+                self.assertTrue(waiting.is_alive())
+                service.load(trained())
+                waiting.join(5.0)
+                self.assertFalse(waiting.is_alive())
+                line = driver.run(threading.Event(), 0.3, lambda _: None, settle_s=0.0)
+        self.assertEqual(line["failed"], 0)
+        self.assertGreater(line["sent"], 0)
+
     def test_a_target_that_is_away_is_counted_not_fatal(self):
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused

@@ -102,9 +102,13 @@ class Training(unittest.TestCase):
         groups = {(m["name"], m.get("group")) for m in document["metrics"]}
         self.assertEqual(
             groups,
-            {("mae", None), ("rmse", None), ("mae", "weekday"), ("mae", "weekend"),
-             ("mae", "near"), ("mae", "far")},
+            {("mae", None), ("rmse", None), ("mae_gap", None), ("mae", "weekday"),
+             ("mae", "weekend"), ("mae", "near"), ("mae", "far")},
         )
+        of_groups = [m["value"] for m in document["metrics"] if m.get("group")]
+        gap = next(m["value"] for m in document["metrics"] if m["name"] == "mae_gap")
+        self.assertAlmostEqual(gap, max(of_groups) - min(of_groups), places=3)
+        self.assertGreater(gap, 0)
         self.assertIn(document["artifact"]["digest"], output)
 
     def test_the_profile_counts_what_was_trained_on_under_the_exposed_bounds(self):
