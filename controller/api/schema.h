@@ -7,6 +7,7 @@
 #include <string_view>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 // One table per struct of the API is the only place where a field stands: its JSON name, the C++
 // member, what it means and what it may hold. Strict decoding, canonical encoding, validation, the
@@ -85,9 +86,38 @@ template <class T, class M>
 struct IsInline<Inline<T, M>> : std::true_type {};
 }  // namespace internal
 
+namespace internal {
+
+struct AnyMember {
+  template <class U>
+  operator U() const;  // NOLINT(implicit)
+};
+template <std::size_t>
+using AnyMemberAt = AnyMember;
+template <class T, std::size_t... I>
+constexpr bool Takes(std::index_sequence<I...>) {
+  return requires {
+    T{AnyMemberAt<I>{}...};
+  };
+}
+// Members of an aggregate: the longest list of initializers that it takes.
+template <class T, std::size_t N = 32>
+constexpr std::size_t MemberCount() {
+  if constexpr (Takes<T>(std::make_index_sequence<N>{})) {
+    return N;
+  } else {
+    return MemberCount<T, N - 1>();
+  }
+}
+
+}  // namespace internal
+
 // Calls visit(field, member of `value`, the member's default) for each field, inlined ones too.
 template <class T, class Value, class Visit>
 void ForEachField(Value& value, const T& defaults, Visit&& visit) {
+  static_assert(internal::MemberCount<T>() ==
+                    std::tuple_size_v<std::remove_cvref_t<decltype(Schema<T>::kFields)>>,
+                "each member of T needs its Field in Schema<T>::kFields, or it is never stored");
   const auto one = [&](const auto& entry) {
     if constexpr (internal::IsInline<std::remove_cvref_t<decltype(entry)>>::value) {
       ForEachField(value.*entry.member, defaults.*entry.member, visit);
