@@ -189,8 +189,10 @@ struct RolloutStatus {
   RolloutPhase phase = RolloutPhase::kStarting;
   int step = 0;  // index into spec.rollout.steps
   Time started;
-  Time step_started;  // when the step's weight was first in effect; equal to started before
-  int failures = 0;   // failing looks in a row
+  Time step_started;              // since when the step's weight is in effect, or is awaited
+  bool in_effect = false;         // which of the two
+  int failures = 0;               // failing looks in a row
+  std::optional<Time> failed_at;  // the look that was counted last
   std::string message;
   std::vector<CheckStatus> checks;
   std::optional<ExperimentStatus> experiment;
