@@ -1,0 +1,159 @@
+#include "support/faults.h"
+
+#include <nlohmann/json.hpp>
+
+namespace perennial::testing {
+
+bool Match::operator()(const kube::Request& request) const {
+  const bool is_watch = request.path.find("watch=true") != std::string::npos;
+  return (method.empty() || method == request.method) &&
+         (path.empty() || request.path.find(path) != std::string::npos) &&
+         (!watch || *watch == is_watch) &&
+         (body.empty() || request.body.find(body) != std::string::npos);
+}
+
+namespace {
+Fault Of(Fault::Kind kind) {
+  Fault fault;
+  fault.kind = kind;
+  return fault;
+}
+Fault At(Fault::Kind kind, std::size_t at) {
+  Fault fault = Of(kind);
+  fault.at = at;
+  return fault;
+}
+Fault Every(Fault::Kind kind, Millis interval) {
+  Fault fault = Of(kind);
+  fault.interval = interval;
+  return fault;
+}
+Fault With(Fault::Kind kind, std::string text) {
+  Fault fault = Of(kind);
+  fault.text = std::move(text);
+  return fault;
+}
+}  // namespace
+
+Fault Answer(int status, std::string reason, std::optional<int> retry_after) {
+  Fault fault = Of(Fault::Kind::kAnswer);
+  fault.status = status;
+  fault.reason = std::move(reason);
+  fault.retry_after = retry_after;
+  return fault;
+}
+Fault Drop() {
+  return Of(Fault::Kind::kDrop);
+}
+Fault LoseReply() {
+  return Of(Fault::Kind::kLoseReply);
+}
+Fault Cut(std::size_t bytes) {
+  return At(Fault::Kind::kCut, bytes);
+}
+Fault Drip(Millis interval) {
+  return Every(Fault::Kind::kDrip, interval);
+}
+Fault Endless(Millis interval) {
+  return Every(Fault::Kind::kEndless, interval);
+}
+Fault HalfOpen() {
+  return Of(Fault::Kind::kHalfOpen);
+}
+Fault Redirect(std::string url) {
+  return With(Fault::Kind::kRedirect, std::move(url));
+}
+Fault Raw(std::string answer) {
+  return With(Fault::Kind::kRaw, std::move(answer));
+}
+Fault ErrorEvent(int status, std::string reason, std::size_t at) {
+  Fault fault = At(Fault::Kind::kErrorEvent, at);
+  fault.status = status;
+  fault.reason = std::move(reason);
+  return fault;
+}
+Fault Garbage(std::size_t at) {
+  return At(Fault::Kind::kGarbage, at);
+}
+Fault CutLine(std::size_t at) {
+  return At(Fault::Kind::kCutLine, at);
+}
+Fault End(std::size_t at) {
+  return At(Fault::Kind::kEnd, at);
+}
+Fault Duplicate() {
+  return Of(Fault::Kind::kDuplicate);
+}
+Fault Reorder() {
+  return Of(Fault::Kind::kReorder);
+}
+
+void FaultPlan::Add(Match match, Fault fault, int times, int skip) {
+  const std::lock_guard lock(mutex_);
+  entries_.push_back({std::move(match), std::move(fault), times, skip});
+}
+
+std::optional<Fault> FaultPlan::Take(const kube::Request& request) {
+  const std::lock_guard lock(mutex_);
+  for (Entry& entry : entries_) {
+    if (entry.times == 0 || !entry.match(request)) continue;
+    if (entry.skip > 0) {
+      --entry.skip;
+      continue;
+    }
+    --entry.times;
+    return entry.fault;
+  }
+  return std::nullopt;
+}
+
+void FaultPlan::Clear() {
+  const std::lock_guard lock(mutex_);
+  entries_.clear();
+}
+
+int FaultPlan::Left() const {
+  const std::lock_guard lock(mutex_);
+  int left = 0;
+  for (const Entry& entry : entries_) left += entry.times;
+  return left;
+}
+
+WatchLines::Out WatchLines::Next(const std::string& line) {
+  const std::size_t number = seen_++;
+  const std::string whole = line + "\n";
+  if (!fault_ || number < fault_->at) return {whole};
+  switch (fault_->kind) {
+    case Fault::Kind::kErrorEvent:
+      return {R"({"type":"ERROR","object":)" +
+                  StatusJson(fault_->status, fault_->reason, "too old resource version") + "}\n",
+              true};
+    case Fault::Kind::kGarbage:
+      if (number > fault_->at) return {whole};
+      return {"{\"type\":\"MODIF}\n" + whole};
+    case Fault::Kind::kCutLine:
+      return {line.substr(0, line.size() / 2), false, true};
+    case Fault::Kind::kEnd:
+      return {whole, true};
+    case Fault::Kind::kDuplicate:
+      return {whole + whole};
+    case Fault::Kind::kReorder:
+      if (!held_) {
+        held_ = whole;
+        return {};
+      }
+      return {whole + *std::exchange(held_, std::nullopt)};
+    default:
+      return {whole};
+  }
+}
+
+std::string StatusJson(int code, std::string_view reason, std::string_view message) {
+  return nlohmann::json{
+      {"kind", "Status"},    {"apiVersion", "v1"}, {"metadata", nlohmann::json::object()},
+      {"status", "Failure"}, {"message", message}, {"reason", reason},
+      {"code", code}}
+      .dump();
+}
+
+}  // namespace perennial::testing
