@@ -36,9 +36,9 @@ Categories FoldRare(const Categories& categories, std::size_t limit) {
     double rest = 0;
     for (std::size_t i = limit; i < folded.size(); ++i) rest += folded[i].count;
     folded.resize(limit);
-    const auto other = std::find_if(folded.begin(), folded.end(), [](const CategoryCount& category) {
-      return category.name == kOtherCategory;
-    });
+    const auto other =
+        std::find_if(folded.begin(), folded.end(),
+                     [](const CategoryCount& category) { return category.name == kOtherCategory; });
     if (other == folded.end()) {
       folded.push_back({std::string(kOtherCategory), rest});
     } else {

@@ -3,11 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <boost/math/distributions/beta.hpp>
-#include <boost/math/distributions/binomial.hpp>
 #include <boost/math/distributions/chi_squared.hpp>
 #include <boost/math/distributions/non_central_chi_squared.hpp>
 #include <boost/math/distributions/normal.hpp>
-#include <boost/math/distributions/students_t.hpp>
 #include <boost/math/special_functions/gamma.hpp>
 #include <cmath>
 #include <limits>
@@ -27,11 +25,9 @@ using Quiet = policies::policy<policies::domain_error<policies::ignore_error>,
                                policies::rounding_error<policies::ignore_error>,
                                policies::indeterminate_result_error<policies::ignore_error>>;
 using Normal = boost::math::normal_distribution<double, Quiet>;
-using Student = boost::math::students_t_distribution<double, Quiet>;
 using ChiSquared = boost::math::chi_squared_distribution<double, Quiet>;
 using NonCentral = boost::math::non_central_chi_squared_distribution<double, Quiet>;
 using Beta = boost::math::beta_distribution<double, Quiet>;
-using Binomial = boost::math::binomial_distribution<double, Quiet>;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kLargeNonCentrality = 1e6;
@@ -40,17 +36,6 @@ constexpr double kLargeNonCentrality = 1e6;
 double LargeNonCentralZ(double x, double degrees, double lambda) {
   const double root = std::sqrt(lambda);
   return std::sqrt(x) - (root + (degrees - 1) / (2 * root));
-}
-
-// Where the probability of k successes falls to `bound` or below, searched on one flank of the mode
-// by bisection; `inside` is likelier than bound, `outside` is the last outcome of the flank.
-double FlankStart(const Binomial& law, double bound, double inside, double outside) {
-  if (boost::math::pdf(law, outside) > bound) return kNaN;
-  while (std::abs(inside - outside) > 1) {
-    const double middle = std::floor((inside + outside) / 2);
-    (boost::math::pdf(law, middle) > bound ? inside : outside) = middle;
-  }
-  return outside;
 }
 
 }  // namespace
@@ -69,12 +54,6 @@ double NormalQuantile(double probability) {
 
 double NormalTwoSidedTail(double z) {
   return std::erfc(std::abs(z) / std::numbers::sqrt2);
-}
-
-double StudentTwoSidedTail(double t, double degrees) {
-  if (std::isnan(t) || !(degrees > 0)) return kNaN;
-  if (std::isinf(t)) return 0;
-  return 2 * boost::math::cdf(boost::math::complement(Student(degrees), std::abs(t)));
 }
 
 double ChiSquaredUpperTail(double x, double degrees) {
@@ -102,15 +81,6 @@ double ChiSquared95(int degrees) {
   return index < kTable.size() ? kTable[index] : ChiSquaredQuantile(0.95, degrees);
 }
 
-double NonCentralChiSquaredCdf(double x, double degrees, double lambda) {
-  if (std::isnan(x) || !(degrees > 0) || !(lambda >= 0)) return kNaN;
-  if (x <= 0) return 0;
-  if (std::isinf(x)) return 1;
-  if (lambda > kLargeNonCentrality) return NormalCdf(LargeNonCentralZ(x, degrees, lambda));
-  if (lambda == 0) return boost::math::cdf(ChiSquared(degrees), x);
-  return std::clamp(boost::math::cdf(NonCentral(degrees, lambda), x), 0.0, 1.0);
-}
-
 double NonCentralChiSquaredUpperTail(double x, double degrees, double lambda) {
   if (std::isnan(x) || !(degrees > 0) || !(lambda >= 0)) return kNaN;
   if (x <= 0) return 1;
@@ -121,40 +91,9 @@ double NonCentralChiSquaredUpperTail(double x, double degrees, double lambda) {
   return std::clamp(tail, 0.0, 1.0);
 }
 
-double BetaCdf(double x, double a, double b) {
-  if (x <= 0) return 0;
-  if (x >= 1) return 1;
-  return boost::math::cdf(Beta(a, b), x);
-}
-
-double BetaDensity(double x, double a, double b) {
-  if (x <= 0 || x >= 1) return 0;
-  return boost::math::pdf(Beta(a, b), x);
-}
-
 double ClopperPearsonLower(double successes, double trials, double alpha) {
   if (successes <= 0) return 0;
   return boost::math::quantile(Beta(successes, trials - successes + 1), alpha);
-}
-
-double BinomialTwoSided(double successes, double trials, double rate) {
-  if (!(trials > 0) || !(rate > 0) || !(rate < 1)) return kNaN;
-  const Binomial law(trials, rate);
-  const double mean = trials * rate;
-  if (successes == mean) return 1;
-  // Outcomes that tie with the observed one but for rounding count as no likelier.
-  const double bound = boost::math::pdf(law, successes) * (1 + 1e-7);
-  const double mode = std::min(trials, std::floor((trials + 1) * rate));
-  if (successes < mean) {
-    const double lower = boost::math::cdf(law, successes);
-    const double start = FlankStart(law, bound, mode, trials);
-    if (std::isnan(start)) return lower;
-    return std::min(1.0, lower + boost::math::cdf(boost::math::complement(law, start - 1)));
-  }
-  const double upper = boost::math::cdf(boost::math::complement(law, successes - 1));
-  const double start = FlankStart(law, bound, mode, 0);
-  if (std::isnan(start)) return upper;
-  return std::min(1.0, upper + boost::math::cdf(law, start));
 }
 
 double LogGamma(double x) {

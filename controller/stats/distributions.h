@@ -6,10 +6,9 @@ namespace perennial::stats {
 // distributions.cc. Arguments outside a function's domain give NaN, never an exception.
 
 double NormalCdf(double z);
-double NormalUpperTail(double z);             // P(Z > z), precise far out
-double NormalQuantile(double probability);    // in (0, 1)
-double NormalTwoSidedTail(double z);          // P(|Z| > |z|)
-double StudentTwoSidedTail(double t, double degrees);
+double NormalUpperTail(double z);           // P(Z > z), precise far out
+double NormalQuantile(double probability);  // in (0, 1)
+double NormalTwoSidedTail(double z);        // P(|Z| > |z|)
 
 // P(X2 > x). 1 for no degrees of freedom, where X2 is always 0; 0 for x = +Inf.
 double ChiSquaredUpperTail(double x, double degrees);
@@ -18,21 +17,13 @@ double ChiSquaredQuantile(double probability, double degrees);
 // look.
 double ChiSquared95(int degrees);
 
-// Non-central chi-squared, non-centrality `lambda` >= 0: P(X2 <= x) and P(X2 > x). Beyond
-// lambda = 1e6 by the normal law that sqrt(X2) then follows to about 1/lambda.
-double NonCentralChiSquaredCdf(double x, double degrees, double lambda);
+// Non-central chi-squared, non-centrality `lambda` >= 0: P(X2 > x). Beyond lambda = 1e6 by the
+// normal law that sqrt(X2) then follows to about 1/lambda.
 double NonCentralChiSquaredUpperTail(double x, double degrees, double lambda);
-
-double BetaCdf(double x, double a, double b);
-double BetaDensity(double x, double a, double b);
 
 // Lower limit of the one-sided Clopper-Pearson interval of a proportion: the true rate is below it
 // with probability at most `alpha`, whatever the rate. 0 <= successes <= trials.
 double ClopperPearsonLower(double successes, double trials, double alpha);
-
-// Two-sided exact binomial test: total probability of the outcomes that are no likelier than the
-// one observed.
-double BinomialTwoSided(double successes, double trials, double rate);
 
 double LogGamma(double x);
 

@@ -69,8 +69,7 @@ void MakeMonotonic(std::vector<CumulativeBucket>& buckets) {
   for (std::size_t i = 1; i < merged.size(); ++i) {
     const double before = merged[i - 1].count;
     double& count = merged[i].count;
-    const bool same =
-        std::abs(count - before) <= 1e-12 * (std::abs(count) + std::abs(before));
+    const bool same = std::abs(count - before) <= 1e-12 * (std::abs(count) + std::abs(before));
     if (same || count < before) count = before;
   }
   buckets = std::move(merged);
@@ -93,7 +92,8 @@ Result<Histogram> MakeHistogram(std::vector<double> bounds, std::vector<double> 
     return Invalid("there must be one count for each bound and one beyond the last");
   }
   for (double count : counts) {
-    if (!std::isfinite(count) || count < 0) return Invalid("a bucket count is negative or not finite");
+    if (!std::isfinite(count) || count < 0)
+      return Invalid("a bucket count is negative or not finite");
   }
   Histogram histogram;
   histogram.bounds = std::move(bounds);

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+// Reference values that other tools computed: tests/data/vectors/*.json, whose cases each name the
+// tool, its version and the tolerance.
+namespace perennial::testing {
+
+inline nlohmann::json Cases(const std::string& file) {
+  std::ifstream stream(std::string(PERENNIAL_TEST_DATA) + "/vectors/" + file + ".json");
+  const nlohmann::json document = nlohmann::json::parse(stream, nullptr, false);
+  EXPECT_TRUE(document.is_object() && !document["cases"].empty()) << file;
+  return document.is_object() ? document["cases"] : nlohmann::json::array();
+}
+
+// JSON has no infinities: the files write them as strings.
+inline double Number(const nlohmann::json& value) {
+  if (!value.is_string()) return value.get<double>();
+  const auto text = value.get<std::string>();
+  if (text == "+Inf") return std::numeric_limits<double>::infinity();
+  if (text == "-Inf") return -std::numeric_limits<double>::infinity();
+  EXPECT_EQ(text, "NaN");
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
+inline std::vector<double> Numbers(const nlohmann::json& values) {
+  std::vector<double> out;
+  for (const auto& value : values) out.push_back(Number(value));
+  return out;
+}
+
+// The case's own tolerance: |got - want| <= abs + rel * |want|.
+inline void ExpectMatches(double got, const nlohmann::json& want_json, const nlohmann::json& test) {
+  const double want = Number(want_json);
+  if (std::isnan(want)) {
+    EXPECT_TRUE(std::isnan(got)) << got;
+  } else if (std::isinf(want)) {
+    EXPECT_EQ(got, want);
+  } else {
+    const auto& tolerance = test["tolerance"];
+    EXPECT_NEAR(got, want,
+                tolerance["abs"].get<double>() + tolerance["rel"].get<double>() * std::abs(want));
+  }
+}
+
+}  // namespace perennial::testing

@@ -1,0 +1,171 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "stats/categories.h"
+#include "stats/counter.h"
+#include "stats/histogram.h"
+#include "support/vectors.h"
+
+namespace perennial::stats {
+namespace {
+
+using testing::Cases;
+using testing::ExpectMatches;
+using testing::Number;
+using testing::Numbers;
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+std::vector<CumulativeBucket> Buckets(const nlohmann::json& bounds, const nlohmann::json& counts) {
+  std::vector<CumulativeBucket> buckets;
+  for (std::size_t i = 0; i < bounds.size(); ++i) {
+    buckets.push_back({Number(bounds[i]), Number(counts[i])});
+  }
+  return buckets;
+}
+
+TEST(Histogram, QuantileMatchesPrometheus) {
+  for (const auto& test : Cases("histogram_quantile")) {
+    SCOPED_TRACE(test["name"]);
+    const auto& in = test["inputs"];
+    ExpectMatches(HistogramQuantile(Number(in["q"]), Buckets(in["le"], in["cumulative"])),
+                  test["expected"]["value"], test);
+  }
+}
+
+TEST(Histogram, QuantileOfAHistogramIsThatOfItsCumulativeBuckets) {
+  const Histogram histogram = *MakeHistogram({1, 2, 4}, {10, 20, 10, 0});
+  EXPECT_DOUBLE_EQ(HistogramQuantile(0.5, histogram), 1.5);
+  EXPECT_DOUBLE_EQ(HistogramQuantile(1, histogram), 4);
+}
+
+TEST(Histogram, DeltasFollowTheResetOfTheWholeHistogram) {
+  for (const auto& test : Cases("histogram_delta")) {
+    SCOPED_TRACE(test["name"]);
+    const auto& in = test["inputs"];
+    const auto delta = Delta({Buckets(in["le"], in["previous_cumulative"]), std::nullopt},
+                             {Buckets(in["le"], in["current_cumulative"]), std::nullopt});
+    ASSERT_TRUE(delta.ok()) << delta.error().message;
+    EXPECT_EQ(delta->histogram.counts, Numbers(test["expected"]["window_counts"]));
+    EXPECT_EQ(delta->reset, test["expected"]["reset"].get<bool>());
+    double cumulative = 0;
+    for (std::size_t i = 0; i < delta->histogram.counts.size(); ++i) {
+      cumulative += delta->histogram.counts[i];
+      EXPECT_EQ(cumulative, Number(test["expected"]["window_cumulative"][i]));
+    }
+  }
+}
+
+TEST(Histogram, CounterIncreasesMatchPrometheusWithoutExtrapolation) {
+  for (const auto& test : Cases("counter_delta")) {
+    SCOPED_TRACE(test["name"]);
+    const auto rise = Increase(Numbers(test["inputs"]["scrapes"]));
+    ASSERT_EQ(rise.has_value(), !test["expected"]["increase"].is_null());
+    if (!rise) continue;
+    ExpectMatches(rise->increase, test["expected"]["increase"], test);
+    EXPECT_EQ(rise->resets, test["expected"]["resets"].get<int>());
+  }
+}
+
+TEST(Histogram, DeltaKeepsTheSumsDifferenceUnlessItIsUnknown) {
+  const HistogramSnapshot before{{{1, 2}, {kInfinity, 4}}, 10.0};
+  const HistogramSnapshot after{{{1, 3}, {kInfinity, 6}}, 7.0};
+  const auto delta = Delta(before, after);
+  ASSERT_TRUE(delta.ok());
+  EXPECT_FALSE(delta->reset) << "a falling sum is no reset: observations may be negative";
+  EXPECT_EQ(delta->histogram.sum, -3.0);
+  const HistogramSnapshot reset{{{1, 1}, {kInfinity, 1}}, 0.5};
+  EXPECT_EQ(Delta(before, reset)->histogram.sum, 0.5);
+  EXPECT_FALSE(Delta({before.buckets, std::nullopt}, after)->histogram.sum.has_value());
+}
+
+TEST(Histogram, DeltaRefusesWhatNoObservationsCouldGive) {
+  const HistogramSnapshot before{{{1, 2}, {kInfinity, 4}}, {}};
+  EXPECT_FALSE(Delta(before, {{{2, 2}, {kInfinity, 4}}, {}}).ok()) << "other bounds";
+  EXPECT_FALSE(Delta(before, {{{1, 9}, {kInfinity, 10}}, {}}).ok()) << "differences contradict";
+  EXPECT_FALSE(Delta(before, {{{1, 9}, {kInfinity, 8}}, {}}).ok()) << "cumulative counts fall";
+  EXPECT_FALSE(Delta({{{1, 2}}, {}}, {{{1, 3}}, {}}).ok()) << "no +Inf bucket";
+}
+
+TEST(Histogram, ChecksWhatItIsMadeOf) {
+  EXPECT_TRUE(MakeHistogram({1, 2, kInfinity}, {1, 2, 3}).ok());
+  EXPECT_FALSE(MakeHistogram({1, 1}, {1, 2, 3}).ok());
+  EXPECT_FALSE(MakeHistogram({1, 2}, {1, 2}).ok());
+  EXPECT_FALSE(MakeHistogram({1}, {1, -1}).ok());
+  EXPECT_FALSE(MakeHistogram({1}, {1, std::nan("")}).ok());
+  EXPECT_FALSE(MakeHistogram({std::nan("")}, {1, 1}).ok());
+  const auto made = FromCumulative({{kInfinity, 6}, {1, 2}, {2, 5}});
+  ASSERT_TRUE(made.ok());
+  EXPECT_EQ(made->bounds, (std::vector<double>{1, 2}));
+  EXPECT_EQ(made->counts, (std::vector<double>{2, 3, 1}));
+  EXPECT_FALSE(FromCumulative({{1, 2}, {2, 5}}).ok());
+  EXPECT_FALSE(FromCumulative({{1, 5}, {kInfinity, 2}}).ok());
+  EXPECT_FALSE(FromCumulative({{1, 2}, {1, 2}, {kInfinity, 2}}).ok());
+}
+
+TEST(Histogram, CountsSamplesUpToAndIncludingTheBound) {
+  const std::vector<double> samples{1, 1.5, 2, 2.5, std::nan("")};
+  const Histogram histogram = CountSamples(samples, {1, 2});
+  EXPECT_EQ(histogram.counts, (std::vector<double>{1, 2, 1}));
+  EXPECT_EQ(Total(histogram), 4);
+  EXPECT_EQ(OverflowShare(histogram), 0.25);
+  EXPECT_DOUBLE_EQ(*Mean(histogram), 1.75);
+  EXPECT_DOUBLE_EQ(*StandardDeviation(histogram), std::sqrt(0.3125));
+  EXPECT_EQ(histogram.min, 1);
+  EXPECT_EQ(histogram.max, 2.5);
+}
+
+TEST(Histogram, MomentsFallBackToTheBuckets) {
+  Histogram histogram = *MakeHistogram({2, 4}, {1, 1, 2});
+  EXPECT_DOUBLE_EQ(*Mean(histogram), 3);  // 1, 3, 4, 4
+  EXPECT_DOUBLE_EQ(*StandardDeviation(histogram), std::sqrt(1.5));
+  histogram.sum = std::nan("");
+  EXPECT_DOUBLE_EQ(*Mean(histogram), 3);
+  EXPECT_FALSE(Mean(*MakeHistogram({2}, {0, 0})).has_value());
+  Histogram constant = *MakeHistogram({1}, {0, 3});
+  constant.sum = 0.3;
+  constant.sum_squares = 0.03;
+  EXPECT_EQ(*StandardDeviation(constant), 0) << "rounding is no spread";
+}
+
+TEST(Histogram, CommonBoundsMergeNeighboursExactly) {
+  const Histogram fine = *MakeHistogram({1, 2, 3, 4}, {1, 2, 3, 4, 5});
+  const Histogram coarse = *MakeHistogram({2, 4, 8}, {10, 20, 30, 40});
+  const auto both = AtCommonBounds(fine, coarse);
+  ASSERT_TRUE(both.ok());
+  EXPECT_EQ(both->first.bounds, (std::vector<double>{2, 4}));
+  EXPECT_EQ(both->first.counts, (std::vector<double>{3, 7, 5}));
+  EXPECT_EQ(both->second.counts, (std::vector<double>{10, 20, 70}));
+  EXPECT_FALSE(AtCommonBounds(fine, *MakeHistogram({0.5, 1.5}, {1, 1, 1})).ok());
+}
+
+TEST(Histogram, AddsUpPods) {
+  Histogram a = *MakeHistogram({1}, {1, 2});
+  a.sum = 5;
+  a.min = 0;
+  Histogram b = *MakeHistogram({1}, {3, 4});
+  b.sum = 7;
+  const auto total = Add(a, b);
+  ASSERT_TRUE(total.ok());
+  EXPECT_EQ(total->counts, (std::vector<double>{4, 6}));
+  EXPECT_EQ(total->sum, 12);
+  EXPECT_FALSE(total->min.has_value()) << "one pod's minimum is not known";
+  EXPECT_FALSE(Add(a, *MakeHistogram({2}, {1, 1})).ok());
+}
+
+TEST(Categories, AlignOverTheUnionAndFoldTheRare) {
+  const AlignedCategories aligned = Align({{"a", 1}, {"b", 2}, {"a", 3}}, {{"c", 5}, {"b", 1}});
+  EXPECT_EQ(aligned.names, (std::vector<std::string>{"a", "b", "c"}));
+  EXPECT_EQ(aligned.baseline, (std::vector<double>{4, 2, 0}));
+  EXPECT_EQ(aligned.current, (std::vector<double>{0, 1, 5}));
+  const Categories folded = FoldRare({{"d", 1}, {"a", 5}, {"c", 1}, {"b", 3}}, 2);
+  EXPECT_EQ(folded, (Categories{{"__other__", 2}, {"a", 5}, {"b", 3}}));
+  EXPECT_EQ(FoldRare({{"a", 5}, {"b", 3}}, 2), (Categories{{"a", 5}, {"b", 3}}));
+  EXPECT_EQ(FoldRare({{"__other__", 9}, {"a", 5}, {"b", 3}}, 2),
+            (Categories{{"__other__", 12}, {"a", 5}}));
+}
+
+}  // namespace
+}  // namespace perennial::stats
