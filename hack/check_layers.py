@@ -22,7 +22,7 @@ ALLOWED = {
 # What only the named files may use: (pattern, files, why).
 RESTRICTED = [
     (r'#include [<"]cpprest/', {"kube/http_transport.cc"}, "cpprestsdk stays behind one transport"),
-    (r'#include [<"]curl/', {"scrape/http_fetch.cc", "scrape/http_fetch.h", "scrape/scrape_pool.cc"},
+    (r'#include [<"]curl/', {"scrape/http_exchange.h", "scrape/http_fetch.cc"},
      "libcurl stays behind one fetcher"),
     (r"system_clock::now|steady_clock::now", {"base/clock.cc"}, "time is injected (base/clock.h)"),
     (r"std::random_device", set(), "randomness is seeded"),

@@ -61,8 +61,9 @@ struct ParseLimits {
   std::size_t line = std::size_t{64} << 10;
   std::size_t samples = 500'000;
   std::size_t wanted_series = 10'000;
-  std::size_t buckets = 500;         // per histogram
-  std::size_t labels = 64;           // per wanted sample
+  std::size_t wanted_label_bytes = std::size_t{1} << 20;  // of all wanted series together
+  std::size_t buckets = 500;                              // per histogram
+  std::size_t labels = 64;                                // per wanted sample
   std::size_t label_length = 1'024;  // bytes of a wanted sample's label name or value
 };
 

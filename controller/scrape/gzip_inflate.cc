@@ -26,8 +26,9 @@ Status GzipInflater::Feed(std::string_view compressed, const Sink& sink) {
   z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(compressed.data()));
   z.avail_in = static_cast<uInt>(compressed.size());
   char out[16 << 10];
+  const Error extended{Errc::kInvalid, "data after the end of the gzip stream"};
+  if (stream_->ended) return extended;
   do {
-    if (stream_->ended) return Error{Errc::kInvalid, "data after the end of the gzip stream"};
     z.next_out = reinterpret_cast<Bytef*>(out);
     z.avail_out = sizeof(out);
     const int code = inflate(&z, Z_NO_FLUSH);
@@ -37,7 +38,8 @@ Status GzipInflater::Feed(std::string_view compressed, const Sink& sink) {
     stream_->ended = code == Z_STREAM_END;
     const std::size_t size = sizeof(out) - z.avail_out;
     if (size > 0) PERENNIAL_TRY_STATUS(sink({out, size}));
-  } while (z.avail_in > 0 || z.avail_out == 0);
+  } while (!stream_->ended && (z.avail_in > 0 || z.avail_out == 0));
+  if (z.avail_in > 0) return extended;
   return Ok();
 }
 

@@ -129,6 +129,7 @@ class ScrapePool::Impl {
     const Target& target = job->target;
     const auto url =
         TargetUrl(job->access->tls ? "https" : "http", target.address, target.port, target.path);
+    if (!url.ok()) return Finish(job->id, url.error());
     FetchRequest request;
     request.url = *url;
     request.accept = kAccept;

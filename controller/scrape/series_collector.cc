@@ -135,7 +135,9 @@ Fault SeriesCollector::AddUse(const Use& use, const RawSample& sample,
     return fault;
   }
   auto found = FindOrAdd(use.wanted);
-  if (!found.ok()) return {Errc::kTooLarge, "more wanted series than the limit"};
+  if (!found.ok()) {
+    return {Errc::kTooLarge, "more wanted series, or longer labels of them, than the limit"};
+  }
   Entry& entry = **found;
 
   const auto once = [](bool& seen, double& slot, double value) -> Fault {
@@ -222,7 +224,10 @@ Result<SeriesCollector::Entry*> SeriesCollector::FindOrAdd(std::uint32_t wanted)
     last_ = it->second;
     return &entries_[last_];
   }
-  if (entries_.size() >= limits_.wanted_series) return Error{Errc::kTooLarge, ""};
+  key_bytes_ += key_.size();
+  if (entries_.size() >= limits_.wanted_series || key_bytes_ > limits_.wanted_label_bytes) {
+    return Error{Errc::kTooLarge, ""};
+  }
   last_ = entries_.size();
   index_.emplace(key_, static_cast<std::uint32_t>(last_));
   Entry& entry = entries_.emplace_back();

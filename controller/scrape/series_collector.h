@@ -68,6 +68,7 @@ class SeriesCollector {
   std::size_t last_ = 0;                                     // entry of the last sample
   std::string key_;                                          // scratch
   std::string unescaped_;                                    // scratch
+  std::size_t key_bytes_ = 0;                                // of all entries
   std::optional<double> process_start_;
 };
 

@@ -61,9 +61,8 @@ Uses WantedMetrics::Table::Find(std::string_view name) const {
   if (const Name* found = Lookup(name)) {
     if (found->exact != kNone) uses.Add(found->exact, Role::kExact);
     if (found->base != kNone) uses.Add(found->base, Role::kBase);
-  } else if (name == kProcessStartName) {
-    uses.Add(kProcessStart, Role::kExact);
   }
+  if (name == kProcessStartName) uses.Add(kProcessStart, Role::kExact);
   for (const Suffix& suffix : kSuffixes) {
     if (name.size() <= suffix.text.size() || !name.ends_with(suffix.text)) continue;
     const Name* family = Lookup(name.substr(0, name.size() - suffix.text.size()));

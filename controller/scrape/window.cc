@@ -17,8 +17,6 @@ constexpr double kSameStart = 1.5;
 // A start this far in the future is a wrong clock, not a young process.
 constexpr double kMaxSkew = 300;
 
-enum : std::uint8_t { kVanished = 1, kHasCreated = 2 };
-
 std::size_t LogWidth(SeriesKind kind, std::size_t bounds) {
   switch (kind) {
     case SeriesKind::kHistogram:
@@ -37,11 +35,19 @@ std::size_t LogWidth(SeriesKind kind, std::size_t bounds) {
 
 // Is it a sample at all? A counter that is not a number says nothing.
 bool Usable(const Series& series) {
-  return series.kind != SeriesKind::kCounter || std::isfinite(series.value);
+  const bool counts = series.kind == SeriesKind::kCounter || series.kind == SeriesKind::kUnknown;
+  return !counts || std::isfinite(series.value);
 }
 
-bool StartedLater(const std::optional<double>& now, const std::optional<double>& before) {
-  return now && before && *now > *before + kSameStart;
+double UnixSeconds(WallTime wall, Millis ago) {
+  return static_cast<double>((wall.time_since_epoch() - ago).count()) / 1000;
+}
+
+// Did what began at `before` begin again after `seen`? A start that moves but stays long before
+// that is the start of the same process by a clock that was set meanwhile.
+bool StartedSince(double seen, const std::optional<double>& before,
+                  const std::optional<double>& now) {
+  return now && before && *now > *before + kSameStart && *now > seen - kMaxSkew;
 }
 
 }  // namespace
@@ -145,8 +151,11 @@ void VariantWindow::Ingest(std::string_view id, const Scrape& scrape, Millis now
   }
 
   Pass pass{*target, scrape, now, wall, false, {}, {}, {}};
-  pass.restarted = StartedLater(scrape.process_start_time, target->process_start);
-  pass.old = Unpack(*target);
+  if (target->scraped != kNever) {
+    pass.restarted = StartedSince(UnixSeconds(wall, now - target->scraped), target->process_start,
+                                  scrape.process_start_time);
+  }
+  pass.old = UnpackBaselines(target->counters, target->scraped);
   pass.old_of_series.assign(series_.size(), -1);
   for (std::size_t i = 0; i < pass.old.size(); ++i) {
     pass.old_of_series[pass.old[i].series] = static_cast<std::int32_t>(i);
@@ -177,38 +186,46 @@ void VariantWindow::Ingest(std::string_view id, const Scrape& scrape, Millis now
 bool VariantWindow::IngestSeries(const Series& series, Pass& pass) {
   const auto place = FindSeries(series, pass.now);
   if (!place) return false;
-  Lane& lane = FindLane(series_[*place], series.bounds, pass.now);
+  Lane* lane = FindLane(series_[*place], series.bounds, pass.now);
+  if (lane == nullptr) return false;
 
-  Baseline after{*place, lane.id, pass.now, series.created, NumbersOf(series)};
-  const Baseline* before = nullptr;
+  Baseline after{*place, lane->id, pass.now, series.created, NumbersOf(series)};
+  if (series.kind == SeriesKind::kGauge) {
+    if (std::isfinite(series.value)) AddDelta(*lane, {series.value, 1}, pass.now, pass.now);
+  } else if (series.kind == SeriesKind::kUnknown) {
+    AddDelta(*lane, {0, series.value, 1}, pass.now, pass.now);
+  }
+  Baseline delta = after;
+  std::optional<Millis> from;
   if (*place < pass.old_of_series.size() && pass.old_of_series[*place] >= 0) {
-    before = &pass.old[static_cast<std::size_t>(pass.old_of_series[*place])];
+    const Baseline& before = pass.old[static_cast<std::size_t>(pass.old_of_series[*place])];
     pass.old_of_series[*place] = -1;
+    from = CountedSince(series, before, delta, pass);
+  } else {
+    from = CountedFrom(series, pass.target, pass.scrape, pass.now, pass.wall);
   }
-
-  if (series.kind == SeriesKind::kGauge || series.kind == SeriesKind::kUnknown) {
-    if (std::isfinite(series.value)) {
-      std::vector<double> sample{series.value, 1};
-      if (series.kind == SeriesKind::kUnknown) sample.insert(sample.begin(), 0);
-      AddDelta(lane, sample, pass.now, pass.now);
-    }
-  }
-  if (series.kind != SeriesKind::kGauge) {
-    std::vector<double> delta = after.numbers;
-    std::optional<Millis> from;
-    if (before == nullptr) {
-      from = CountedFrom(series, pass.target, pass.scrape, pass.now, pass.wall);
-    } else {
-      from = before->seen;
-      if (!pass.restarted && !IsReset(series, *before, after)) {
-        for (std::size_t i = 0; i < delta.size(); ++i) delta[i] -= before->numbers[i];
-      }
-    }
-    if (series.kind == SeriesKind::kUnknown) delta.insert(delta.end(), {0, 0});
-    if (from) AddDelta(lane, delta, *from, pass.now);
-  }
+  if (series.kind == SeriesKind::kUnknown) delta.numbers.insert(delta.numbers.end(), {0, 0});
+  if (from && series.kind != SeriesKind::kGauge) AddDelta(*lane, delta.numbers, *from, pass.now);
   PackBaseline(after, pass.now, pass.packed);
   return true;
+}
+
+// Takes off `delta` what was counted before, and says since when the rest was; nullopt if that
+// cannot be known.
+std::optional<Millis> VariantWindow::CountedSince(const Series& series, const Baseline& before,
+                                                  Baseline& delta, const Pass& pass) const {
+  const double seen = UnixSeconds(pass.wall, pass.now - before.seen);
+  if (pass.restarted || StartedSince(seen, before.created, delta.created)) return before.seen;
+  if (before.lane != delta.lane) {
+    // Another layout is another program, so it began at zero. But a layout that was forgotten
+    // meanwhile has a new number, though it may be the very same.
+    const auto& lanes = series_[delta.series].lanes;
+    if (std::ranges::find(lanes, before.lane, &Lane::id) == lanes.end()) return std::nullopt;
+    return before.seen;
+  }
+  if (AnyCountFell(series.kind, before, delta)) return before.seen;
+  for (std::size_t i = 0; i < delta.numbers.size(); ++i) delta.numbers[i] -= before.numbers[i];
+  return before.seen;
 }
 
 // Since when the counters of a series that this target did not have before have been counting;
@@ -224,7 +241,7 @@ std::optional<Millis> VariantWindow::CountedFrom(const Series& series, const Tar
   if (target.scraped != kNever && was_wanted && !target.partial) return target.scraped;
   const std::optional<double> start = series.created ? series.created : scrape.process_start_time;
   if (!start) return std::nullopt;
-  const double age = static_cast<double>(wall.time_since_epoch().count()) / 1000 - *start;
+  const double age = UnixSeconds(wall, Millis{0}) - *start;
   const double retention = static_cast<double>(options_.retention.count()) / 1000;
   if (!(age >= -kMaxSkew) || age > retention) return std::nullopt;
   return now - Millis(static_cast<std::int64_t>(std::max(age, 0.0) * 1000));
@@ -245,72 +262,6 @@ void VariantWindow::AddDelta(Lane& lane, const std::vector<double>& delta, Milli
   if (SlotOf(from) >= SlotOf(oldest)) lane.log.Add(SlotOf(from), delta);
 }
 
-bool VariantWindow::IsReset(const Series& series, const Baseline& before, const Baseline& after) {
-  if (StartedLater(after.created, before.created)) return true;
-  if (before.lane != after.lane || before.numbers.size() != after.numbers.size()) return true;
-  // A sum may fall with negative observations; counts never do. A cumulative count that falls makes
-  // one of the buckets fall.
-  const bool has_sum = series.kind == SeriesKind::kHistogram || series.kind == SeriesKind::kSummary;
-  const std::size_t counts = after.numbers.size() - (has_sum ? 1 : 0);
-  for (std::size_t i = 0; i < counts; ++i) {
-    if (after.numbers[i] < before.numbers[i]) return true;
-  }
-  return false;
-}
-
-std::vector<double> VariantWindow::NumbersOf(const Series& series) {
-  switch (series.kind) {
-    case SeriesKind::kHistogram: {
-      std::vector<double> numbers(series.cumulative.size() + 1);
-      double before = 0;
-      for (std::size_t i = 0; i < series.cumulative.size(); ++i) {
-        numbers[i] = series.cumulative[i] - before;
-        before = series.cumulative[i];
-      }
-      numbers.back() = series.sum;
-      return numbers;
-    }
-    case SeriesKind::kSummary:
-      return {series.count, series.sum};
-    case SeriesKind::kCounter:
-    case SeriesKind::kGauge:
-    case SeriesKind::kUnknown:
-      return {series.value};
-  }
-  return {};
-}
-
-void VariantWindow::PackBaseline(const Baseline& baseline, Millis scraped, PackedNumbers& out) {
-  AppendInteger(out, baseline.series);
-  AppendInteger(out, baseline.lane);
-  out.push_back(static_cast<std::uint8_t>((baseline.seen != scraped ? kVanished : 0) |
-                                          (baseline.created ? kHasCreated : 0)));
-  if (baseline.seen != scraped) {
-    AppendInteger(out, static_cast<std::uint64_t>(baseline.seen.count()));
-  }
-  if (baseline.created) AppendNumber(out, *baseline.created);
-  AppendInteger(out, baseline.numbers.size());
-  for (const double number : baseline.numbers) AppendNumber(out, number);
-}
-
-std::vector<VariantWindow::Baseline> VariantWindow::Unpack(const TargetState& target) {
-  std::vector<Baseline> baselines;
-  const std::uint8_t* at = target.counters.data();
-  const std::uint8_t* end = at + target.counters.size();
-  while (at != end) {
-    Baseline& baseline = baselines.emplace_back();
-    baseline.series = static_cast<std::uint32_t>(ReadInteger(at));
-    baseline.lane = static_cast<std::uint32_t>(ReadInteger(at));
-    const std::uint8_t flags = *at++;
-    baseline.seen = target.scraped;
-    if ((flags & kVanished) != 0) baseline.seen = Millis(ReadInteger(at));
-    if ((flags & kHasCreated) != 0) baseline.created = ReadNumber(at);
-    baseline.numbers.resize(ReadInteger(at));
-    for (double& number : baseline.numbers) number = ReadNumber(at);
-  }
-  return baselines;
-}
-
 std::optional<std::uint32_t> VariantWindow::FindSeries(const Series& series, Millis now) {
   std::string key = MakeKey(series.metric, series.labels, series.kind);
   const auto key_of = [this](std::uint32_t place) -> const std::string& {
@@ -322,7 +273,7 @@ std::optional<std::uint32_t> VariantWindow::FindSeries(const Series& series, Mil
     return *it;
   }
   if (order_.size() >= options_.max_series) {
-    overflowed_ = true;
+    too_many_series_ = true;
     return std::nullopt;
   }
   std::uint32_t place = static_cast<std::uint32_t>(series_.size());
@@ -339,26 +290,31 @@ std::optional<std::uint32_t> VariantWindow::FindSeries(const Series& series, Mil
   return place;
 }
 
-VariantWindow::Lane& VariantWindow::FindLane(SeriesState& state, const std::vector<double>& bounds,
+// nullptr if there are too many layouts in use.
+VariantWindow::Lane* VariantWindow::FindLane(SeriesState& state, const std::vector<double>& bounds,
                                              Millis now) {
   const auto it = std::ranges::find(state.lanes, bounds, &Lane::bounds);
   if (it != state.lanes.end()) {
     it->newest = now;
-    return *it;
+    return &*it;
   }
   if (state.lanes.size() >= kMaxLanes) {
-    state.lanes.erase(std::ranges::min_element(state.lanes, {}, &Lane::newest));
+    const auto oldest = std::ranges::min_element(state.lanes, {}, &Lane::newest);
+    if (oldest->newest + options_.interval * 2 >= now) {
+      too_many_layouts_ = true;
+      return nullptr;
+    }
+    state.lanes.erase(oldest);
   }
   const std::size_t width = LogWidth(state.kind, bounds.size());
-  state.lanes.push_back({state.next_lane++, bounds, DeltaLog(width), {}, now});
-  return state.lanes.back();
+  return &state.lanes.emplace_back(Lane{state.next_lane++, bounds, DeltaLog(width), {}, now});
 }
 
 void VariantWindow::Collect(Millis now) {
   const Millis pause = std::max(options_.retention / 8, options_.interval);
   if (now < collected_ + pause) return;
   collected_ = now;
-  overflowed_ = false;
+  too_many_series_ = too_many_layouts_ = false;
   const Millis oldest = now - options_.retention;
   std::erase_if(targets_,
                 [&](const TargetState& t) { return t.removed != kNever && t.removed < oldest; });
@@ -378,7 +334,7 @@ void VariantWindow::Forget(const std::vector<bool>& dead) {
   if (std::ranges::find(dead, true) == dead.end()) return;
   for (TargetState& target : targets_) {
     PackedNumbers kept;
-    for (const Baseline& baseline : Unpack(target)) {
+    for (const Baseline& baseline : UnpackBaselines(target.counters, target.scraped)) {
       if (!dead[baseline.series]) PackBaseline(baseline, target.scraped, kept);
     }
     kept.shrink_to_fit();

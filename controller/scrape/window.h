@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "scrape/delta_log.h"
 #include "scrape/exposition.h"
+#include "scrape/window_baseline.h"
 #include "scrape/window_view.h"
 
 namespace perennial::scrape {
@@ -35,14 +36,16 @@ using WantedSince = std::vector<std::pair<std::string, Millis>>;
 // Rules (each has a test):
 // - A falling bucket, `_count` or counter means that the whole series was reset: its new values are
 //   the increase. So do a later process start and a later `_created`, which also show resets to
-//   higher values. A falling `_sum` alone does not: observations may be negative.
+//   higher values, unless they lie long before the scrape that was compared with: then somebody's
+//   clock was set. A falling `_sum` alone does not: observations may be negative.
 // - A delta belongs to the slot in which it began, as PromQL counts what lies between the samples
 //   inside a range; so a delta over missed scrapes never brings more than a window into the window.
 // - The first scrape of a pod counts nothing, unless `_created` or process_start_time_seconds says
 //   when the counters began: then all of it, in the slot of that time. A series that appears later
 //   on a pod that was scraped before began at zero in between.
 // - Counts of different bucket bounds are merged at their common bounds if one set contains the
-//   other; else the window restarts with the newest bounds and a problem says so.
+//   other; else the window restarts with the newest bounds and a problem says so. At most 4 layouts
+//   of a series at a time; counters whose old layout is forgotten say nothing about the increase.
 // - Non-finite counters are no samples. A gauge is averaged over pods and scrapes.
 // Time is an argument everywhere. Steady time orders everything; wall time only tells the age of a
 // process. Not thread-safe.
@@ -97,32 +100,21 @@ class VariantWindow {
     bool failing = false;
     bool partial = false;  // not every wanted series of the last page was taken
     std::optional<double> process_start;
-    PackedNumbers counters;  // see PackBaseline()
+    PackedNumbers counters;  // baselines
     std::vector<std::string> problems;
   };
-  // Counters of one series on one target as of some scrape.
-  struct Baseline {
-    std::uint32_t series = 0;
-    std::uint32_t lane = 0;
-    Millis seen{0};
-    std::optional<double> created;
-    std::vector<double> numbers;  // histogram: per bucket, then sum
-  };
-
-  struct Pass;  // state of one Ingest()
-
-  static std::vector<Baseline> Unpack(const TargetState& target);
-  static void PackBaseline(const Baseline& baseline, Millis scraped, PackedNumbers& out);
-  static std::vector<double> NumbersOf(const Series& series);
-  static bool IsReset(const Series& series, const Baseline& before, const Baseline& after);
+  struct Pass;     // state of one Ingest()
+  struct Counted;  // what bucket layouts counted in a range
 
   TargetState* Find(std::string_view id);
   std::int64_t SlotOf(Millis time) const;
   std::optional<std::uint32_t> FindSeries(const Series& series, Millis now);
-  Lane& FindLane(SeriesState& state, const std::vector<double>& bounds, Millis now);
+  Lane* FindLane(SeriesState& state, const std::vector<double>& bounds, Millis now);
   std::optional<Millis> CountedFrom(const Series& series, const TargetState& target,
                                     const Scrape& scrape, Millis now, WallTime wall) const;
   bool IngestSeries(const Series& series, Pass& pass);
+  std::optional<Millis> CountedSince(const Series& series, const Baseline& before, Baseline& after,
+                                     const Pass& pass) const;
   void AddDelta(Lane& lane, const std::vector<double>& delta, Millis from, Millis now);
   // Frees series that nothing refers to, at most once in a while.
   void Collect(Millis now);
@@ -131,6 +123,10 @@ class VariantWindow {
   WindowView Header(Millis now) const;
   void Gauges(std::vector<std::pair<double, int>>& sums) const;
   WindowView Build(std::int64_t first, std::int64_t last, bool totals, Millis now) const;
+  bool IsReplaced(std::size_t i) const;
+  std::vector<const Lane*> LanesInOrder(const SeriesState& state) const;
+  std::optional<Counted> SumLanes(const SeriesState& state, std::int64_t first, std::int64_t last,
+                                  bool totals, WindowView& view) const;
 
   WindowOptions options_;
   std::shared_ptr<const WantedSince> wanted_;
@@ -141,7 +137,9 @@ class VariantWindow {
   Millis first_ = kNever;   // beginning of the oldest delta or sample
   Millis newest_ = kNever;  // newest successful scrape
   Millis collected_{0};
-  bool overflowed_ = false;  // series beyond the limit were left out
+  // Since the last Collect(): what was left out because of a limit.
+  bool too_many_series_ = false;
+  bool too_many_layouts_ = false;
 };
 
 }  // namespace perennial::scrape

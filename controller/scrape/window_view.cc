@@ -19,47 +19,56 @@ constexpr char kNameEnd = '\xFF';
 constexpr char kValueEnd = '\xFE';
 constexpr std::size_t kMaxProblems = 8;
 
-// What one bucket layout counted in a range.
-struct Counted {
-  std::vector<double> bounds;
-  std::vector<double> numbers;  // per bucket, then sum
-};
-
 void AddProblem(std::vector<std::string>& problems, std::string text) {
   if (problems.size() < kMaxProblems && std::ranges::find(problems, text) == problems.end()) {
     problems.push_back(std::move(text));
   }
 }
 
+std::string Times(std::size_t count, std::size_t all, const char* what) {
+  return std::to_string(count) + " of " + std::to_string(all) + what;
+}
+
+}  // namespace
+
+struct VariantWindow::Counted {
+  std::vector<double> bounds;
+  std::vector<double> numbers;  // per bucket, then sum
+
+  Counted Coarsened(const std::vector<double>& common) const;
+  bool Merge(const Counted& other);
+  void Fill(SeriesWindow& window) const;
+};
+
 // Exact, because `common` is a subset of the bounds: buckets are only put together.
-Counted Coarsen(const Counted& fine, const std::vector<double>& common) {
+VariantWindow::Counted VariantWindow::Counted::Coarsened(const std::vector<double>& common) const {
   Counted coarse{common, std::vector<double>(common.size() + 1, 0)};
   std::size_t to = 0;
-  for (std::size_t i = 0; i < fine.bounds.size(); ++i) {
-    while (common[to] < fine.bounds[i]) ++to;
-    coarse.numbers[to] += fine.numbers[i];
+  for (std::size_t i = 0; i < bounds.size(); ++i) {
+    while (common[to] < bounds[i]) ++to;
+    coarse.numbers[to] += numbers[i];
   }
-  coarse.numbers.back() = fine.numbers.back();
+  coarse.numbers.back() = numbers.back();
   return coarse;
 }
 
 // Adds `other` if one layout contains the other and two bounds are left; false: it cannot be added.
-bool Merge(Counted& into, const Counted& other) {
-  const bool contains = std::ranges::includes(into.bounds, other.bounds);
-  if (!contains && !std::ranges::includes(other.bounds, into.bounds)) return false;
-  const std::vector<double> common = contains ? other.bounds : into.bounds;
+bool VariantWindow::Counted::Merge(const Counted& other) {
+  const bool contains = std::ranges::includes(bounds, other.bounds);
+  if (!contains && !std::ranges::includes(other.bounds, bounds)) return false;
+  const std::vector<double> common = contains ? other.bounds : bounds;
   if (common.size() < 2) return false;
-  into = Coarsen(into, common);
-  const Counted addend = Coarsen(other, common);
-  for (std::size_t i = 0; i < into.numbers.size(); ++i) into.numbers[i] += addend.numbers[i];
+  *this = Coarsened(common);
+  const Counted addend = other.Coarsened(common);
+  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] += addend.numbers[i];
   return true;
 }
 
-void Fill(SeriesWindow& window, const Counted& counted) {
-  const std::vector<double>& n = counted.numbers;
+void VariantWindow::Counted::Fill(SeriesWindow& window) const {
+  const std::vector<double>& n = numbers;
   switch (window.kind) {
     case SeriesKind::kHistogram:
-      window.bounds = counted.bounds;
+      window.bounds = bounds;
       window.counts.assign(n.begin(), n.end() - 1);
       for (const double count : window.counts) window.count += count;
       window.sum = n.back();
@@ -82,12 +91,6 @@ void Fill(SeriesWindow& window, const Counted& counted) {
       break;
   }
 }
-
-std::string Times(std::size_t count, std::size_t all, const char* what) {
-  return std::to_string(count) + " of " + std::to_string(all) + what;
-}
-
-}  // namespace
 
 std::string MakeKey(std::string_view metric, const Labels& labels, SeriesKind kind) {
   std::string key(metric);
@@ -164,9 +167,12 @@ WindowView VariantWindow::Header(Millis now) const {
     if (target.removed != kNever || target.failing) continue;
     for (const std::string& problem : target.problems) AddProblem(view.problems, problem);
   }
-  if (overflowed_) {
+  if (too_many_series_) {
     AddProblem(view.problems, "more than " + std::to_string(options_.max_series) +
                                   " series; the others were left out");
+  }
+  if (too_many_layouts_) {
+    AddProblem(view.problems, "too many different bucket bounds; some were left out");
   }
   return view;
 }
@@ -180,7 +186,7 @@ void VariantWindow::Gauges(std::vector<std::pair<double, int>>& sums) const {
   if (!std::ranges::any_of(order_, is_gauge)) return;
   for (const TargetState& target : targets_) {
     if (target.removed != kNever || target.failing) continue;
-    for (const Baseline& baseline : Unpack(target)) {
+    for (const Baseline& baseline : UnpackBaselines(target.counters, target.scraped)) {
       if (!is_gauge(baseline.series) || baseline.seen != target.scraped) continue;
       const double value = baseline.numbers.front();
       if (std::isnan(value)) continue;
@@ -188,6 +194,60 @@ void VariantWindow::Gauges(std::vector<std::pair<double, int>>& sums) const {
       ++sums[baseline.series].second;
     }
   }
+}
+
+// Is there the same series with another type that was seen later? Keys that differ by kind only
+// stand side by side.
+bool VariantWindow::IsReplaced(std::size_t i) const {
+  const SeriesState& state = series_[order_[i]];
+  const auto same = [&](std::size_t k) {
+    return NameOfKey(series_[order_[k]].key) == NameOfKey(state.key);
+  };
+  std::size_t first = i;
+  while (first > 0 && same(first - 1)) --first;
+  for (std::size_t k = first; k < order_.size() && same(k); ++k) {
+    if (series_[order_[k]].seen > state.seen) return true;
+  }
+  return false;
+}
+
+// Newest layout first; the newer of two that are both being reported is the one to keep.
+std::vector<const VariantWindow::Lane*> VariantWindow::LanesInOrder(
+    const SeriesState& state) const {
+  std::vector<const Lane*> lanes;
+  for (const Lane& lane : state.lanes) lanes.push_back(&lane);
+  std::ranges::sort(lanes, [&](const Lane* a, const Lane* b) {
+    const bool current_a = a->newest + options_.interval * 2 >= state.seen;
+    const bool current_b = b->newest + options_.interval * 2 >= state.seen;
+    return current_a != current_b ? current_a : a->id > b->id;
+  });
+  return lanes;
+}
+
+// What the series counted in the slots first..last, or its totals; nullopt if it has no layout.
+std::optional<VariantWindow::Counted> VariantWindow::SumLanes(const SeriesState& state,
+                                                              std::int64_t first, std::int64_t last,
+                                                              bool totals, WindowView& view) const {
+  std::optional<Counted> sum;
+  for (const Lane* lane : LanesInOrder(state)) {
+    Counted counted{lane->bounds, std::vector<double>(lane->log.width(), 0)};
+    bool any = false;
+    if (totals) {
+      any = !lane->totals.empty();
+      if (any) counted.numbers = lane->totals;
+    } else {
+      any = lane->log.Sum(first, last, counted.numbers);
+    }
+    if (!sum) {
+      sum = std::move(counted);
+    } else if (any) {
+      const bool merged = sum->Merge(counted);
+      AddProblem(view.problems, "bucket bounds of " + std::string(SplitKey(state.key).first) +
+                                    (merged ? " differ; counted at the common bounds"
+                                            : " changed; its window restarted"));
+    }
+  }
+  return sum;
 }
 
 WindowView VariantWindow::Build(std::int64_t first, std::int64_t last, bool totals,
@@ -198,52 +258,19 @@ WindowView VariantWindow::Build(std::int64_t first, std::int64_t last, bool tota
   view.series.reserve(order_.size());
   for (std::size_t i = 0; i < order_.size(); ++i) {
     const SeriesState& state = series_[order_[i]];
-    // Keys that differ by kind only stand side by side: the metric changed its type.
-    const auto twin = [&](std::size_t k) {
-      return k < order_.size() && NameOfKey(series_[order_[k]].key) == NameOfKey(state.key) &&
-             series_[order_[k]].seen > state.seen;
-    };
-    SeriesWindow window;
     auto [metric, labels] = SplitKey(state.key);
-    if (twin(i + 1) || (i > 0 && twin(i - 1))) {
+    if (IsReplaced(i)) {
       AddProblem(view.problems,
                  "type of " + std::string(metric) + " changed; its window restarted");
       continue;
     }
+    SeriesWindow window;
     window.metric = metric;
     window.labels = std::move(labels);
     window.kind = state.kind;
-
-    // Newest layout first; the newer of two that are both being reported is the one to keep.
-    std::vector<const Lane*> lanes;
-    for (const Lane& lane : state.lanes) lanes.push_back(&lane);
-    std::ranges::sort(lanes, [&](const Lane* a, const Lane* b) {
-      const bool current_a = a->newest + options_.interval * 2 >= state.seen;
-      const bool current_b = b->newest + options_.interval * 2 >= state.seen;
-      return current_a != current_b ? current_a : a->id > b->id;
-    });
-    std::optional<Counted> sum;
-    for (const Lane* lane : lanes) {
-      Counted counted{lane->bounds, std::vector<double>(lane->log.width(), 0)};
-      bool any = false;
-      if (totals) {
-        any = !lane->totals.empty();
-        if (any) counted.numbers = lane->totals;
-      } else {
-        any = lane->log.Sum(first, last, counted.numbers);
-      }
-      if (!sum) {
-        sum = std::move(counted);
-      } else if (any && Merge(*sum, counted)) {
-        AddProblem(view.problems,
-                   "bucket bounds of " + window.metric + " differ; counted at the common bounds");
-      } else if (any) {
-        AddProblem(view.problems,
-                   "bucket bounds of " + window.metric + " changed; its window restarted");
-      }
-    }
+    const std::optional<Counted> sum = SumLanes(state, first, last, totals, view);
     if (!sum) continue;
-    Fill(window, *sum);
+    sum->Fill(window);
     if (state.kind == SeriesKind::kGauge || state.kind == SeriesKind::kUnknown) {
       const auto& [value, count] = gauges[order_[i]];
       window.last = count > 0 ? value / count : std::numeric_limits<double>::quiet_NaN();

@@ -78,6 +78,14 @@ TEST(Exposition, ReadsTheProcessStartTimeWithoutBeingAsked) {
   EXPECT_EQ(scrape->bytes, kPythonClient.size());
 }
 
+TEST(Exposition, ReadsTheProcessStartTimeAlsoWhenItIsAskedFor) {
+  const auto scrape = Parse("process_start_time_seconds 1.5\n", {"process_start_time_seconds"});
+  ASSERT_TRUE(scrape.ok());
+  EXPECT_EQ(scrape->process_start_time, 1.5);
+  ASSERT_EQ(scrape->series.size(), 1u);
+  EXPECT_EQ(scrape->series[0].value, 1.5);
+}
+
 TEST(Exposition, MatchesACounterWithAndWithoutTotal) {
   for (const char* wanted : {"predictions", "predictions_total"}) {
     const auto scrape = Parse(kPythonClient, {wanted});
@@ -367,7 +375,12 @@ TEST(Exposition, EnforcesEachLimit) {
   limits = {};
   limits.wanted_series = 1;
   EXPECT_EQ(error("x{a=\"1\"} 1\nx{a=\"2\"} 1\n", limits),
-            "line 2, column 1: more wanted series than the limit");
+            "line 2, column 1: more wanted series, or longer labels of them, than the limit");
+  limits = {};
+  limits.wanted_label_bytes = 24;
+  EXPECT_EQ(error("x{a=\"12345\"} 1\nx{a=\"23456\"} 1\n", limits), "accepted");
+  EXPECT_EQ(error("x{a=\"12345\"} 1\nx{a=\"23456\"} 1\nx{a=\"3\"} 1\n", limits),
+            "line 3, column 1: more wanted series, or longer labels of them, than the limit");
   limits = {};
   limits.buckets = 1;
   EXPECT_EQ(error("h_bucket{le=\"1\"} 1\nh_bucket{le=\"2\"} 1\n", limits),

@@ -33,6 +33,25 @@ TEST(GzipInflate, DecodesInPiecesOfAnySize) {
   }
 }
 
+TEST(GzipInflate, EndsWhereItsOutputBufferDoes) {
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{16} << 10,
+                                 std::size_t{32} << 10, (std::size_t{32} << 10) + 1}) {
+    std::string text(size, 'a');
+    GzipInflater inflater;
+    std::string out;
+    ASSERT_TRUE(inflater
+                    .Feed(Gzip(text),
+                          [&](std::string_view decoded) {
+                            out += decoded;
+                            return Ok();
+                          })
+                    .ok())
+        << size;
+    EXPECT_TRUE(inflater.Finish().ok());
+    EXPECT_EQ(out, text);
+  }
+}
+
 TEST(GzipInflate, StopsABombAsSoonAsTheSinkHasEnough) {
   const std::string bomb = Gzip(std::string(std::size_t{64} << 20, 'a'));
   ASSERT_LT(bomb.size(), 100'000u);

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -202,6 +203,21 @@ TEST_F(Window, IsNotMovedByAJumpOfTheWallClock) {
   EXPECT_EQ(Increase(3 * kMinute), 5);
 }
 
+TEST_F(Window, TakesNoClockThatWasSetForANewProcess) {
+  // The kernel reports when a process began by a clock that can be set.
+  Series series = Counter("c", 1000);
+  series.created = kWallZero - 90'000;
+  Scrape(1 * kMinute, {series}, -90'000);
+  series.value = 1003;
+  *series.created += 40;
+  Scrape(2 * kMinute, {series}, -90'000 + 40);
+  EXPECT_EQ(Increase(2 * kMinute), 3);
+  // The new reading is the one to compare with.
+  series.value = 1004;
+  Scrape(3 * kMinute, {series}, -90'000 + 40);
+  EXPECT_EQ(Increase(3 * kMinute), 4);
+}
+
 TEST_F(Window, PrefersCreatedOverTheProcessStart) {
   Series series = Counter("c", 40);
   series.created = kWallZero + 95 * 60;
@@ -334,6 +350,37 @@ TEST_F(Window, KeepsAFewLayoutsOnly) {
   EXPECT_EQ(One(49 * kMinute).bounds, (std::vector<double>{49, kInf}));
 }
 
+TEST_F(Window, CountsNothingTwiceWhenPodsHaveTooManyLayouts) {
+  for (int minute = 1; minute <= 20; ++minute) {
+    for (int pod = 0; pod < 8; ++pod) {
+      const std::string name = "pod-" + std::to_string(pod);
+      window_.AddTarget(name);
+      const double count = 1000 + minute;
+      Scrape(minute * kMinute + Millis(pod),
+             {Histogram({static_cast<double>(pod), kInf}, {count, count}, 0)}, std::nullopt, name);
+    }
+  }
+  const WindowView view = window_.View(kHour, Millis{0}, 20 * kMinute + Millis{8});
+  ASSERT_EQ(view.series.size(), 1u);
+  EXPECT_EQ(view.series[0].count, 19);
+  EXPECT_NE(
+      std::ranges::find(view.problems, "too many different bucket bounds; some were left out"),
+      view.problems.end());
+}
+
+TEST_F(Window, DoesNotKnowTheIncreaseOfAForgottenLayout) {
+  window_.AddTarget("pod-b");
+  Scrape(1 * kMinute, {Histogram({7, kInf}, {1000, 1000}, 0)});
+  for (int i = 2; i < 20; ++i) {
+    Scrape(i * kMinute, {Histogram({static_cast<double>(i), kInf}, {0, 0}, 0)}, std::nullopt,
+           "pod-b");
+  }
+  Scrape(20 * kMinute, {Histogram({7, kInf}, {1005, 1005}, 0)});
+  EXPECT_EQ(One(20 * kMinute).count, 0);
+  Scrape(21 * kMinute, {Histogram({7, kInf}, {1007, 1007}, 0)});
+  EXPECT_EQ(One(21 * kMinute).count, 2);
+}
+
 TEST_F(Window, AveragesGaugesOverPodsAndTime) {
   window_.AddTarget("pod-b");
   Scrape(1 * kMinute, {Gauge("g", 10)});
@@ -364,6 +411,21 @@ TEST_F(Window, TreatsUnknownAsCounterAndGauge) {
   EXPECT_EQ(window.count, 2);
 }
 
+TEST_F(Window, IgnoresUnknownValuesThatAreNotNumbers) {
+  Series series = Counter("c", 5);
+  series.kind = SeriesKind::kUnknown;
+  Scrape(1 * kMinute, {series});
+  series.value = std::numeric_limits<double>::quiet_NaN();
+  Scrape(2 * kMinute, {series});
+  EXPECT_TRUE(std::isnan(One(2 * kMinute).last));
+  series.value = 8;
+  Scrape(3 * kMinute, {series});
+  const SeriesWindow window = One(3 * kMinute);
+  EXPECT_EQ(window.increase, 3);
+  EXPECT_EQ(window.sum, 13);
+  EXPECT_EQ(window.count, 2);
+}
+
 TEST_F(Window, CountsSummaries) {
   Series series = Counter("c", 0);
   series.kind = SeriesKind::kSummary;
@@ -384,6 +446,18 @@ TEST_F(Window, ShowsOneSeriesWhenAMetricChangesItsType) {
   ASSERT_EQ(view.series.size(), 1u);
   EXPECT_EQ(view.series[0].kind, SeriesKind::kGauge);
   EXPECT_EQ(view.problems, (std::vector<std::string>{"type of c changed; its window restarted"}));
+}
+
+TEST_F(Window, ShowsOneSeriesWhenAMetricHasHadThreeTypes) {
+  Series histogram = Histogram({1, kInf}, {1, 1}, 0);
+  histogram.metric = "c";
+  Scrape(1 * kMinute, {histogram});
+  Scrape(2 * kMinute, {Counter("c", 5)});
+  Scrape(3 * kMinute, {Gauge("c", 5)});
+  Scrape(4 * kMinute, {histogram});
+  EXPECT_EQ(One(4 * kMinute).kind, SeriesKind::kHistogram);
+  Scrape(5 * kMinute, {Gauge("c", 5)});
+  EXPECT_EQ(One(5 * kMinute).kind, SeriesKind::kGauge);
 }
 
 TEST_F(Window, IgnoresCountersThatAreNotNumbers) {
