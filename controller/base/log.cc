@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
 #include <cstdio>
@@ -19,16 +20,38 @@ void RedactAfter(std::string& text, std::string_view start, std::string_view sto
   }
 }
 
+// "%*" in a pattern: the message, redacted, so that no caller can forget it.
+class RedactedMessage final : public spdlog::custom_flag_formatter {
+ public:
+  explicit RedactedMessage(LogFormat format) : format_(format) {}
+
+  void format(const spdlog::details::log_msg& message, const std::tm&,
+              spdlog::memory_buf_t& out) override {
+    for (const char c : Redact(std::string(message.payload.data(), message.payload.size()))) {
+      if (format_ == LogFormat::kJson && (c == '"' || c == '\\')) out.push_back('\\');
+      out.push_back(c);
+    }
+  }
+  std::unique_ptr<spdlog::custom_flag_formatter> clone() const override {
+    return std::make_unique<RedactedMessage>(format_);
+  }
+
+ private:
+  LogFormat format_;
+};
+
 }  // namespace
 
 void InitLogging(const std::string& level, LogFormat format) {
   auto logger = std::make_shared<spdlog::logger>("perennial",
                                                  std::make_shared<spdlog::sinks::stderr_sink_mt>());
   logger->set_level(spdlog::level::from_str(level));
-  logger->set_pattern(format == LogFormat::kJson
-                          ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":"%v"})"
-                          : "%Y-%m-%dT%H:%M:%S.%eZ %L %v",
-                      spdlog::pattern_time_type::utc);
+  auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
+  formatter->add_flag<RedactedMessage>('*', format)
+      .set_pattern(format == LogFormat::kJson
+                       ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":"%*"})"
+                       : "%Y-%m-%dT%H:%M:%S.%eZ %L %*");
+  logger->set_formatter(std::move(formatter));
   logger->flush_on(spdlog::level::info);
   spdlog::set_default_logger(std::move(logger));
 }
@@ -43,8 +66,6 @@ std::string Redact(std::string text) {
       char escaped[8];
       std::snprintf(escaped, sizeof escaped, "\\x%02x", static_cast<unsigned char>(c));
       out += escaped;
-    } else if (c == '"') {
-      out += '\'';
     } else {
       out += c;
     }

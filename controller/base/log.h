@@ -13,8 +13,9 @@ enum class LogFormat { kText, kJson };
 // Call once from main before threads start; logging itself is thread-safe.
 void InitLogging(const std::string& level, LogFormat format);
 
-// Credentials never reach a log line: "Bearer abc" and PEM blocks become "[redacted]", control
-// bytes are escaped so that a hostile string cannot forge a line.
+// Credentials never reach a log line: "Bearer abc" and PEM blocks become "[redacted]", and control
+// bytes are escaped so that a hostile string cannot forge a line. Every line of the logger passes
+// through it; for what goes elsewhere, call it.
 std::string Redact(std::string text);
 
 }  // namespace perennial

@@ -81,12 +81,13 @@ void WorkQueue::AddLocked(const Key& key, Priority priority, Millis due) {
     later_.erase({waiting.due, key});
     waiting.due = std::min(waiting.due, due);
     waiting.priority = std::min(waiting.priority, priority);
-    if (was_due) {  // keeps its place in line
-      due_.insert({waiting.priority, waiting.order, key});
-      return;
-    }
+    if (!was_due) waiting.order = order_;  // in line since it is due, not since it was added
   }
-  later_.insert({waiting.due, key});
+  if (waiting.due <= clock_.Steady()) {
+    due_.insert({waiting.priority, waiting.order, key});
+  } else {
+    later_.insert({waiting.due, key});
+  }
 }
 
 void WorkQueue::Promote(Millis now) {
@@ -94,7 +95,7 @@ void WorkQueue::Promote(Millis now) {
     const Key key = later_.begin()->second;
     later_.erase(later_.begin());
     Waiting& waiting = waiting_.at(key);
-    waiting.order = ++order_;  // in line since it is due, not since it was added
+    waiting.order = ++order_;
     due_.insert({waiting.priority, waiting.order, key});
   }
 }
