@@ -1,0 +1,235 @@
+// What keeps a run from getting on becomes a message, a condition and one event.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "api/codec.h"
+#include "api/names.h"
+#include "retrain/decide.h"
+#include "retrain/render.h"
+#include "retrain/run.h"
+
+namespace perennial::retrain {
+namespace {
+
+using nlohmann::json;
+
+const WallTime kStart{std::chrono::hours(500'000)};
+
+api::RetrainPolicy Policy() {
+  api::RetrainPolicy policy;
+  policy.meta.key = {"transit", "departures"};
+  policy.meta.uid = "policy-uid";
+  policy.meta.created = kStart;
+  policy.spec.model_deployment = "departures";
+  policy.spec.deadline.value = std::chrono::hours(1);
+  policy.spec.retries = 1;
+  policy.spec.job.job_template.text =
+      R"({"spec":{"template":{"spec":{"containers":[{"name":"train","image":"trainer:1"}]}}}})";
+  return policy;
+}
+
+api::Run Running() {
+  api::Run run;
+  run.name = "departures-run";
+  run.trigger_type = "Drift";
+  run.trigger = "drift/e1";
+  run.evidence = "{}";
+  run.started = api::Time{kStart};
+  run.phase = api::RunPhase::kRunning;
+  return run;
+}
+
+class RunTest : public testing::Test {
+ protected:
+  RunTest() {
+    job_.meta.key = {"transit", "departures-run"};
+    job_.meta.uid = "job-uid";
+    job_.meta.created = kStart;
+    pod_.meta.key = {"transit", "departures-run-x"};
+    pod_.meta.created = kStart;
+    pod_.job_uid = "job-uid";
+    pod_.phase = "Pending";
+  }
+
+  RunStep Advance(WallTime now, bool with_job = true, bool with_pod = true) {
+    Observed seen;
+    seen.policy = std::make_shared<api::RetrainPolicy>(Policy());
+    seen.last_error = last_error_;
+    if (with_job) seen.jobs = {std::make_shared<api::JobView>(job_)};
+    if (with_pod) seen.pods = {std::make_shared<api::PodView>(pod_)};
+    RunStep step = AdvanceRun(seen, run_, now);
+    run_ = step.run;
+    return step;
+  }
+
+  static std::string WarningOf(const RunStep& step) {
+    for (const kube::Action& action : step.actions) {
+      const auto* event = std::get_if<kube::EmitEvent>(&action);
+      if (event != nullptr && event->type == kube::EmitEvent::Type::kWarning) return event->reason;
+    }
+    return "";
+  }
+  static bool Creates(const RunStep& step) {
+    return std::any_of(step.actions.begin(), step.actions.end(), [](const kube::Action& action) {
+      return std::holds_alternative<kube::CreateObject>(action);
+    });
+  }
+
+  api::Run run_ = Running();
+  api::JobView job_;
+  api::PodView pod_;
+  std::string last_error_;
+};
+
+TEST_F(RunTest, TellsAnImageThatCannotBePulledOnce) {
+  pod_.waiting_reason = "ErrImagePull";
+  pod_.waiting_message = "no such image trainer:1";
+  RunStep step = Advance(kStart + Seconds(5));
+  EXPECT_TRUE(step.hindered);
+  EXPECT_EQ(WarningOf(step), "RunHindered");
+  EXPECT_NE(step.run.message.find("no such image"), std::string::npos);
+  const std::string told = step.run.message;
+  // The kubelet alternates between two reasons; status must not.
+  pod_.waiting_reason = "ImagePullBackOff";
+  pod_.waiting_message = "Back-off pulling image";
+  step = Advance(kStart + Seconds(20));
+  EXPECT_TRUE(step.hindered);
+  EXPECT_EQ(step.run.message, told);
+  EXPECT_EQ(WarningOf(step), "");
+}
+
+TEST_F(RunTest, TellsAPodThatDoesNotStartAfterAWhile) {
+  pod_.waiting_reason = "ContainerCreating";  // as long as a Secret of its volumes is missing
+  RunStep step = Advance(kStart + Seconds(30));
+  EXPECT_FALSE(step.hindered);
+  EXPECT_EQ(step.wake_at, kStart + kStartGrace);
+  step = Advance(kStart + kStartGrace);
+  EXPECT_TRUE(step.hindered);
+  EXPECT_EQ(WarningOf(step), "RunHindered");
+  EXPECT_NE(step.run.message.find("Secret"), std::string::npos);
+}
+
+TEST_F(RunTest, TellsAJobWithoutAPodAfterAWhile) {
+  EXPECT_FALSE(Advance(kStart + Seconds(30), true, false).hindered);
+  const RunStep step = Advance(kStart + kStartGrace, true, false);
+  EXPECT_TRUE(step.hindered);
+  EXPECT_EQ(WarningOf(step), "RunHindered");
+  EXPECT_NE(step.run.message.find("quota"), std::string::npos);
+}
+
+TEST_F(RunTest, SaysNothingOfAPodThatRuns) {
+  pod_.phase = "Running";
+  const RunStep step = Advance(kStart + std::chrono::minutes(30));
+  EXPECT_FALSE(step.hindered);
+  EXPECT_TRUE(step.actions.empty());
+}
+
+TEST_F(RunTest, TellsARefusedJobInAPlanOfItsOwnAndThenTriesAgain) {
+  run_.phase = api::RunPhase::kPending;
+  EXPECT_TRUE(Creates(Advance(kStart, false, false)));
+  last_error_ = "exceeded quota";
+  RunStep step = Advance(kStart + Seconds(1), false, false);
+  EXPECT_FALSE(Creates(step)) << "the plan would end there and never tell";
+  EXPECT_EQ(WarningOf(step), "CreateRefused");
+  EXPECT_NE(step.run.message.find("exceeded quota"), std::string::npos);
+  step = Advance(kStart + Seconds(2), false, false);
+  EXPECT_TRUE(Creates(step));
+  EXPECT_NE(step.run.message.find("exceeded quota"), std::string::npos);
+}
+
+TEST_F(RunTest, GivesUpOnAVersionThatIsRefusedWhenTheDeadlineIsOver) {
+  job_.state = api::JobState::kSucceeded;
+  job_.finished = kStart + Seconds(10);
+  pod_.terminated = true;
+  pod_.termination_message =
+      R"({"schemaVersion":1,"artifact":{"uri":"http://store/m","digest":"sha256:)"
+      R"(0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"},"metrics":[{"name":"mae","value":3.1,"samples":100}]})";
+  last_error_ = "metadata.labels: invalid";
+  RunStep step = Advance(kStart + Seconds(20));
+  EXPECT_EQ(step.run.phase, api::RunPhase::kRunning);
+  EXPECT_EQ(WarningOf(step), "CreateRefused");
+  step = Advance(kStart + std::chrono::hours(1));
+  EXPECT_EQ(step.run.phase, api::RunPhase::kFailed);
+  EXPECT_NE(step.run.message.find("metadata.labels: invalid"), std::string::npos);
+}
+
+TEST_F(RunTest, WaitsFromTheEndOfAFailedJobEvenIfItsPodIsGone) {
+  job_.state = api::JobState::kFailed;
+  job_.finished = kStart + Seconds(60);
+  const RunStep waiting = Advance(kStart + Seconds(65), true, false);
+  EXPECT_EQ(waiting.wake_at, kStart + Seconds(70));
+  EXPECT_EQ(Advance(kStart + Seconds(70), true, false).run.attempt, 1);
+}
+
+TEST(RunVersion, BelongsToTheDeploymentAndNotToThePolicy) {
+  Observed seen;
+  seen.policy = std::make_shared<api::RetrainPolicy>(Policy());
+  api::ModelDeployment deployment;
+  deployment.meta.key = {"transit", "departures"};
+  deployment.meta.uid = "deployment-uid";
+  seen.deployment = std::make_shared<api::ModelDeployment>(deployment);
+  const json version = json::parse(RenderVersion(seen, Running(), {}));
+  const json& owners = version["metadata"]["ownerReferences"];
+  ASSERT_EQ(owners.size(), 1u);
+  EXPECT_EQ(owners[0]["kind"], "ModelDeployment");
+  EXPECT_EQ(owners[0]["uid"], "deployment-uid");
+  seen.deployment = nullptr;
+  const json orphan = json::parse(RenderVersion(seen, Running(), {}));
+  EXPECT_FALSE(orphan["metadata"].contains("ownerReferences"));
+}
+
+api::RetrainPolicyStatus StatusAfter(const api::RetrainPolicy& policy, WallTime now) {
+  Observed seen;
+  seen.policy = std::make_shared<api::RetrainPolicy>(policy);
+  seen.deployment = std::make_shared<api::ModelDeployment>();
+  const kube::Plan plan = Decide(seen, now);
+  if (!plan.status) return policy.status;
+  const json object = {
+      {"metadata", {{"name", "departures"}, {"namespace", "transit"}, {"uid", "policy-uid"}}},
+      {"spec", json::parse(api::EncodeSpec(policy.spec))},
+      {"status", json::parse(*plan.status)}};
+  return (*api::DecodeRetrainPolicy(object)).status;
+}
+
+// The annotation of a run by hand stays on the object for good.
+TEST(RunIdentity, IsNotForgottenWhileItsTriggerHolds) {
+  api::RetrainPolicy policy = Policy();
+  policy.meta.annotations[std::string(api::kAnnotationRetrain)] = "please";
+  api::Trigger trigger;
+  trigger.schedule = api::ScheduleTrigger{"0 * * * *", "UTC"};
+  policy.spec.triggers = {trigger};
+  policy.spec.history_limit = 2;
+  WallTime now = kStart;
+  for (int i = 0; i < 80; ++i) {
+    policy.status = StatusAfter(policy, now);
+    for (api::Run& run : policy.status.runs) {
+      run.phase = api::RunPhase::kFailed;
+      run.finished = api::Time{now};
+    }
+    now += std::chrono::hours(1);
+  }
+  const auto& handled = policy.status.handled_triggers;
+  EXPECT_EQ(std::count(handled.begin(), handled.end(), "manual/please"), 1);
+  EXPECT_LE(handled.size(), 51u);
+  for (const api::Run& run : policy.status.runs) EXPECT_EQ(run.trigger_type, "Schedule");
+}
+
+TEST(RunCondition, SaysHowTheLastRunEnded) {
+  api::RetrainPolicy policy = Policy();
+  api::Run run = Running();
+  run.phase = api::RunPhase::kFailed;
+  run.finished = api::Time{kStart};
+  run.message = "result of pod p is unusable";
+  policy.status.runs = {run};
+  const api::RetrainPolicyStatus status = StatusAfter(policy, kStart + Seconds(1));
+  const kube::Condition* retraining = kube::FindCondition(status.conditions, "Retraining");
+  ASSERT_NE(retraining, nullptr);
+  EXPECT_EQ(retraining->status, "False");
+  EXPECT_EQ(retraining->reason, "RunFailed");
+  EXPECT_EQ(retraining->message, run.message);
+}
+
+}  // namespace
+}  // namespace perennial::retrain
