@@ -1,108 +1,159 @@
 #!/usr/bin/env python3
 """Follows one ModelDeployment and prints what changes, as it changes.
 
-Runs until the model that retraining made is promoted (exit 0), fails for good (exit 1) or the time
-is up (exit 2). Reads only what `kubectl get` shows.
+Ends when the state that was asked for is reached (exit 0), when a run fails for good (1) or when
+the time is up (2). Reads only what `kubectl get` shows.
 """
+
 import argparse
 import json
 import subprocess
 import sys
 import time
 
-START = time.monotonic()
-
-
-def say(topic, text):
-    minutes, seconds = divmod(int(time.monotonic() - START), 60)
-    print(f"{minutes:02d}:{seconds:02d}  {topic:<9} {text}", flush=True)
-
-
-def get(kind, namespace):
-    run = subprocess.run(["kubectl", "-n", namespace, "get", kind, "-o", "json"],
-                         capture_output=True, text=True, timeout=30)
-    return json.loads(run.stdout)["items"] if run.returncode == 0 else []
+KINDS = ",".join(
+    f"{kind}.perennial.dev"
+    for kind in ("modeldeployments", "driftmonitors", "retrainpolicies", "modelversions")
+)
 
 
 class Timeline:
     """Remembers what was said, so that only news is printed."""
 
-    def __init__(self, namespace, name):
+    def __init__(self, namespace, name, elapsed):
         self.namespace, self.name = namespace, name
+        self.start = time.monotonic() - elapsed
         self.said = {}
 
+    def say(self, topic, text):
+        minutes, seconds = divmod(int(time.monotonic() - self.start), 60)
+        print(f"{minutes:02d}:{seconds:02d}  {topic:<9} {text}", flush=True)
+
     def once(self, key, value, topic, text):
+        """Says something when `value` is another one than the last time."""
         if value and self.said.get(key) != value:
             self.said[key] = value
-            say(topic, text)
+            self.say(topic, text)
 
     def look(self):
-        kinds = "modeldeployments.perennial.dev,driftmonitors.perennial.dev," \
-                "retrainpolicies.perennial.dev,modelversions.perennial.dev"
-        items = get(kinds, self.namespace)
-        by_kind = {}
+        """Prints the news; returns (status of the ModelDeployment, its policies, its monitors)."""
+        found = subprocess.run(
+            ["kubectl", "-n", self.namespace, "get", KINDS, "-o", "json"],
+            capture_output=True, text=True, timeout=30,
+        )
+        items = json.loads(found.stdout)["items"] if found.returncode == 0 else []
+        kinds = {}
         for item in items:
-            by_kind.setdefault(item["kind"], []).append(item)
-        for monitor in by_kind.get("DriftMonitor", []):
-            self.monitor(monitor)
-        for policy in by_kind.get("RetrainPolicy", []):
-            self.policy(policy)
-        for version in sorted(by_kind.get("ModelVersion", []), key=lambda v: v["spec"]["revision"]):
+            kinds.setdefault(item["kind"], []).append(item)
+        deployments = [
+            d for d in kinds.get("ModelDeployment", ()) if d["metadata"]["name"] == self.name
+        ]
+        for monitor in kinds.get("DriftMonitor", ()):
+            self.monitor(monitor.get("status", {}))
+        for policy in kinds.get("RetrainPolicy", ()):
+            self.policy(policy.get("status", {}))
+        for version in sorted(kinds.get("ModelVersion", ()), key=lambda v: v["spec"]["revision"]):
             self.version(version)
-        deployments = [d for d in by_kind.get("ModelDeployment", [])
-                       if d["metadata"]["name"] == self.name]
         for deployment in deployments:
-            self.deployment(deployment)
-        return (deployments[0].get("status", {}) if deployments else {},
-                by_kind.get("RetrainPolicy", []))
+            self.deployment(deployment.get("status", {}))
+        return (
+            deployments[0].get("status", {}) if deployments else {},
+            kinds.get("RetrainPolicy", []),
+            kinds.get("DriftMonitor", []),
+        )
 
-    def monitor(self, monitor):
-        status = monitor.get("status", {})
+    def monitor(self, status):
         champion = status.get("champion", "")
-        for signal in status.get("signals", []):
+        for signal in status.get("signals", ()):
             if signal.get("variant") != champion:
                 continue
-            state = signal.get("state")
-            text = (f"signal {signal['name']} of {signal['variant']}: {state}, "
-                    f"value {signal.get('value') or '-'} (threshold {signal.get('threshold') or '-'}, "
-                    f"{signal.get('samples', 0)} samples)")
-            self.once(("signal", signal["name"], champion), state, "drift", text)
+            self.once(
+                ("signal", signal["name"], champion), signal.get("state"), "drift",
+                f"signal {signal['name']} of {champion}: {signal.get('state')}, "
+                f"value {signal.get('value') or '-'}, threshold {signal.get('threshold') or '-'}, "
+                f"{signal.get('samples', 0)} samples",
+            )
 
-    def policy(self, policy):
-        for run in reversed(policy.get("status", {}).get("runs", [])):
-            if run.get("job"):
-                self.once(("job", run["name"]), run["job"], "retrain",
-                          f"Job {run['job']} because of {run['triggerType']}: {run.get('evidence', '')}")
-            self.once(("run", run["name"]), run.get("phase"), "retrain",
-                      f"run {run['name']}: {run.get('phase')}: {run.get('message', '')}")
+    def policy(self, status):
+        for run in reversed(status.get("runs", ())):
+            self.once(
+                ("job", run["name"]), run.get("job"), "retrain",
+                f"Job {run.get('job')} because of {run.get('triggerType')}: {_evidence(run)}",
+            )
+            self.once(
+                ("run", run["name"]), run.get("phase"), "retrain",
+                f"run {run['name']}: {run.get('phase')}: {run.get('message', '')}",
+            )
 
     def version(self, version):
         name, status = version["metadata"]["name"], version.get("status", {})
-        for gate in status.get("gates", []):
-            self.once(("gate", name, gate["gate"]), gate.get("verdict"), "gate",
-                      f"{name}: {gate['gate']} {gate.get('threshold', '')}: "
-                      f"value {gate.get('value', '-')}: {gate.get('verdict')}")
-        self.once(("phase", name), status.get("phase"), "version",
-                  f"{name} ({version['spec']['origin']['type']}, {version['spec']['model']['digest'][:19]}): "
-                  f"{status.get('phase')}: {status.get('why', '')}")
+        for gate in status.get("gates", ()):
+            reference = f" (champion {gate['reference']})" if gate.get("reference") else ""
+            self.once(
+                ("gate", name, gate["gate"]), gate.get("verdict"), "gate",
+                f"{gate['gate']} {gate.get('threshold', '')}: {gate.get('verdict')}, "
+                f"value {gate.get('value', '-')}{reference}",
+            )
+        self.once(
+            ("phase", name), status.get("phase"), "version",
+            f"{name} ({version['spec']['origin']['type']}, "
+            f"{version['spec']['model'].get('digest', '')[:19]}): {status.get('phase')}: "
+            f"{status.get('why', '')}",
+        )
 
-    def deployment(self, deployment):
-        status = deployment.get("status", {})
-        weights = {v["version"]: v.get("weight", 0) for v in status.get("variants", [])}
-        self.once("weights", json.dumps(weights, sort_keys=True), "traffic",
-                  ", ".join(f"{v} {w} %" for v, w in weights.items()))
+    def deployment(self, status):
+        shares = [
+            f"{v.get('version')} {v.get('weight', 0)} %" for v in status.get("variants", ())
+        ]
+        self.once("weights", ", ".join(shares), "traffic", ", ".join(shares))
         rollout = status.get("rollout") or {}
-        if rollout:
-            self.once(("rollout", rollout.get("version")), rollout.get("phase"), "rollout",
-                      f"{rollout.get('version')}: {rollout.get('phase')}: {rollout.get('message', '')}")
-            experiment = rollout.get("experiment") or {}
-            self.once(("verdict", rollout.get("version")), experiment.get("verdict"), "verdict",
-                      f"{experiment.get('verdict')}: effect {experiment.get('effect')} "
-                      f"[{experiment.get('lower')}, {experiment.get('upper')}], "
-                      f"p {experiment.get('pValue')}, n {experiment.get('championSamples')} + "
-                      f"{experiment.get('challengerSamples')}. {experiment.get('message', '')}")
-        self.once("champion", status.get("champion"), "promoted", f"{status.get('champion')} has all traffic next")
-        self.once("why", status.get("why"), "why", status.get("why", ""))
+        version = rollout.get("version")
+        self.once(
+            ("rollout", version), f"{rollout.get('phase')} {rollout.get('step')}" if version else "",
+            "rollout",
+            f"{version}: {rollout.get('phase')}, step {rollout.get('step')}: {rollout.get('message', '')}",
+        )
+        experiment = rollout.get("experiment") or {}
+        self.once(
+            ("verdict", version), experiment.get("verdict"), "verdict",
+            f"{experiment.get('verdict')}: effect {experiment.get('effect', '-')} "
+            f"[{experiment.get('lower', '-')}, {experiment.get('upper', '-')}], "
+            f"p {experiment.get('pValue', '-')}, "
+            f"n {experiment.get('championSamples', 0)} + {experiment.get('challengerSamples', 0)}. "
+            f"{experiment.get('message', '')}",
+        )
+        self.once("champion", status.get("champion"), "champion", f"{status.get('champion')}")
+
+
+def _evidence(run):
+    """One line about why the run started."""
+    try:
+        evidence = json.loads(run.get("evidence") or "{}")
+    except ValueError:
+        return run["evidence"]
+    signals = [
+        f"{s['name']} {s['value']} > {s['threshold']} ({s['samples']} samples)"
+        for s in evidence.get("signals", ())
+    ]
+    return "; ".join(signals) or json.dumps(evidence)
+
+
+def _reached(until, status, monitors, not_champion):
+    conditions = {c["type"]: c["status"] for c in status.get("conditions", ())}
+    champion = status.get("champion", "")
+    if conditions.get("Ready") != "True" or not champion:
+        return False
+    if until == "serving":
+        return True
+    if until == "promoted":
+        return champion != not_champion and conditions.get("Promoted") == "True"
+    signals = [
+        signal.get("state")
+        for monitor in monitors
+        for signal in monitor.get("status", {}).get("signals", ())
+        if signal.get("variant") == champion
+    ]
+    return bool(signals) and all(state == "Ok" for state in signals)
 
 
 def main():
@@ -114,31 +165,20 @@ def main():
     parser.add_argument("--timeout", type=float, default=180)
     parser.add_argument("--elapsed", type=float, default=0, help="seconds that the story already took")
     args = parser.parse_args()
-    global START
-    START -= args.elapsed
-    timeline = Timeline(args.namespace, args.name)
+    timeline = Timeline(args.namespace, args.name, args.elapsed)
     end = time.monotonic() + args.timeout
+    status = {}
     while time.monotonic() < end:
-        status, policies = timeline.look()
-        conditions = {c["type"]: c["status"] for c in status.get("conditions", [])}
-        champion = status.get("champion", "")
-        serving = conditions.get("Ready") == "True" and champion
-        signals = {key: value for key, value in timeline.said.items()
-                   if isinstance(key, tuple) and key[0] == "signal" and key[2] == champion}
-        if args.until == "serving" and serving:
+        status, policies, monitors = timeline.look()
+        if _reached(args.until, status, monitors, args.not_champion):
             return 0
-        if args.until == "stable" and serving and signals and all(v == "Ok" for v in signals.values()):
-            return 0
-        if args.until == "promoted" and serving and champion != args.not_champion \
-                and conditions.get("Promoted") == "True":
-            return 0
-        failed = [r for p in policies for r in p.get("status", {}).get("runs", [])
-                  if r.get("phase") == "Failed"]
-        if failed:
-            say("failed", failed[0].get("message", ""))
-            return 1
+        for policy in policies:
+            for run in policy.get("status", {}).get("runs", ()):
+                if run.get("phase") == "Failed":
+                    timeline.say("failed", run.get("message", ""))
+                    return 1
         time.sleep(1)
-    say("timeout", f"not {args.until} after {args.timeout:.0f} s: {status.get('why', '')}")
+    timeline.say("timeout", f"not {args.until} after {args.timeout:.0f} s: {status.get('why', '')}")
     return 2
 
 

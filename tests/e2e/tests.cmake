@@ -1,15 +1,47 @@
-# The tests that need a Kubernetes API server, and the clusters that they share: ctest starts each
-# before its first test and removes it after the last.
+# The tests that need a Kubernetes, and the clusters that they share: ctest starts each before its
+# first test and removes it after the last.
 if(PERENNIAL_SANITIZE)
   return()
 endif()
 
 set(cluster ${CMAKE_CURRENT_SOURCE_DIR}/e2e/cluster)
-add_test(NAME cluster.api.up COMMAND ${cluster} api up --control-plane-only --controller-manager)
-add_test(NAME cluster.api.down COMMAND ${cluster} api down)
-set_tests_properties(cluster.api.up cluster.api.down PROPERTIES LABELS cluster TIMEOUT 3600)
-set_tests_properties(cluster.api.up PROPERTIES FIXTURES_SETUP api_server)
-set_tests_properties(cluster.api.down PROPERTIES FIXTURES_CLEANUP api_server)
+set(e2e ${CMAKE_CURRENT_SOURCE_DIR}/e2e)
+
+# perennial_cluster(KIND up-option...) declares the fixture KIND.
+function(perennial_cluster kind)
+  add_test(NAME cluster.${kind}.up COMMAND ${cluster} ${kind} up ${ARGN})
+  add_test(NAME cluster.${kind}.down COMMAND ${cluster} ${kind} down)
+  set_tests_properties(cluster.${kind}.up cluster.${kind}.down PROPERTIES
+    LABELS cluster TIMEOUT 3600 RUN_SERIAL TRUE)
+  set_tests_properties(cluster.${kind}.up PROPERTIES FIXTURES_SETUP ${kind})
+  set_tests_properties(cluster.${kind}.down PROPERTIES FIXTURES_CLEANUP ${kind})
+endfunction()
+
+# An API server and its controllers, without a node: for integration.
+perennial_cluster(api --control-plane-only --controller-manager)
 if(TARGET integration)
-  set_tests_properties(integration PROPERTIES FIXTURES_REQUIRED api_server)
+  set_tests_properties(integration PROPERTIES FIXTURES_REQUIRED api)
 endif()
+
+# All of it, with the project's own images: for whole stories.
+perennial_cluster(full)
+add_test(NAME cluster.full.images COMMAND ${e2e}/load_images)
+set_tests_properties(cluster.full.images PROPERTIES LABELS cluster TIMEOUT 3600 RUN_SERIAL TRUE
+  FIXTURES_SETUP full DEPENDS cluster.full.up)
+
+# One after the other: they share the cluster and measure time on it.
+function(perennial_story name)
+  cmake_parse_arguments(ARG "" "FIXTURE;SETUP" "COMMAND;AFTER" ${ARGN})
+  add_test(NAME e2e.${name} COMMAND ${ARG_COMMAND})
+  set_tests_properties(e2e.${name} PROPERTIES LABELS e2e TIMEOUT 900 RUN_SERIAL TRUE
+    FIXTURES_REQUIRED "${ARG_FIXTURE}" DEPENDS "${ARG_AFTER}")
+  if(ARG_SETUP)
+    set_tests_properties(e2e.${name} PROPERTIES FIXTURES_SETUP ${ARG_SETUP})
+  endif()
+endfunction()
+
+set(in_full ${cluster} full exec ${Python3_EXECUTABLE})
+perennial_story(install FIXTURE full COMMAND ${in_full} ${e2e}/install_test.py)
+perennial_story(demo FIXTURE full SETUP demo AFTER e2e.install COMMAND ${e2e}/demo_test)
+perennial_story(rollback FIXTURE "full;demo" COMMAND ${in_full} ${e2e}/rollback_test.py)
+perennial_check(chart lint ${e2e}/chart_test)

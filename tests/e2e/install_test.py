@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""Perennial is installed by Helm and by kubectl into a restricted namespace, works, and goes again
+without leaving anything behind but its CRDs and what users declared."""
+
+import json
+import os
+import tempfile
+import unittest
+
+import story
+
+CHART = story.ROOT / "charts/perennial"
+PLAYGROUND = "playground"
+# Everything that the API server makes in each namespace.
+EVERYWHERE = {
+    ("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default"),
+}
+
+
+def make_namespaces():
+    for name in (story.SYSTEM, PLAYGROUND):
+        story.apply({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {
+                "name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+            },
+        })
+
+
+def remove_namespaces():
+    for name in (PLAYGROUND, story.SYSTEM):
+        story.kubectl("delete", "namespace", name, "--ignore-not-found", "--timeout=120s")
+
+
+def model(name):
+    """A ModelDeployment that needs no image to be served: the pods may never start."""
+    return {
+        "apiVersion": "perennial.dev/v1alpha1", "kind": "ModelDeployment",
+        "metadata": {"name": name, "namespace": PLAYGROUND},
+        "spec": {
+            "model": {"uri": "https://models.example.org/a", "digest": "sha256:" + "0" * 64},
+            "template": {"spec": {
+                "securityContext": {
+                    "runAsNonRoot": True, "runAsUser": 65532,
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                },
+                "containers": [{
+                    "name": "model", "image": "models.example.org/none:1",
+                    "imagePullPolicy": "Never",
+                    "ports": [{"name": "http", "containerPort": 8080}],
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]},
+                    },
+                }],
+            }},
+        },
+    }
+
+
+def left_in(namespace):
+    """Returns (kind, name) of all that a namespace holds beside what every namespace has."""
+    kinds = story.kubectl(
+        "api-resources", "--namespaced", "--verbs=list", "-o", "name"
+    ).split()
+    kinds = [k for k in kinds if not k.startswith("events")]
+    found = json.loads(story.kubectl("get", ",".join(kinds), "-n", namespace, "-o", "json"))
+    return {(o["kind"], o["metadata"]["name"]) for o in found["items"]} - EVERYWHERE
+
+
+def left_in_cluster():
+    """Returns (kind, name) of the cluster's own objects that are Perennial's by label."""
+    kinds = story.kubectl(
+        "api-resources", "--namespaced=false", "--verbs=list", "-o", "name"
+    ).split()
+    found = set()
+    for label in ("app.kubernetes.io/part-of=perennial", "app.kubernetes.io/name=perennial"):
+        objects = json.loads(story.kubectl("get", ",".join(kinds), "-l", label, "-o", "json"))
+        found |= {(o["kind"], o["metadata"]["name"]) for o in objects["items"]}
+    return found
+
+
+class Install(unittest.TestCase):
+    def setUp(self):
+        make_namespaces()
+
+    def tearDown(self):
+        if story.get("modeldeployments.perennial.dev", namespace=PLAYGROUND):
+            story.kubectl("delete", "modeldeployments", "--all", "-n", PLAYGROUND, "--timeout=60s")
+        remove_namespaces()
+
+    def check_controller_works(self, name):
+        """It answers to a new object, makes its children and removes them with it."""
+        story.apply(model(name))
+        story.wait_for(
+            f"a status of {name} at its generation", 60,
+            lambda: story.model_deployment(name, PLAYGROUND).get("status", {})
+            .get("observedGeneration") == 1,
+            lambda: story.model_deployment(name, PLAYGROUND).get("status"),
+        )
+        story.wait_for(
+            f"a Deployment for {name}", 30,
+            lambda: story.get("deployments", namespace=PLAYGROUND,
+                              selector=f"perennial.dev/model-deployment={name}"),
+        )
+        # Nothing can start, so nobody may say that it is ready.
+        self.assertEqual(
+            story.condition(story.model_deployment(name, PLAYGROUND), "Ready"), "False"
+        )
+
+    def check_children_go_with(self, name):
+        story.kubectl("delete", "modeldeployment", name, "-n", PLAYGROUND, "--timeout=60s")
+        story.wait_for(f"{name}'s children are gone", 60,
+                       lambda: not left_in(PLAYGROUND) - {("PodMetrics", "")},
+                       lambda: left_in(PLAYGROUND))
+
+    def controller_pods(self):
+        return story.get("pods", namespace=story.SYSTEM,
+                         selector="app.kubernetes.io/component=controller")
+
+    def test_helm_installs_upgrades_and_uninstalls(self):
+        helm = ["helm", "--namespace", story.SYSTEM]
+        story.run(*helm, "install", "perennial", CHART, "--set", "image.tag=dev",
+                  "--wait", "--timeout", "120s")
+        self.assertEqual(len(self.controller_pods()), 1)
+        self.check_controller_works("first")
+
+        story.run(*helm, "upgrade", "perennial", CHART, "--set", "image.tag=dev",
+                  "--set", "replicaCount=2", "--set", "controller.logLevel=debug",
+                  "--wait", "--timeout", "120s")
+        pods = story.wait_for(
+            "two new replicas", 60,
+            lambda: (lambda pods: pods if len(pods) == 2 else None)(self.controller_pods()))
+        for pod in pods:
+            self.assertIn("--log-level=debug", pod["spec"]["containers"][0]["args"])
+            self.assertEqual(pod["status"]["containerStatuses"][0]["restartCount"], 0)
+        lease = story.get("lease", "perennial-controller", story.SYSTEM)
+        self.assertTrue(
+            any(lease["spec"]["holderIdentity"].startswith(pod["metadata"]["name"]) for pod in pods),
+            lease["spec"],
+        )
+        self.assertTrue(story.model_deployment("first", PLAYGROUND), "an upgrade lost a resource")
+        self.check_controller_works("second")
+        self.check_children_go_with("second")
+
+        story.run(*helm, "uninstall", "perennial", "--wait", "--timeout", "120s")
+        story.wait_for("nothing is left in the namespace", 60,
+                       lambda: not left_in(story.SYSTEM), lambda: left_in(story.SYSTEM))
+        left = left_in_cluster()
+        self.assertEqual({kind for kind, _ in left}, {"CustomResourceDefinition"}, left)
+        self.assertEqual(len(left), 5)
+        self.assertTrue(story.model_deployment("first", PLAYGROUND), "an uninstall lost a resource")
+
+    def test_kubectl_installs_the_manifests(self):
+        with tempfile.TemporaryDirectory() as folder:
+            install = os.path.relpath(story.ROOT / "install", folder)
+            with open(os.path.join(folder, "kustomization.yaml"), "w", encoding="utf-8") as stream:
+                json.dump({
+                    "resources": [install],
+                    "images": [{"name": "perennial.dev/controller", "newTag": "dev"}],
+                }, stream)
+            manifests = story.kubectl("kustomize", folder)
+        story.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=manifests)
+        story.kubectl("-n", story.SYSTEM, "rollout", "status", "deploy/perennial-controller",
+                      "--timeout=120s")
+        self.check_controller_works("third")
+        self.check_children_go_with("third")
+        story.kubectl("delete", "--wait", "-f", "-", text=manifests)
+        self.assertEqual(left_in_cluster(), set())
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
