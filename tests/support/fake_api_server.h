@@ -17,10 +17,11 @@ namespace perennial::testing {
 struct FakeApiOptions {
   // Listen on a loopback port too, for the real client. Without, only transport() reaches it.
   bool listen = true;
-  bool tls = false;  // with a CA made for this server; Config() trusts it
-  // Names that the server's certificate is valid for; addresses are told from names.
-  std::vector<std::string> certificate_names = {"127.0.0.1", "localhost"};
-  bool require_client_certificate = false;
+  bool tls = false;  // with a certificate made for this server, which Config() trusts
+  // What the server's certificate is valid for, as OpenSSL writes it.
+  std::string certificate_names = "IP:127.0.0.1,DNS:localhost";
+  // PEM of the one client certificate that is let in; empty: none is asked for.
+  std::string client_ca_pem;
   std::string token;            // if set, other tokens get 401
   bool collect_garbage = true;  // deletes what is owned by a deleted object
 };

@@ -1,6 +1,7 @@
 #include "support/faults.h"
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 namespace perennial::testing {
 
@@ -119,33 +120,42 @@ int FaultPlan::Left() const {
   return left;
 }
 
-WatchLines::Out WatchLines::Next(const std::string& line) {
-  const std::size_t number = seen_++;
-  const std::string whole = line + "\n";
-  if (!fault_ || number < fault_->at) return {whole};
-  switch (fault_->kind) {
-    case Fault::Kind::kErrorEvent:
-      return {R"({"type":"ERROR","object":)" +
-                  StatusJson(fault_->status, fault_->reason, "too old resource version") + "}\n",
-              true};
-    case Fault::Kind::kGarbage:
-      if (number > fault_->at) return {whole};
-      return {"{\"type\":\"MODIF}\n" + whole};
-    case Fault::Kind::kCutLine:
-      return {line.substr(0, line.size() / 2), false, true};
-    case Fault::Kind::kEnd:
-      return {whole, true};
-    case Fault::Kind::kDuplicate:
-      return {whole + whole};
-    case Fault::Kind::kReorder:
-      if (!held_) {
-        held_ = whole;
-        return {};
-      }
-      return {whole + *std::exchange(held_, std::nullopt)};
-    default:
-      return {whole};
+WatchLines::Out WatchLines::Open() {
+  Out out;
+  Strike(out);
+  return out;
+}
+
+// What comes once, when `at` events were sent.
+void WatchLines::Strike(Out& out) {
+  if (!fault_ || seen_ != fault_->at) return;
+  if (fault_->kind == Fault::Kind::kErrorEvent) {
+    out.bytes += R"({"type":"ERROR","object":)" +
+                 StatusJson(fault_->status, fault_->reason, "planned by the test") + "}\n";
+    out.end = true;
+  } else if (fault_->kind == Fault::Kind::kGarbage) {
+    out.bytes += "{\"type\":\"MODIF}\n";
+  } else if (fault_->kind == Fault::Kind::kEnd) {
+    out.end = true;
   }
+}
+
+WatchLines::Out WatchLines::Next(const std::string& line) {
+  Out out{line + "\n"};
+  if (fault_ && fault_->kind == Fault::Kind::kCutLine && seen_ == fault_->at) {
+    return {line.substr(0, line.size() / 2), false, true};
+  }
+  ++seen_;
+  if (fault_ && fault_->kind == Fault::Kind::kDuplicate) out.bytes += line + "\n";
+  if (fault_ && fault_->kind == Fault::Kind::kReorder) {
+    if (!held_) {
+      held_ = std::move(out.bytes);
+      return {};
+    }
+    out.bytes += *std::exchange(held_, std::nullopt);
+  }
+  Strike(out);
+  return out;
 }
 
 std::string StatusJson(int code, std::string_view reason, std::string_view message) {

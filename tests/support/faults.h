@@ -35,11 +35,11 @@ struct Fault {
     kHalfOpen,   // no effect, no answer, no end
     kRedirect,   // 307 to `text`
     kRaw,        // `text` as the whole answer, then the connection ends
-    // Of a watch, from the event number `at` on (0: the first).
+    // Of a watch, after `at` events.
     kErrorEvent,  // an ERROR event with this status, then the end
     kGarbage,     // a line that is no event
-    kCutLine,     // half a line, then the connection ends
     kEnd,         // a regular end
+    kCutLine,     // half the next line, then the connection ends
     kDuplicate,   // every event twice
     kReorder,     // events in pairs, the later one first
   };
@@ -99,9 +99,12 @@ class WatchLines {
     bool end = false;      // regularly, after the bytes
     bool hang_up = false;  // in the middle of things, after the bytes
   };
+  Out Open();
   Out Next(const std::string& line);
 
  private:
+  void Strike(Out& out);
+
   std::optional<Fault> fault_;
   std::size_t seen_ = 0;
   std::optional<std::string> held_;
