@@ -1,0 +1,167 @@
+#include "deployment/converge.h"
+
+#include <algorithm>
+
+#include "api/names.h"
+#include "deployment/fleet.h"
+#include "deployment/records.h"
+#include "deployment/render.h"
+
+namespace perennial::deployment {
+namespace {
+
+using api::RolloutPhase;
+
+// The object that was observed is the one that was rendered.
+bool IsAsRendered(const kube::Meta& meta, const Rendered& rendered) {
+  const std::string* hash = kube::Find(meta.annotations, kAnnotationHash);
+  return hash != nullptr && *hash == rendered.hash;
+}
+
+class Converger {
+ public:
+  explicit Converger(Turn& turn)
+      : turn_(turn), seen_(turn.seen), md_(*turn.seen.deployment), intent_(turn.intent) {}
+
+  std::vector<kube::Action> Run() {
+    // Whoever serves first; the challenger last, so that trouble with it holds up nobody.
+    if (!intent_.variants.empty()) ApplyVariant(intent_.variants.front());
+    if (!intent_.variants.empty()) ApplyMainService();
+    ApplyRoute();
+    for (size_t i = 1; i < intent_.variants.size(); ++i) ApplyVariant(intent_.variants[i]);
+    RemoveUnneeded();
+    WriteRecords();
+    return std::move(actions_);
+  }
+
+ private:
+  void Apply(const kube::Resource& resource, const std::string& name, const Rendered& rendered) {
+    actions_.emplace_back(
+        kube::ApplyObject{{resource, {md_.meta.key.ns, name}}, rendered.body, /*owned=*/true});
+  }
+
+  // A foreign object of the name is told in a condition; trying to apply it would only be refused.
+  bool Foreign(const kube::Resource& resource, const std::string& name) const {
+    const kube::Ref ref{resource, {md_.meta.key.ns, name}};
+    return std::find(seen_.foreign.begin(), seen_.foreign.end(), ref) != seen_.foreign.end();
+  }
+
+  void ApplyVariant(const WantedVariant& variant) {
+    const std::string name = ChildName(md_, variant.version);
+    const Running running = RunningOf(seen_, variant.version);
+    const Rendered pods = RenderDeployment(md_, variant);
+    const bool right = running.deployment != nullptr && !running.deployment->meta.deleting &&
+                       IsAsRendered(running.deployment->meta, pods) &&
+                       running.deployment->replicas == variant.replicas;
+    if (!right && !Foreign(api::kDeployments, name)) Apply(api::kDeployments, name, pods);
+    const Rendered service = RenderService(md_, variant.version);
+    const bool found = running.service != nullptr && IsAsRendered(running.service->meta, service);
+    if (!found && !Foreign(api::kServices, name)) Apply(api::kServices, name, service);
+  }
+
+  void ApplyMainService() {
+    const std::string& name = md_.meta.key.name;
+    const api::ServiceView* service = FindService(seen_, name);
+    const Rendered rendered = RenderMainService(md_, intent_.main_version);
+    const bool found = service != nullptr && IsAsRendered(service->meta, rendered);
+    if (!found && !Foreign(api::kServices, name)) Apply(api::kServices, name, rendered);
+  }
+
+  void ApplyRoute() {
+    const std::string& name = md_.meta.key.name;
+    const api::HttpRouteView* route = FindRoute(seen_, name);
+    if (!md_.spec.traffic.gateway) {
+      if (route != nullptr) Delete(api::kHttpRoutes, route->meta);
+      return;
+    }
+    if (intent_.shares.empty()) return;  // nobody has served yet
+    std::vector<api::BackendWeight> backends;
+    for (const Share& share : intent_.shares) {
+      backends.push_back({ChildName(md_, share.version), share.weight});
+    }
+    const Rendered rendered = RenderRoute(md_, intent_.shares);
+    const bool found =
+        route != nullptr && IsAsRendered(route->meta, rendered) && route->backends == backends;
+    if (!found && !Foreign(api::kHttpRoutes, name)) Apply(api::kHttpRoutes, name, rendered);
+  }
+
+  void Delete(const kube::Resource& resource, const kube::Meta& meta) {
+    if (meta.deleting) return;
+    actions_.emplace_back(kube::DeleteObject{{resource, meta.key}, meta.uid});
+  }
+
+  bool Needed(const std::string& child) const {
+    return std::any_of(
+        intent_.variants.begin(), intent_.variants.end(),
+        [&](const WantedVariant& variant) { return ChildName(md_, variant.version) == child; });
+  }
+
+  // Nothing is deleted on a status that knows of no champion and no rollout: it may be lost, and
+  // what runs is then the best record of what served.
+  bool KnowsWhatServes() const {
+    const api::ModelDeploymentStatus& status = md_.status;
+    return !status.champion.empty() || ActiveRollout(status) != nullptr;
+  }
+
+  // The annotation by which the champion is found again is there.
+  bool ChampionMarked() const {
+    const api::ModelVersion* champion = FindVersion(seen_, md_.status.champion);
+    return !md_.spec.variants.empty() || champion == nullptr ||
+           kube::Find(champion->meta.annotations, api::kAnnotationPromoted) != nullptr;
+  }
+
+  // Pods go only after the traffic has: when the route that is in effect does not name them, and a
+  // moment later, since proxies follow the route with a delay.
+  void RemoveUnneeded() {
+    bool unneeded = false;
+    for (const auto& view : seen_.deployments) unneeded |= !Needed(view->meta.key.name);
+    for (const auto& view : seen_.services) {
+      unneeded |= view->meta.key.name != md_.meta.key.name && !Needed(view->meta.key.name);
+    }
+    if (!unneeded || !KnowsWhatServes() || !turn_.effect.settled || !ChampionMarked()) return;
+    if (md_.status.rollout) {
+      const WallTime drained = md_.status.rollout->step_started.value + kDrain;
+      if (turn_.now < drained) return turn_.WakeAt(drained);
+    }
+    for (const auto& view : seen_.deployments) {
+      if (!Needed(view->meta.key.name)) Delete(api::kDeployments, view->meta);
+    }
+    for (const auto& view : seen_.services) {
+      const std::string& name = view->meta.key.name;
+      if (name != md_.meta.key.name && !Needed(name)) Delete(api::kServices, view->meta);
+    }
+  }
+
+  // What later looks must find on the versions themselves.
+  void WriteRecords() {
+    const auto& rollout = md_.status.rollout;
+    if (!rollout) return;
+    const api::ModelVersion* version = FindVersion(seen_, rollout->version);
+    if (version == nullptr || version->meta.deleting) return;
+    if (rollout->phase == RolloutPhase::kPromoted && rollout->version == md_.status.champion) {
+      const std::string at = FormatTime(rollout->step_started.value);
+      const std::string* mark = kube::Find(version->meta.annotations, api::kAnnotationPromoted);
+      if (mark == nullptr || *mark != at) {
+        actions_.emplace_back(RenderPromoted(*version, rollout->step_started.value));
+      }
+    }
+    if (rollout->phase == RolloutPhase::kRollingBack && !Rejected(version)) {
+      actions_.emplace_back(
+          RenderRejection(*version, seen_.own_identity, "rolled back: " + rollout->message));
+    }
+  }
+
+  Turn& turn_;
+  const Observed& seen_;
+  const api::ModelDeployment& md_;
+  const Intent& intent_;
+  std::vector<kube::Action> actions_;
+};
+
+}  // namespace
+
+std::vector<kube::Action> Converge(Turn& turn) {
+  return Converger(turn).Run();
+}
+
+}  // namespace perennial::deployment

@@ -1,0 +1,65 @@
+#include "deployment/decide.h"
+
+#include <algorithm>
+
+#include "api/codec.h"
+#include "deployment/converge.h"
+#include "deployment/fixed.h"
+#include "deployment/fleet.h"
+#include "deployment/render.h"
+#include "deployment/rollout.h"
+#include "deployment/status.h"
+
+namespace perennial::deployment {
+namespace {
+
+std::vector<std::string> Problems(const api::ModelDeployment& deployment) {
+  std::vector<std::string> problems = api::Validate(deployment.spec);
+  if (auto problem = TemplateProblem(deployment)) problems.push_back(*std::move(problem));
+  return problems;
+}
+
+// Declared versions are made even while a decision is being recorded: they are its input, not its
+// effect.
+void Act(Turn& turn, kube::Plan& plan) {
+  for (kube::CreateObject& missing : MissingVersions(turn.seen)) {
+    plan.actions.emplace_back(std::move(missing));
+  }
+  if (turn.decided) {
+    for (kube::EmitEvent& event : turn.events) plan.actions.emplace_back(std::move(event));
+    return;
+  }
+  std::vector<kube::Action> effects = Converge(turn);
+  plan.actions.insert(plan.actions.end(), std::make_move_iterator(effects.begin()),
+                      std::make_move_iterator(effects.end()));
+  for (kube::EmitEvent& event : turn.events) plan.actions.emplace_back(std::move(event));
+}
+
+}  // namespace
+
+kube::Plan Decide(const Observed& seen, WallTime now) {
+  const api::ModelDeployment& deployment = *seen.deployment;
+  const std::vector<std::string> problems = Problems(deployment);
+  kube::Plan plan;
+  const bool readable = problems.empty();
+  const Intent intent = readable ? IntentOf(seen) : Intent{};
+  const Effect effect = readable ? EffectOf(seen, intent) : Effect{};
+  Turn turn{seen, intent, effect, now, deployment.status, {}, {}, {}, {}, false};
+  turn.status.observed_generation = deployment.meta.generation;
+  if (readable) {
+    if (deployment.spec.variants.empty()) {
+      AdvanceRollout(turn);
+    } else {
+      AdvanceFixed(turn);
+    }
+    Act(turn, plan);
+  }
+  TellStatus(turn, problems);
+  plan.why = turn.why;
+  if (turn.status != deployment.status) plan.status = api::EncodeStatus(turn.status);
+  plan.wake_at = turn.wake_at;
+  if (plan.wake_at && *plan.wake_at <= now) plan.wake_at = now + Millis(1000);
+  return plan;
+}
+
+}  // namespace perennial::deployment

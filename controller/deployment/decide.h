@@ -1,0 +1,43 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/children.h"
+#include "api/model_deployment.h"
+#include "api/model_version.h"
+#include "kube/plan.h"
+#include "scrape/window_view.h"
+
+namespace perennial::deployment {
+
+// What the pods of one version were seen to do.
+struct Samples {
+  scrape::WindowView window;  // the last spec.rollout.analysis.window
+  scrape::WindowView totals;  // since both variants had traffic; begins anew with the process
+  scrape::WindowView step;    // since the current weights are in effect, at most an hour
+};
+
+// What a ModelDeployment's next move depends on.
+struct Observed {
+  std::shared_ptr<const api::ModelDeployment> deployment;
+  std::vector<std::shared_ptr<const api::ModelVersion>> versions;       // of it
+  std::vector<std::shared_ptr<const api::DeploymentView>> deployments;  // controlled by it
+  std::vector<std::shared_ptr<const api::ServiceView>> services;        // controlled by it
+  std::vector<std::shared_ptr<const api::HttpRouteView>> routes;        // controlled by it
+  std::vector<std::shared_ptr<const api::EndpointSliceView>> slices;    // of those services
+  // Objects that have the name of a child of ours and belong to somebody else: never adopted.
+  std::vector<kube::Ref> foreign;
+  std::map<std::string, Samples> samples;  // by version, while a rollout is being measured
+  std::string own_identity;                // user name under which this controller writes
+  std::string last_error;                  // of the last attempt to carry a plan out
+};
+
+// The next step of what serves. Pure. A decision (start, next weight, promote, roll back) is
+// written to status by a plan that does nothing else; what it means for pods and traffic is done by
+// later plans, from the status that the store shows. So a crash anywhere continues from the record.
+kube::Plan Decide(const Observed& seen, WallTime now);
+
+}  // namespace perennial::deployment

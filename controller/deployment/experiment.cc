@@ -1,0 +1,192 @@
+#include "deployment/experiment.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+
+#include "deployment/quantity.h"
+#include "stats/sequential.h"
+
+namespace perennial::deployment {
+namespace {
+
+using api::ExperimentStatus;
+using api::Verdict;
+
+// A false alarm stops an experiment, so it must be rare; with real mismatches the evidence grows
+// without bound.
+constexpr double kMismatchAlpha = 0.001;
+
+stats::SequentialOptions Options(const api::Experiment& experiment) {
+  stats::SequentialOptions options;
+  options.alpha = experiment.alpha.value;
+  options.min_samples = static_cast<double>(experiment.min_samples);
+  options.expected_samples = static_cast<double>(experiment.expected_samples);
+  return options;
+}
+
+struct Comparison {
+  stats::SequentialResult result;
+  Measured champion;
+  Measured challenger;
+  std::string note;
+};
+
+Comparison Compare(const api::Experiment& experiment, const api::Quantity& quantity,
+                   const Samples& champion, const Samples& challenger) {
+  Comparison out;
+  if (quantity.kind == api::QuantityKind::kValue) {
+    out.note = quantity.name + ": a gauge has no independent observations to test";
+    return out;
+  }
+  out.champion = Measure(quantity, champion.totals);
+  out.challenger = Measure(quantity, challenger.totals);
+  if (!out.champion.value || !out.challenger.value) {
+    const bool of_champion = !out.champion.value;
+    out.note = std::string(of_champion ? "champion: " : "challenger: ") +
+               (of_champion ? out.champion.note : out.challenger.note);
+    return out;
+  }
+  const auto kind = quantity.kind == api::QuantityKind::kMean ? stats::ArmKind::kMean
+                                                              : stats::ArmKind::kProportion;
+  out.result = stats::CompareArms(kind, out.champion.arm, out.challenger.arm, Options(experiment));
+  out.note = out.result.note;
+  return out;
+}
+
+api::CheckStatus Guard(const api::Experiment& experiment, const api::Guardrail& guardrail,
+                       const Samples& champion, const Samples& challenger) {
+  const Comparison seen = Compare(experiment, guardrail.quantity, champion, challenger);
+  api::CheckStatus status;
+  status.name = guardrail.quantity.name;
+  status.threshold = "maxIncrease " + guardrail.max_increase.text;
+  status.samples = static_cast<std::int64_t>(seen.challenger.samples);
+  if (seen.challenger.value) status.challenger = Text(*seen.challenger.value);
+  if (seen.champion.value) status.champion = Text(*seen.champion.value);
+  const stats::SequentialResult& result = seen.result;
+  if (!result.enough || !result.upper || !result.lower) {
+    status.message = seen.note.empty() ? "not enough samples yet" : seen.note;
+  } else if (*result.lower > guardrail.max_increase.value) {
+    status.verdict = Verdict::kFail;
+    status.message =
+        "increase of at least " + Text(*result.lower) + " is above " + guardrail.max_increase.text;
+  } else if (*result.upper <= guardrail.max_increase.value) {
+    status.verdict = Verdict::kPass;
+  } else {
+    status.verdict = Verdict::kInconclusive;
+    status.message = "an increase of up to " + Text(*result.upper) + " is not ruled out yet";
+  }
+  return status;
+}
+
+// The counter that says how many requests each variant got: a guardrail's denominator counts them
+// at once; the primary's observations may come with a delay, from an earlier split.
+double Units(const api::Experiment& experiment, const scrape::WindowView& view) {
+  for (const api::Guardrail& guardrail : experiment.guardrails) {
+    if (guardrail.quantity.kind == api::QuantityKind::kProportion) {
+      return Measure(guardrail.quantity, view).samples;
+    }
+  }
+  return Measure(experiment.primary.quantity, view).samples;
+}
+
+bool Mismatch(const api::Experiment& experiment, const Samples& champion, const Samples& challenger,
+              int weight) {
+  if (weight <= 0 || weight >= 100) return false;
+  const std::array<double, 2> counts{Units(experiment, champion.step),
+                                     Units(experiment, challenger.step)};
+  const std::array<double, 2> shares{100.0 - weight, static_cast<double>(weight)};
+  return stats::SampleRatioPValue(counts, shares) < kMismatchAlpha;
+}
+
+double PValueOf(const std::optional<ExperimentStatus>& status) {
+  if (!status || status->p_value.empty()) return 1;
+  return std::strtod(status->p_value.c_str(), nullptr);
+}
+
+void JudgePrimary(const api::Experiment& experiment, const Comparison& seen, double p,
+                  ExperimentStatus& status) {
+  const stats::SequentialResult& result = seen.result;
+  if (!result.enough || !result.effect || !seen.note.empty()) {
+    status.verdict = Verdict::kNoData;
+    status.message = seen.note.empty() ? "not enough samples yet" : seen.note;
+    return;
+  }
+  const bool lower_is_better = experiment.primary.goal == api::Goal::kDecrease;
+  const std::string what = experiment.primary.quantity.name + " changes by " + status.effect;
+  if (p > experiment.alpha.value) {
+    status.verdict = Verdict::kInconclusive;
+    status.message = what + ", p " + status.p_value + " is above alpha " + experiment.alpha.text;
+  } else if (lower_is_better ? *result.effect < 0 : *result.effect > 0) {
+    status.verdict = Verdict::kPass;
+    status.message = what + ", p " + status.p_value;
+  } else {
+    status.verdict = Verdict::kFail;
+    status.message = what + ", p " + status.p_value + ": the challenger is worse";
+  }
+}
+
+// A broken guardrail fails the experiment even before the primary can be judged; an undecided one
+// holds back a Pass.
+void JudgeGuardrails(ExperimentStatus& status) {
+  for (const api::CheckStatus& guardrail : status.guardrails) {
+    if (guardrail.verdict == Verdict::kFail) {
+      status.verdict = Verdict::kFail;
+      status.message = "guardrail " + guardrail.name + ": " + guardrail.message;
+      return;
+    }
+  }
+  for (const api::CheckStatus& guardrail : status.guardrails) {
+    if (guardrail.verdict == Verdict::kPass || status.verdict != Verdict::kPass) continue;
+    status.verdict = guardrail.verdict;
+    status.message += "; guardrail " + guardrail.name + ": " + guardrail.message;
+  }
+}
+
+}  // namespace
+
+ExperimentLook Judge(const api::Experiment& experiment,
+                     const std::optional<ExperimentStatus>& before, const Samples& champion,
+                     const Samples& challenger, int challenger_weight) {
+  ExperimentLook look;
+  ExperimentStatus& status = look.status;
+  const Comparison primary = Compare(experiment, experiment.primary.quantity, champion, challenger);
+  double p = PValueOf(before);
+  if (primary.result.enough) p = std::min(p, primary.result.p_value);
+  status.p_value = Text(p);
+  status.champion_samples = static_cast<std::int64_t>(primary.champion.samples);
+  status.challenger_samples = static_cast<std::int64_t>(primary.challenger.samples);
+  if (primary.result.effect) status.effect = Text(*primary.result.effect);
+  if (primary.result.lower) status.lower = Text(*primary.result.lower);
+  if (primary.result.upper) status.upper = Text(*primary.result.upper);
+  for (const api::Guardrail& guardrail : experiment.guardrails) {
+    status.guardrails.push_back(Guard(experiment, guardrail, champion, challenger));
+  }
+  JudgePrimary(experiment, primary, p, status);
+  JudgeGuardrails(status);
+  look.mismatch = Mismatch(experiment, champion, challenger, challenger_weight);
+  if (look.mismatch && status.verdict != Verdict::kFail) {
+    status.verdict = Verdict::kInconclusive;
+    status.message =
+        "stopped: the variants' numbers of requests don't match their weights (sample-ratio "
+        "mismatch); look for requests that bypass the route, retries or sticky sessions";
+  }
+  return look;
+}
+
+bool TellsMore(const std::optional<ExperimentStatus>& before, const ExperimentStatus& after) {
+  if (!before || before->verdict != after.verdict) return true;
+  const auto samples = [](const ExperimentStatus& status) {
+    return static_cast<double>(status.champion_samples + status.challenger_samples);
+  };
+  if (samples(after) > 1.05 * samples(*before) || samples(after) < samples(*before)) return true;
+  if (PValueOf(after) < 0.8 * PValueOf(before)) return true;
+  const auto differs = [](const api::CheckStatus& a, const api::CheckStatus& b) {
+    return a.name != b.name || a.verdict != b.verdict;
+  };
+  return before->guardrails.size() != after.guardrails.size() ||
+         !std::equal(before->guardrails.begin(), before->guardrails.end(), after.guardrails.begin(),
+                     [&](const auto& a, const auto& b) { return !differs(a, b); });
+}
+
+}  // namespace perennial::deployment

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <optional>
+
+#include "api/model_deployment.h"
+#include "deployment/decide.h"
+
+namespace perennial::deployment {
+
+struct ExperimentLook {
+  api::ExperimentStatus status;
+  // The variants' numbers of requests are not what the weights should have given: whatever was
+  // measured, it was not measured on comparable traffic.
+  bool mismatch = false;
+};
+
+// One look at the A/B test, valid however often it is repeated. Pass: the primary improved and
+// every guardrail's interval stays within its margin. Fail: the primary worsened, or a guardrail's
+// interval lies beyond its margin.
+//
+// The p-value never rises: `before` brings the smallest one so far. What was counted lives in
+// memory; after a restart of the controller the counting begins anew, as a second test of the same
+// question whose p-value the first one's minimum caps. So each restart in the middle of an
+// experiment can add up to alpha to the probability of a false verdict.
+// `challenger_weight` is its share in percent of Samples::step; 0: the split is approximate, and
+// can't be checked. Pure.
+ExperimentLook Judge(const api::Experiment& experiment,
+                     const std::optional<api::ExperimentStatus>& before, const Samples& champion,
+                     const Samples& challenger, int challenger_weight);
+
+// Whether `after` is worth a write: another verdict, a much smaller p-value, 5 % more samples. So
+// the number of writes grows with the logarithm of the samples.
+bool TellsMore(const std::optional<api::ExperimentStatus>& before,
+               const api::ExperimentStatus& after);
+
+}  // namespace perennial::deployment

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "deployment/rollout.h"
+
+namespace perennial::deployment {
+
+// What analysis and experiment say about going on with a rollout.
+struct Measurement {
+  bool failed = false;  // roll back
+  bool waits = false;   // not good enough for the next step
+  bool pauses = false;  // there is nothing to judge by: a person may have to look
+  std::string why;
+  std::optional<WallTime> next_look;
+};
+
+// Takes one look at all checks and the experiment, and records it. A failing look counts once an
+// interval, so that a reconcile for another reason is no second failure.
+Measurement TakeMeasurements(Turn& turn);
+
+struct Gatekeeping {
+  enum class Answer { kPromote, kRollBack, kPause, kWait };
+  Answer answer = Answer::kWait;
+  std::string why;
+  std::optional<WallTime> until;
+};
+
+// Whether a challenger that has taken all steps may be promoted: without an experiment, yes.
+Gatekeeping JudgePromotion(const Turn& turn);
+
+// How often a rollout is looked at while it is being measured, and its pods are scraped.
+Millis LookInterval(const api::Rollout& rollout);
+// Whether anything about the rollout is measured in its current phase.
+bool BeingMeasured(const api::ModelDeployment& deployment);
+
+}  // namespace perennial::deployment

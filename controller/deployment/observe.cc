@@ -1,0 +1,194 @@
+#include "deployment/observe.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "api/names.h"
+#include "deployment/fleet.h"
+#include "deployment/judgement.h"
+#include "deployment/quantity.h"
+
+namespace perennial::deployment {
+namespace {
+
+// How far back the counts of one split are looked at.
+constexpr Millis kLongestStep{3'600'000};
+
+// Versions that may have children: by record, and in this look or the next.
+std::set<std::string> VersionsInPlay(const Observed& seen) {
+  const api::ModelDeploymentStatus& status = seen.deployment->status;
+  std::set<std::string> names{status.champion, status.challenger};
+  if (status.rollout) names.insert(status.rollout->version);
+  for (const api::VariantStatus& variant : status.variants) names.insert(variant.version);
+  names.erase("");
+  return names;
+}
+
+template <class T>
+void AddForeign(const kube::Store<T>& store, const kube::Resource& resource, const kube::Key& key,
+                const std::string& uid, std::vector<kube::Ref>& foreign) {
+  const auto object = store.Get(key);
+  if (object == nullptr) return;
+  const kube::OwnerReference* owner = kube::ControllerOf(object->meta);
+  if (owner == nullptr || owner->uid != uid) foreign.push_back({resource, key});
+}
+
+std::vector<std::string> MetricsOf(const api::Rollout& rollout) {
+  std::set<std::string> names;
+  const auto add = [&](const api::Quantity& quantity) {
+    for (std::string& name : deployment::MetricsOf(quantity)) names.insert(std::move(name));
+  };
+  if (rollout.analysis) {
+    for (const api::AnalysisCheck& check : rollout.analysis->checks) add(check.quantity);
+  }
+  if (rollout.experiment) {
+    add(rollout.experiment->primary.quantity);
+    for (const api::Guardrail& guardrail : rollout.experiment->guardrails) add(guardrail.quantity);
+  }
+  return {names.begin(), names.end()};
+}
+
+std::vector<scrape::Target> TargetsOf(const Observed& seen, const std::string& version) {
+  const api::MetricsEndpoint& metrics = seen.deployment->spec.metrics;
+  const std::string service = ChildName(*seen.deployment, version);
+  std::vector<scrape::Target> targets;
+  for (const auto& slice : seen.slices) {
+    if (slice->service != service) continue;
+    const auto port = std::find_if(
+        slice->ports.begin(), slice->ports.end(),
+        [&](const api::EndpointPort& candidate) { return candidate.name == metrics.port; });
+    if (port == slice->ports.end() || port->port <= 0 || port->port > 65'535) continue;
+    for (const api::Endpoint& endpoint : slice->endpoints) {
+      if (!endpoint.ready) continue;
+      const std::string& id = endpoint.pod_uid.empty() ? endpoint.address : endpoint.pod_uid;
+      targets.push_back(
+          {id, endpoint.address, static_cast<std::uint16_t>(port->port), metrics.path, version});
+    }
+  }
+  return targets;
+}
+
+scrape::Subscription SubscriptionFor(const Observed& seen) {
+  const api::Rollout& rollout = seen.deployment->spec.rollout;
+  scrape::Subscription subscription;
+  subscription.interval = LookInterval(rollout);
+  subscription.retention = kLongestStep;
+  if (rollout.analysis) {
+    subscription.retention = std::max(subscription.retention, rollout.analysis->window.value);
+  }
+  // At most 512 slots are kept; the edges of a window are as exact as a slot.
+  subscription.resolution = std::max(subscription.interval, subscription.retention / 500);
+  subscription.metrics = MetricsOf(rollout);
+  subscription.totals = rollout.experiment.has_value();
+  for (const std::string& version :
+       {seen.deployment->status.rollout->champion, seen.deployment->status.rollout->version}) {
+    auto targets = TargetsOf(seen, version);
+    subscription.targets.insert(subscription.targets.end(), targets.begin(), targets.end());
+  }
+  return subscription;
+}
+
+}  // namespace
+
+std::vector<std::string> OwnerOf(const kube::Meta& child) {
+  const kube::OwnerReference* owner = kube::ControllerOf(child);
+  if (owner == nullptr || owner->kind != api::kModelDeployments.kind) return {};
+  return {owner->uid};
+}
+
+std::vector<std::string> ServiceOf(const api::EndpointSliceView& slice) {
+  if (slice.service.empty()) return {};
+  return {slice.meta.key.ns + "/" + slice.service};
+}
+
+std::string SubscriptionOf(std::string_view uid) {
+  return "rollout/" + std::string(uid);
+}
+
+DeploymentReconciler::DeploymentReconciler(Stores stores, scrape::SampleStore& samples,
+                                           const Clock& clock, std::string own_identity)
+    : stores_(stores), samples_(samples), clock_(clock), own_identity_(std::move(own_identity)) {}
+
+std::optional<Observed> DeploymentReconciler::Observe(const kube::Key& key,
+                                                      const kube::Attempt& attempt) {
+  Observed seen;
+  seen.deployment = stores_.deployments.Get(key);
+  // Its children and versions go with it: they are owned.
+  if (seen.deployment == nullptr || seen.deployment->meta.deleting) {
+    Unsubscribe(key);
+    return std::nullopt;
+  }
+  seen.versions = stores_.versions.ByIndex(kVersionsByDeployment, kube::ToString(key));
+  AddChildren(key, seen);
+  AddSamples(key, seen, attempt.now);
+  seen.own_identity = own_identity_;
+  seen.last_error = attempt.last_error;
+  return seen;
+}
+
+void DeploymentReconciler::AddChildren(const kube::Key& key, Observed& seen) const {
+  const std::string& uid = seen.deployment->meta.uid;
+  seen.deployments = stores_.workloads.ByIndex(kChildrenByOwner, uid);
+  seen.services = stores_.services.ByIndex(kChildrenByOwner, uid);
+  seen.routes = stores_.routes.ByIndex(kChildrenByOwner, uid);
+  for (const auto& service : seen.services) {
+    auto slices = stores_.slices.ByIndex(kSlicesByService, key.ns + "/" + service->meta.key.name);
+    seen.slices.insert(seen.slices.end(), slices.begin(), slices.end());
+  }
+  AddForeign(stores_.services, api::kServices, key, uid, seen.foreign);
+  if (seen.deployment->spec.traffic.gateway) {
+    AddForeign(stores_.routes, api::kHttpRoutes, key, uid, seen.foreign);
+  }
+  for (const std::string& version : VersionsInPlay(seen)) {
+    const kube::Key child{key.ns, ChildName(*seen.deployment, version)};
+    AddForeign(stores_.workloads, api::kDeployments, child, uid, seen.foreign);
+    AddForeign(stores_.services, api::kServices, child, uid, seen.foreign);
+  }
+}
+
+void DeploymentReconciler::AddSamples(const kube::Key& key, Observed& seen, WallTime now) {
+  if (!BeingMeasured(*seen.deployment)) return Unsubscribe(key);
+  Subscribe(key, seen);
+  const std::string id = SubscriptionOf(seen.deployment->meta.uid);
+  const api::RolloutStatus& rollout = *seen.deployment->status.rollout;
+  const auto& analysis = seen.deployment->spec.rollout.analysis;
+  const Millis steady = clock_.Steady();
+  // Proxies take a moment to follow the route, and scrapes to see it: what was counted then
+  // belongs to the split before.
+  const Millis settled =
+      now - rollout.step_started.value - 2 * LookInterval(seen.deployment->spec.rollout);
+  const Millis step = std::min(kLongestStep, settled);
+  for (const std::string& version : {rollout.champion, rollout.version}) {
+    Samples samples;
+    if (analysis) samples.window = samples_.View(id, version, analysis->window.value, {}, steady);
+    samples.totals = samples_.TotalsView(id, version, steady);
+    if (rollout.in_effect && step > Millis{0}) {
+      samples.step = samples_.View(id, version, step, {}, steady);
+    }
+    seen.samples.emplace(version, std::move(samples));
+  }
+}
+
+void DeploymentReconciler::Subscribe(const kube::Key& key, const Observed& seen) {
+  const std::string& uid = seen.deployment->meta.uid;
+  const std::string wanted = SubscriptionOf(uid) + "@" + seen.deployment->status.rollout->version;
+  {
+    const std::lock_guard lock(mutex_);
+    std::string& known = subscribed_[key];
+    // Another object of the same name, or another challenger: counts of the one before are not its.
+    if (!known.empty() && known != wanted) samples_.Remove(known.substr(0, known.find('@')));
+    known = wanted;
+  }
+  samples_.Set(SubscriptionOf(uid), SubscriptionFor(seen));
+}
+
+void DeploymentReconciler::Unsubscribe(const kube::Key& key) {
+  const std::lock_guard lock(mutex_);
+  const auto it = subscribed_.find(key);
+  if (it == subscribed_.end()) return;
+  samples_.Remove(it->second.substr(0, it->second.find('@')));
+  subscribed_.erase(it);
+}
+
+}  // namespace perennial::deployment

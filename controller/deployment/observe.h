@@ -1,0 +1,75 @@
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/children.h"
+#include "api/model_deployment.h"
+#include "api/model_version.h"
+#include "base/clock.h"
+#include "deployment/decide.h"
+#include "kube/runner.h"
+#include "kube/store.h"
+#include "scrape/sample_store.h"
+
+namespace perennial::deployment {
+
+// Indexes that the stores must have before their informers start, and what they answer to.
+// ModelVersions by their deployment, "namespace/name" (the same index as retrain's).
+inline constexpr std::string_view kVersionsByDeployment = "deployment";
+// Deployments, Services and HTTPRoutes by the UID of the ModelDeployment that controls them.
+inline constexpr std::string_view kChildrenByOwner = "owner-uid";
+std::vector<std::string> OwnerOf(const kube::Meta& child);
+// EndpointSlices by their Service, "namespace/name".
+inline constexpr std::string_view kSlicesByService = "service";
+std::vector<std::string> ServiceOf(const api::EndpointSliceView& slice);
+
+// Reconciler of ModelDeployments over the stores (kube/runner.h). While a rollout is being measured
+// it keeps the subscription "rollout/<uid>" in the sample store, and removes it afterwards.
+class DeploymentReconciler {
+ public:
+  static constexpr std::string_view kName = "modeldeployment";
+  using Observed = deployment::Observed;
+
+  struct Stores {
+    const kube::Store<api::ModelDeployment>& deployments;
+    const kube::Store<api::ModelVersion>& versions;
+    const kube::Store<api::DeploymentView>& workloads;
+    const kube::Store<api::ServiceView>& services;
+    const kube::Store<api::HttpRouteView>& routes;
+    const kube::Store<api::EndpointSliceView>& slices;
+  };
+
+  // `own_identity` is the user name that the API server knows this process by: an automatic
+  // rollback rejects the version under it.
+  DeploymentReconciler(Stores stores, scrape::SampleStore& samples, const Clock& clock,
+                       std::string own_identity);
+
+  std::optional<Observed> Observe(const kube::Key& key, const kube::Attempt& attempt);
+  static kube::Plan Decide(const Observed& seen, WallTime now) {
+    return deployment::Decide(seen, now);
+  }
+
+ private:
+  void AddChildren(const kube::Key& key, Observed& seen) const;
+  void AddSamples(const kube::Key& key, Observed& seen, WallTime now);
+  void Subscribe(const kube::Key& key, const Observed& seen);
+  void Unsubscribe(const kube::Key& key);
+
+  Stores stores_;
+  scrape::SampleStore& samples_;
+  const Clock& clock_;
+  std::string own_identity_;
+  std::mutex mutex_;
+  // "subscription@challenger" of each deployment that is being measured.
+  std::map<kube::Key, std::string> subscribed_;
+};
+
+// The key under which the sample store measures a rollout.
+std::string SubscriptionOf(std::string_view uid);
+
+}  // namespace perennial::deployment

@@ -1,0 +1,227 @@
+#include "deployment/render.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "api/names.h"
+#include "base/check.h"
+#include "base/hash.h"
+#include "deployment/fleet.h"
+#include "deployment/records.h"
+
+namespace perennial::deployment {
+namespace {
+
+using nlohmann::json;
+
+// Where the main Service listens, whatever port the containers use.
+constexpr int kMainPort = 80;
+
+json Template(const api::ModelDeployment& deployment) {
+  return json::parse(deployment.spec.pod_template.text, nullptr, false);
+}
+
+template <class Visit>
+void ForEachContainer(json& pod_template, Visit visit) {
+  for (const char* list : {"initContainers", "containers"}) {
+    json& spec = pod_template["spec"];
+    if (!spec.contains(list) || !spec[list].is_array()) continue;
+    for (json& container : spec[list]) visit(container);
+  }
+}
+
+// The number of a named container port, or 0.
+int PortOf(const api::ModelDeployment& deployment, const std::string& name) {
+  json pod_template = Template(deployment);
+  int found = 0;
+  ForEachContainer(pod_template, [&](const json& container) {
+    if (!container.contains("ports") || !container["ports"].is_array()) return;
+    for (const json& port : container["ports"]) {
+      if (!port.is_object() || port.value("name", json()) != name) continue;
+      const json number = port.value("containerPort", json());
+      if (number.is_number_integer()) found = number.get<int>();
+    }
+  });
+  return found;
+}
+
+json Labels(const api::ModelDeployment& deployment, const std::string& version) {
+  json labels = {{std::string(api::kLabelManagedBy), api::kManagedBy},
+                 {std::string(api::kLabelDeployment), deployment.meta.key.name},
+                 {std::string(kLabelComponent), kComponent}};
+  if (!version.empty()) labels[std::string(api::kLabelVersion)] = version;
+  return labels;
+}
+
+json Selector(const api::ModelDeployment& deployment, const std::string& version) {
+  json labels = Labels(deployment, version);
+  labels.erase(std::string(api::kLabelManagedBy));
+  return labels;
+}
+
+Rendered Seal(const api::ModelDeployment& deployment, const kube::Resource& resource,
+              const std::string& name, const std::string& version, json spec) {
+  json object = {{"apiVersion", resource.ApiVersion()},
+                 {"kind", resource.kind},
+                 {"metadata",
+                  {{"name", name},
+                   {"namespace", deployment.meta.key.ns},
+                   {"labels", Labels(deployment, version)},
+                   {"ownerReferences", json::array({json::parse(OwnerJson(deployment))})}}},
+                 {"spec", std::move(spec)}};
+  std::string hash = ShortHash(object.dump(), 16);
+  object["metadata"]["annotations"][std::string(kAnnotationHash)] = hash;
+  return {object.dump(), std::move(hash)};
+}
+
+// Ours first, and a template's own variables of the same names are left out: what a server reports
+// as its version must be true.
+void SetEnvironment(json& container, const WantedVariant& variant) {
+  json env = {{{"name", "MODEL_URI"}, {"value", variant.model.uri}},
+              {{"name", "MODEL_DIGEST"}, {"value", variant.model.digest}},
+              {{"name", "MODEL_VERSION"}, {"value", variant.version}}};
+  const size_t ours = env.size();
+  for (const json& entry : container.value("env", json::array())) {
+    const json name = entry.is_object() ? entry.value("name", json()) : json();
+    const bool taken = std::any_of(env.begin(), env.begin() + static_cast<std::ptrdiff_t>(ours),
+                                   [&](const json& our) { return our["name"] == name; });
+    if (!taken) env.push_back(entry);
+  }
+  container["env"] = std::move(env);
+}
+
+json PodTemplate(const api::ModelDeployment& deployment, const WantedVariant& variant) {
+  json pod_template = Template(deployment);
+  PERENNIAL_CHECK(pod_template.is_object());
+  json metadata = pod_template.value("metadata", json::object());
+  json labels = metadata.value("labels", json::object());
+  labels.update(Labels(deployment, variant.version));
+  json rendered = {{"metadata", {{"labels", std::move(labels)}}}, {"spec", pod_template["spec"]}};
+  if (metadata.contains("annotations")) {
+    rendered["metadata"]["annotations"] = metadata["annotations"];
+  }
+  ForEachContainer(rendered, [&](json& container) { SetEnvironment(container, variant); });
+  return rendered;
+}
+
+json Port(const std::string& name, int port) {
+  return {{"name", name}, {"port", port}, {"targetPort", name}, {"protocol", "TCP"}};
+}
+
+// Defaults that the API server would fill in are written out: fields that nobody owns invite others
+// to own them.
+json ParentReference(const api::ParentReference& parent) {
+  json reference = {{"group", api::kHttpRoutes.group}, {"kind", "Gateway"}, {"name", parent.name}};
+  if (!parent.section_name.empty()) reference["sectionName"] = parent.section_name;
+  return reference;
+}
+
+std::optional<std::string> ContainersProblem(const json& pod_template) {
+  const json::json_pointer containers("/spec/containers");
+  if (!pod_template.contains(containers) || !pod_template[containers].is_array() ||
+      pod_template[containers].empty()) {
+    return "spec.template.spec.containers must list at least one container";
+  }
+  for (const char* list : {"initContainers", "containers"}) {
+    const json all = pod_template["spec"].value(list, json::array());
+    const bool good = all.is_array() && std::all_of(all.begin(), all.end(), [](const json& one) {
+                        return one.is_object() && one.value("env", json::array()).is_array();
+                      });
+    if (!good) {
+      return std::string("spec.template.spec.") + list +
+             " must be a list of containers, each an object with env as a list";
+    }
+  }
+  const json metadata = pod_template.value("metadata", json::object());
+  if (!metadata.is_object() || !metadata.value("labels", json::object()).is_object()) {
+    return "spec.template.metadata.labels must map names to texts";
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::string> TemplateProblem(const api::ModelDeployment& deployment) {
+  const json pod_template = Template(deployment);
+  if (!pod_template.is_object()) return "spec.template must be a pod template (an object)";
+  if (!pod_template.contains("spec") || !pod_template["spec"].is_object()) {
+    return "spec.template.spec must be a pod spec";
+  }
+  if (auto problem = ContainersProblem(pod_template)) return problem;
+  for (const auto& [field, name] : {std::pair("spec.traffic.port", deployment.spec.traffic.port),
+                                    std::pair("spec.metrics.port", deployment.spec.metrics.port)}) {
+    if (PortOf(deployment, name) == 0) {
+      return std::string(field) + " is \"" + name +
+             "\", but no container in spec.template has a port of that name: name one, or change " +
+             field;
+    }
+  }
+  return std::nullopt;
+}
+
+Rendered RenderDeployment(const api::ModelDeployment& deployment, const WantedVariant& variant) {
+  const auto deadline =
+      std::chrono::ceil<Seconds>(deployment.spec.rollout.progress_deadline.value).count();
+  json spec = {
+      {"replicas", variant.replicas},
+      {"selector", {{"matchLabels", Selector(deployment, variant.version)}}},
+      // New pods first: a change of the template never takes capacity away.
+      {"strategy",
+       {{"type", "RollingUpdate"}, {"rollingUpdate", {{"maxUnavailable", 0}, {"maxSurge", 1}}}}},
+      {"progressDeadlineSeconds", std::max<std::int64_t>(1, deadline)},
+      {"revisionHistoryLimit", 2},
+      {"template", PodTemplate(deployment, variant)}};
+  return Seal(deployment, api::kDeployments, ChildName(deployment, variant.version),
+              variant.version, std::move(spec));
+}
+
+Rendered RenderService(const api::ModelDeployment& deployment, const std::string& version) {
+  const std::string& serving = deployment.spec.traffic.port;
+  const std::string& metrics = deployment.spec.metrics.port;
+  json ports = json::array({Port(serving, PortOf(deployment, serving))});
+  if (metrics != serving) ports.push_back(Port(metrics, PortOf(deployment, metrics)));
+  json spec = {{"type", "ClusterIP"},
+               {"selector", Selector(deployment, version)},
+               {"ports", std::move(ports)}};
+  return Seal(deployment, api::kServices, ChildName(deployment, version), version, std::move(spec));
+}
+
+Rendered RenderMainService(const api::ModelDeployment& deployment, const std::string& version) {
+  const std::string& port = deployment.spec.traffic.port;
+  json spec = {{"type", "ClusterIP"},
+               {"selector", Selector(deployment, version)},
+               {"ports", json::array({Port(port, kMainPort)})}};
+  return Seal(deployment, api::kServices, deployment.meta.key.name, "", std::move(spec));
+}
+
+Rendered RenderRoute(const api::ModelDeployment& deployment, const std::vector<Share>& shares) {
+  PERENNIAL_CHECK(deployment.spec.traffic.gateway.has_value());
+  const api::Gateway& gateway = *deployment.spec.traffic.gateway;
+  const int port = PortOf(deployment, deployment.spec.traffic.port);
+  json parents = json::array();
+  for (const api::ParentReference& parent : gateway.parent_refs) {
+    parents.push_back(ParentReference(parent));
+  }
+  json backends = json::array();
+  for (const Share& share : shares) {
+    backends.push_back({{"group", ""},
+                        {"kind", "Service"},
+                        {"name", ChildName(deployment, share.version)},
+                        {"port", port},
+                        {"weight", share.weight}});
+  }
+  const json match = {{"path", {{"type", "PathPrefix"}, {"value", "/"}}}};
+  json spec = {
+      {"parentRefs", std::move(parents)},
+      {"rules",
+       json::array({{{"matches", json::array({match})}, {"backendRefs", std::move(backends)}}})}};
+  if (!gateway.hostnames.empty()) spec["hostnames"] = gateway.hostnames;
+  return Seal(deployment, api::kHttpRoutes, deployment.meta.key.name, "", std::move(spec));
+}
+
+std::string SelectorOf(const api::ModelDeployment& deployment) {
+  return std::string(api::kLabelDeployment) + "=" + deployment.meta.key.name + "," +
+         std::string(kLabelComponent) + "=" + std::string(kComponent);
+}
+
+}  // namespace perennial::deployment

@@ -1,0 +1,447 @@
+#include "deployment/rollout.h"
+
+#include <algorithm>
+
+#include "api/names.h"
+#include "deployment/fleet.h"
+#include "deployment/judgement.h"
+
+namespace perennial::deployment {
+namespace {
+
+using api::RolloutPhase;
+using api::RolloutStatus;
+using api::Verdict;
+using Type = kube::EmitEvent::Type;
+
+constexpr size_t kMaxHistory = 10;
+constexpr const char* kScaledToZero =
+    "scaled to zero: the rollout goes on when spec.replicas is above 0";
+
+const api::ModelDeploymentSpec& Spec(const Turn& turn) {
+  return turn.seen.deployment->spec;
+}
+
+RolloutStatus& Rollout(Turn& turn) {
+  return *turn.status.rollout;
+}
+
+Millis Deadline(const Turn& turn) {
+  return Spec(turn).rollout.progress_deadline.value;
+}
+
+void Enter(Turn& turn, RolloutPhase phase, std::string message) {
+  RolloutStatus& rollout = Rollout(turn);
+  rollout.phase = phase;
+  rollout.step_started = api::Time{turn.now};
+  rollout.message = std::move(message);
+  turn.why = rollout.message;
+  turn.decided = true;
+}
+
+// Waiting is no decision: only the words change.
+void Wait(Turn& turn, RolloutPhase phase, std::string message) {
+  RolloutStatus& rollout = Rollout(turn);
+  if (phase == RolloutPhase::kPaused && rollout.phase != phase) {
+    turn.Emit(Type::kNormal, "RolloutPaused", rollout.version + ": " + message);
+  }
+  rollout.phase = phase;
+  rollout.message = std::move(message);
+  turn.why = rollout.message;
+}
+
+std::string Percent(int weight) {
+  return std::to_string(weight) + " %";
+}
+
+void Begin(Turn& turn, const api::ModelVersion& version) {
+  RolloutStatus rollout;
+  rollout.version = version.meta.key.name;
+  rollout.champion = turn.status.champion;
+  rollout.started = api::Time{turn.now};
+  turn.status.rollout = rollout;
+  turn.status.challenger = rollout.version;
+  const std::string against =
+      rollout.champion.empty() ? " as the first version" : " against champion " + rollout.champion;
+  Enter(turn, RolloutPhase::kStarting, "starting the pods of " + rollout.version + against);
+  turn.Emit(Type::kNormal, "RolloutStarted", turn.why);
+}
+
+void Record(Turn& turn, const char* outcome, const std::string& message) {
+  Remember(turn.status, {Rollout(turn).version, outcome, api::Time{turn.now}, message});
+}
+
+// Ends a rollout that nobody is to blame for; the version stays as approved as it was.
+void Supersede(Turn& turn, const std::string& reason) {
+  const std::string version = Rollout(turn).version;
+  Record(turn, "Superseded", reason);
+  turn.Emit(Type::kNormal, "RolloutSuperseded", version + ": " + reason);
+  turn.status.rollout.reset();
+  turn.status.challenger.clear();
+  turn.decided = true;
+  turn.why = "the rollout of " + version + " ended: " + reason;
+}
+
+void RollBack(Turn& turn, const std::string& reason) {
+  Enter(turn, RolloutPhase::kRollingBack, reason);
+  turn.Emit(Type::kWarning, "RollbackStarted", Rollout(turn).version + ": " + reason);
+  turn.why = "rolling back " + Rollout(turn).version + ": " + reason;
+}
+
+void Promote(Turn& turn, const std::string& reason) {
+  Enter(turn, RolloutPhase::kPromoting, reason);
+  turn.why = "promoting " + Rollout(turn).version + ": " + reason;
+}
+
+void EnterStep(Turn& turn, int step) {
+  const auto steps = StepsOf(Spec(turn).rollout);
+  RolloutStatus& rollout = Rollout(turn);
+  rollout.step = step;
+  rollout.in_effect = false;
+  const int weight = steps[static_cast<size_t>(step)].weight;
+  Enter(turn, RolloutPhase::kProgressing,
+        "step " + std::to_string(step + 1) + " of " + std::to_string(steps.size()) + ": moving " +
+            Percent(weight) + " of the traffic to " + rollout.version);
+  turn.Emit(Type::kNormal, "WeightChanged", turn.why);
+}
+
+std::string WhyNotReady(const Running& running) {
+  if (running.deployment == nullptr) return "its Deployment does not exist yet";
+  if (!running.deployment->message.empty()) return running.deployment->message;
+  return std::to_string(running.deployment->ready_replicas) + " of " +
+         std::to_string(running.deployment->replicas) +
+         " pods ready; see the pods' events (image, resources, readiness probe)";
+}
+
+bool ChampionServes(const Turn& turn) {
+  return RunningOf(turn.seen, turn.status.champion).Serving();
+}
+
+// ---- what may end a rollout from outside ----
+
+bool Named(const Turn& turn, std::string_view annotation, const std::string& value) {
+  const std::string* wish = kube::Find(turn.seen.deployment->meta.annotations, annotation);
+  return wish != nullptr && *wish == value;
+}
+
+// True if the version itself ended the rollout.
+bool VersionEnds(Turn& turn) {
+  const api::ModelVersion* version = FindVersion(turn.seen, Rollout(turn).version);
+  if (version == nullptr) {
+    Supersede(turn, "its ModelVersion was deleted");
+    return true;
+  }
+  switch (version->status.phase) {
+    case api::VersionPhase::kRejected:
+      RollBack(turn, version->status.why.empty() ? "rejected" : version->status.why);
+      return true;
+    case api::VersionPhase::kGatesFailed:
+    case api::VersionPhase::kAwaitingApproval:
+      Supersede(turn, "it is not approved any more: " + version->status.why);
+      return true;
+    case api::VersionPhase::kPending:  // not judged since its status was lost: hold still
+    case api::VersionPhase::kApproved:
+      return false;
+  }
+  return false;
+}
+
+bool Interrupted(Turn& turn, const Selection& selection) {
+  const RolloutStatus& rollout = Rollout(turn);
+  if (rollout.phase == RolloutPhase::kRollingBack) return false;
+  if (VersionEnds(turn)) return true;
+  if (Named(turn, api::kAnnotationAbort, rollout.version)) {
+    RollBack(turn, "aborted by the annotation " + std::string(api::kAnnotationAbort));
+    return true;
+  }
+  if (rollout.phase == RolloutPhase::kPromoting) return false;  // decided: finish it first
+  const std::string target = selection.target == nullptr ? "" : selection.target->meta.key.name;
+  if (target == rollout.version) return false;
+  // Not selected because its status was lost is not a decision against it.
+  const api::ModelVersion* version = FindVersion(turn.seen, rollout.version);
+  if (target.empty() && version->status.phase == api::VersionPhase::kPending) return false;
+  Supersede(turn, target.empty() ? "it is not the version that should serve any more"
+                                 : target + " should serve instead");
+  if (selection.target != nullptr) Begin(turn, *selection.target);
+  return true;
+}
+
+// ---- phases ----
+
+void Start(Turn& turn, const Selection& selection) {
+  RolloutStatus& rollout = Rollout(turn);
+  const Running running = RunningOf(turn.seen, rollout.version);
+  int pods = Replicas(*turn.seen.deployment);
+  for (const WantedVariant& variant : turn.intent.variants) {
+    if (variant.version == rollout.version) pods = variant.replicas;
+  }
+  if (running.Complete(pods) && running.Serving()) {
+    if (turn.status.champion.empty()) return Promote(turn, "it is the first version and ready");
+    if (selection.urgent) return Promote(turn, "the champion is rejected or gone");
+    if (StepsOf(Spec(turn).rollout).empty()) return Promote(turn, "ready, and no steps to take");
+    const auto last = static_cast<int>(StepsOf(Spec(turn).rollout).size()) - 1;
+    return EnterStep(turn, std::clamp(rollout.step, 0, last));
+  }
+  const WallTime deadline = rollout.step_started.value + Deadline(turn);
+  const std::string why = WhyNotReady(running);
+  if (running.Failed() || turn.now >= deadline) {
+    const std::string late =
+        "not ready within progressDeadline " + FormatDuration(Deadline(turn)) + ": " + why;
+    if (!turn.status.champion.empty() && !selection.urgent) return RollBack(turn, late);
+    turn.blocked = Blocked{"ProgressDeadlineExceeded", rollout.version + " is " + late};
+  } else {
+    turn.WakeAt(deadline);
+  }
+  Wait(turn, RolloutPhase::kStarting,
+       "waiting until the pods of " + rollout.version + " are ready: " + why);
+}
+
+// Whether the step's weight is what the traffic does now.
+bool StepInEffect(const Turn& turn) {
+  const RolloutStatus& rollout = *turn.status.rollout;
+  return turn.effect.settled && turn.intent.shares == turn.intent.wanted &&
+         WeightOf(turn.intent.wanted, rollout.version) > 0 &&
+         (Spec(turn).traffic.gateway ||
+          std::all_of(turn.intent.variants.begin(), turn.intent.variants.end(),
+                      [&](const WantedVariant& variant) {
+                        return RunningOf(turn.seen, variant.version).Complete(variant.replicas);
+                      }));
+}
+
+std::string WhyNotInEffect(const Turn& turn) {
+  if (!turn.effect.message.empty()) return turn.effect.message;
+  return WhyNotReady(RunningOf(turn.seen, turn.status.rollout->version));
+}
+
+void AwaitEffect(Turn& turn) {
+  RolloutStatus& rollout = Rollout(turn);
+  const bool serving = RunningOf(turn.seen, rollout.version).Serving();
+  const WallTime deadline = rollout.step_started.value + Deadline(turn);
+  const std::string why = WhyNotInEffect(turn);
+  if (turn.now >= deadline) {
+    if (!serving)
+      return RollBack(turn, "no ready pod for " + FormatDuration(Deadline(turn)) + ": " + why);
+    // Not the version's fault: the traffic stays where it is until people mend the route.
+    turn.blocked = Blocked{"RouteNotAccepted", why};
+  } else {
+    turn.WakeAt(deadline);
+  }
+  Wait(turn, RolloutPhase::kProgressing,
+       "waiting until step " + std::to_string(rollout.step + 1) + " is in effect: " + why);
+}
+
+// The step is over and nothing stands against the next one.
+void NextStep(Turn& turn) {
+  const auto steps = StepsOf(Spec(turn).rollout);
+  const int next = Rollout(turn).step + 1;
+  if (next < static_cast<int>(steps.size())) return EnterStep(turn, next);
+  const Gatekeeping gate = JudgePromotion(turn);
+  switch (gate.answer) {
+    case Gatekeeping::Answer::kPromote:
+      return Promote(turn, gate.why);
+    case Gatekeeping::Answer::kRollBack:
+      return RollBack(turn, gate.why);
+    case Gatekeeping::Answer::kPause:
+      return Wait(turn, RolloutPhase::kPaused, gate.why);
+    case Gatekeeping::Answer::kWait:
+      if (gate.until) turn.WakeAt(*gate.until);
+      return Wait(turn, RolloutPhase::kProgressing, gate.why);
+  }
+}
+
+std::string HowToGoOn(const RolloutStatus& rollout) {
+  return "annotate perennial.dev/promote=" + rollout.version + "/" +
+         std::to_string(rollout.step + 1) + " for the next step, =" + rollout.version +
+         " to promote, or perennial.dev/abort=" + rollout.version + " to roll back";
+}
+
+void Hold(Turn& turn) {
+  RolloutStatus& rollout = Rollout(turn);
+  const auto steps = StepsOf(Spec(turn).rollout);
+  const api::RolloutStep& step = steps[static_cast<size_t>(rollout.step)];
+  const std::string name =
+      "step " + std::to_string(rollout.step + 1) + " of " + std::to_string(steps.size());
+  const WallTime end = rollout.step_started.value + step.hold.value;
+  if (turn.now < end) {
+    turn.WakeAt(end);
+    return Wait(turn, RolloutPhase::kProgressing,
+                name + ": " + Percent(step.weight) + " of the traffic goes to " + rollout.version +
+                    " until " + FormatTime(end));
+  }
+  const std::string resume = rollout.version + "/" + std::to_string(rollout.step + 1);
+  if (step.pause && !Named(turn, api::kAnnotationPromote, resume)) {
+    return Wait(turn, RolloutPhase::kPaused, name + " is a pause: " + HowToGoOn(rollout));
+  }
+  NextStep(turn);
+}
+
+void Progress(Turn& turn, const Selection& selection) {
+  RolloutStatus& rollout = Rollout(turn);
+  const auto steps = StepsOf(Spec(turn).rollout);
+  // Steps may have been taken out of the spec meanwhile.
+  if (steps.empty()) return Promote(turn, "ready, and no steps to take");
+  rollout.step = std::clamp(rollout.step, 0, static_cast<int>(steps.size()) - 1);
+  if (Named(turn, api::kAnnotationPromote, rollout.version)) {
+    return Promote(turn, "promoted by the annotation " + std::string(api::kAnnotationPromote));
+  }
+  if (selection.urgent && RunningOf(turn.seen, rollout.version).Serving()) {
+    return Promote(turn, "the champion is rejected or gone");
+  }
+  const bool in_effect = StepInEffect(turn);
+  if (in_effect != rollout.in_effect) {
+    rollout.in_effect = in_effect;
+    rollout.step_started = api::Time{turn.now};
+  }
+  const Measurement measured = TakeMeasurements(turn);
+  if (measured.failed) return RollBack(turn, measured.why);
+  if (measured.next_look) turn.WakeAt(*measured.next_look);
+  if (!in_effect) return AwaitEffect(turn);
+  if (measured.waits) {
+    const WallTime end =
+        rollout.step_started.value + steps[static_cast<size_t>(rollout.step)].hold.value;
+    if (turn.now >= end) {
+      return Wait(turn, measured.pauses ? RolloutPhase::kPaused : RolloutPhase::kProgressing,
+                  measured.why);
+    }
+  }
+  Hold(turn);
+}
+
+void FinishPromotion(Turn& turn) {
+  RolloutStatus& rollout = Rollout(turn);
+  const std::vector<Share> all{{rollout.version, 100}};
+  if (turn.effect.settled && turn.intent.shares == all) {
+    const std::string before = turn.status.champion;
+    const std::string message =
+        before.empty() || before == rollout.version
+            ? "first version in service"
+            : "has all traffic, in place of " + before + " (" + rollout.message + ")";
+    Record(turn, "Promoted", rollout.message);
+    turn.status.champion = rollout.version;
+    turn.status.challenger.clear();
+    Enter(turn, RolloutPhase::kPromoted, message);
+    rollout.in_effect = true;
+    turn.Emit(Type::kNormal, "Promoted", rollout.version + " " + message);
+    turn.why = rollout.version + " " + message;
+    return;
+  }
+  const WallTime deadline = rollout.step_started.value + Deadline(turn);
+  const bool serving = RunningOf(turn.seen, rollout.version).Serving();
+  const std::string why = WhyNotInEffect(turn);
+  if (turn.now < deadline) {
+    turn.WakeAt(deadline);
+  } else if (!serving && ChampionServes(turn)) {
+    return RollBack(turn, "not ready to take all traffic within " + FormatDuration(Deadline(turn)) +
+                              ": " + why);
+  } else {
+    turn.blocked = Blocked{serving ? "RouteNotAccepted" : "ProgressDeadlineExceeded", why};
+  }
+  turn.why = "promoting " + rollout.version + ": all traffic is about to move; " + why;
+}
+
+void FinishRollback(Turn& turn, const Selection& selection) {
+  RolloutStatus& rollout = Rollout(turn);
+  const Running running = RunningOf(turn.seen, rollout.version);
+  const api::ModelVersion* version = FindVersion(turn.seen, rollout.version);
+  if (running.deployment != nullptr || running.service != nullptr) {
+    turn.why = "rolling back " + rollout.version + " (" + rollout.message +
+               "): its traffic is withdrawn, its pods follow";
+    turn.WakeAt(std::max(rollout.step_started.value + kDrain, turn.now + Seconds(1)));
+    return;
+  }
+  if (version != nullptr && !Rejected(version)) {
+    // A newer version need not wait for the record, if the record can't be written.
+    if (selection.target != nullptr && NewerThan(*selection.target, *version)) {
+      Record(turn, "RolledBack", rollout.message);
+      return Begin(turn, *selection.target);
+    }
+    turn.why = "rolled back " + rollout.version + " (" + rollout.message +
+               "); waiting for its rejection to be on record";
+    return;
+  }
+  Record(turn, "RolledBack", rollout.message);
+  turn.status.challenger.clear();
+  const std::string reason = rollout.message;
+  Enter(turn, RolloutPhase::kRolledBack, reason);
+  turn.Emit(Type::kWarning, "RolledBack", rollout.version + ": " + reason);
+  turn.why = rollout.version + " was rolled back: " + reason + "; " +
+             (turn.status.champion.empty() ? "nothing" : turn.status.champion) + " serves";
+}
+
+// While nothing is to run nothing can be judged: deadlines begin anew afterwards.
+bool Frozen(Turn& turn) {
+  RolloutStatus& rollout = Rollout(turn);
+  const bool moves = rollout.phase == RolloutPhase::kStarting ||
+                     rollout.phase == RolloutPhase::kProgressing ||
+                     rollout.phase == RolloutPhase::kPaused;
+  if (!moves) return false;
+  const bool was_frozen = rollout.message == kScaledToZero;
+  if (Replicas(*turn.seen.deployment) > 0) {
+    if (was_frozen) rollout.step_started = api::Time{turn.now};
+    return false;
+  }
+  rollout.phase = RolloutPhase::kStarting;
+  rollout.in_effect = false;
+  rollout.message = kScaledToZero;
+  turn.why = kScaledToZero;
+  return true;
+}
+
+void Idle(Turn& turn, const Selection& selection) {
+  if (selection.target != nullptr) {
+    if (Replicas(*turn.seen.deployment) > 0) return Begin(turn, *selection.target);
+    turn.why = kScaledToZero;
+    return;
+  }
+  if (selection.urgent) turn.blocked = Blocked{"NoApprovedVersion", selection.why};
+  if (!selection.why.empty()) {
+    turn.why = selection.why;
+  } else if (turn.status.rollout && turn.status.rollout->phase == RolloutPhase::kRolledBack) {
+    turn.why = turn.status.champion + " serves; " + turn.status.rollout->version +
+               " was rolled back: " + turn.status.rollout->message;
+  } else {
+    turn.why = turn.status.champion + " serves";
+  }
+}
+
+}  // namespace
+
+void Turn::WakeAt(WallTime at) {
+  if (!wake_at || at < *wake_at) wake_at = at;
+}
+
+void Turn::Emit(kube::EmitEvent::Type type, const char* reason, const std::string& note) {
+  events.push_back({type, reason, "Rollout", note.substr(0, 1000)});
+}
+
+void Remember(api::ModelDeploymentStatus& status, api::HistoryEntry entry) {
+  entry.message = entry.message.substr(0, 512);
+  status.history.insert(status.history.begin(), std::move(entry));
+  if (status.history.size() > kMaxHistory) status.history.resize(kMaxHistory);
+}
+
+void AdvanceRollout(Turn& turn) {
+  if (turn.status.champion.empty() && ActiveRollout(turn.status) == nullptr) {
+    turn.status.champion = RebuildChampion(turn.seen);
+    turn.decided = !turn.status.champion.empty();
+  }
+  const Selection selection = Select(turn.seen, turn.status.champion);
+  if (ActiveRollout(turn.status) == nullptr) return Idle(turn, selection);
+  if (Interrupted(turn, selection) || Frozen(turn)) return;
+  switch (Rollout(turn).phase) {
+    case RolloutPhase::kStarting:
+      return Start(turn, selection);
+    case RolloutPhase::kProgressing:
+    case RolloutPhase::kPaused:
+      return Progress(turn, selection);
+    case RolloutPhase::kPromoting:
+      return FinishPromotion(turn);
+    case RolloutPhase::kRollingBack:
+      return FinishRollback(turn, selection);
+    case RolloutPhase::kPromoted:
+    case RolloutPhase::kRolledBack:
+      return;
+  }
+}
+
+}  // namespace perennial::deployment

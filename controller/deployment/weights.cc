@@ -1,0 +1,228 @@
+#include "deployment/weights.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "deployment/fixed.h"
+#include "deployment/fleet.h"
+#include "deployment/render.h"
+
+namespace perennial::deployment {
+namespace {
+
+using api::RolloutPhase;
+
+constexpr int kAll = 100;
+
+// The artifact of a version: from its record, or, if that is gone, as status remembers it.
+api::ModelReference ModelOf(const Observed& seen, const std::string& version) {
+  if (const api::ModelVersion* record = FindVersion(seen, version)) return record->spec.model;
+  for (const api::VariantStatus& variant : seen.deployment->status.variants) {
+    if (variant.version == version) return variant.model;
+  }
+  return {};
+}
+
+int StepWeight(const api::ModelDeploymentSpec& spec, int step) {
+  const auto steps = StepsOf(spec.rollout);
+  if (steps.empty()) return 0;
+  const auto at = std::clamp<size_t>(static_cast<size_t>(std::max(step, 0)), 0, steps.size() - 1);
+  return std::clamp(steps[at].weight, 0, kAll);
+}
+
+// Without a gateway the split is by numbers of pods: c pods beside the champion's n take c / (n +
+// c). Never more than n: a challenger must not cost more than the champion does.
+int ChallengerReplicas(const Observed& seen, const api::RolloutStatus& rollout) {
+  const int n = Replicas(*seen.deployment);
+  const api::ModelDeploymentSpec& spec = seen.deployment->spec;
+  if (spec.traffic.gateway || rollout.phase == RolloutPhase::kPromoting || n == 0) return n;
+  const int weight = StepWeight(spec, rollout.step);
+  if (rollout.champion.empty() || StepsOf(spec.rollout).empty() || weight >= kAll) return n;
+  const double pods = static_cast<double>(n) * weight / (kAll - weight);
+  return std::clamp(static_cast<int>(std::lround(pods)), 1, n);
+}
+
+std::vector<Share> Pair(const std::string& champion, const std::string& challenger, int weight) {
+  std::vector<Share> shares;
+  if (weight < kAll) shares.push_back({champion, kAll - weight});
+  if (weight > 0) shares.push_back({challenger, weight});
+  return shares;
+}
+
+// What the recorded status asks for, whoever is ready. The champion keeps everything unless a
+// rollout is under way; a challenger that is being rolled back is not in it any more.
+std::vector<Share> WantedShares(const Observed& seen, const std::string& champion) {
+  const api::RolloutStatus* rollout = ActiveRollout(seen.deployment->status);
+  std::vector<Share> alone;
+  if (!champion.empty()) alone.push_back({champion, kAll});
+  if (rollout == nullptr) return alone;
+  const int weight = StepWeight(seen.deployment->spec, rollout->step);
+  switch (rollout->phase) {
+    case RolloutPhase::kProgressing:
+    case RolloutPhase::kPaused:
+      return champion.empty() ? std::vector<Share>{{rollout->version, kAll}}
+                              : Pair(champion, rollout->version, weight);
+    case RolloutPhase::kPromoting: {
+      // Everything only to as many pods as the champion has; until then the last step stays.
+      const Running challenger = RunningOf(seen, rollout->version);
+      if (champion.empty() || challenger.Complete(Replicas(*seen.deployment)) ||
+          !RunningOf(seen, champion).Serving()) {
+        return {{rollout->version, kAll}};
+      }
+      return rollout->in_effect ? Pair(champion, rollout->version, weight) : alone;
+    }
+    default:
+      return alone;
+  }
+}
+
+std::vector<Share> ToReady(const Observed& seen, const std::vector<Share>& wanted) {
+  std::vector<int> weights;
+  bool any_serves = false;
+  for (const Share& share : wanted) {
+    any_serves = any_serves || RunningOf(seen, share.version).Serving();
+  }
+  for (const Share& share : wanted) {
+    const bool counts = !any_serves || RunningOf(seen, share.version).Serving();
+    weights.push_back(counts ? share.weight : 0);
+  }
+  // All that serve have weight 0 (a fixed variant may): they share what the others can't take.
+  if (any_serves && std::accumulate(weights.begin(), weights.end(), 0) == 0) {
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      weights[i] = RunningOf(seen, wanted[i].version).Serving() ? 1 : 0;
+    }
+  }
+  const std::vector<int> percent = Percentages(weights);
+  std::vector<Share> shares;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (percent[i] > 0) shares.push_back({wanted[i].version, percent[i]});
+  }
+  return shares;
+}
+
+std::string MainVersion(const Observed& seen, const Intent& intent, const std::string& champion) {
+  if (intent.shares.size() == 1) return intent.shares.front().version;
+  const bool gateway = seen.deployment->spec.traffic.gateway.has_value();
+  return gateway ? champion : "";
+}
+
+// A first version has nothing to keep traffic away from it: nobody serves before it is ready.
+Intent ManagedIntent(const Observed& seen) {
+  Intent intent;
+  const api::ModelDeploymentStatus& status = seen.deployment->status;
+  if (!status.champion.empty()) {
+    intent.variants.push_back(
+        {status.champion, ModelOf(seen, status.champion), Replicas(*seen.deployment)});
+  }
+  const api::RolloutStatus* rollout = ActiveRollout(status);
+  if (rollout != nullptr && rollout->phase != RolloutPhase::kRollingBack &&
+      rollout->version != status.champion) {
+    intent.variants.push_back(
+        {rollout->version, ModelOf(seen, rollout->version), ChallengerReplicas(seen, *rollout)});
+  }
+  intent.wanted = WantedShares(seen, status.champion);
+  intent.shares = ToReady(seen, intent.wanted);
+  intent.main_version = MainVersion(seen, intent, status.champion);
+  return intent;
+}
+
+Effect RouteEffect(const Observed& seen, const Intent& intent) {
+  Effect effect;
+  const api::HttpRouteView* route = FindRoute(seen, seen.deployment->meta.key.name);
+  if (route == nullptr) {
+    effect.settled = intent.shares.empty();
+    effect.known = effect.settled;
+    return effect;
+  }
+  effect.message = route->message;
+  effect.known = route->accepted;
+  if (!route->accepted) return effect;
+  size_t matched = 0;
+  for (const WantedVariant& variant : intent.variants) {
+    for (const api::BackendWeight& backend : route->backends) {
+      if (backend.service != ChildName(*seen.deployment, variant.version)) continue;
+      effect.shares.push_back({variant.version, backend.weight});
+      if (WeightOf(intent.shares, variant.version) == backend.weight) ++matched;
+    }
+  }
+  effect.settled =
+      matched == intent.shares.size() && matched == route->backends.size() && matched > 0;
+  return effect;
+}
+
+Effect ServiceEffect(const Observed& seen, const Intent& intent) {
+  Effect effect;
+  const api::ServiceView* service = FindService(seen, seen.deployment->meta.key.name);
+  if (service == nullptr) return effect;
+  const std::string* hash = kube::Find(service->meta.annotations, kAnnotationHash);
+  const Rendered wanted = RenderMainService(*seen.deployment, intent.main_version);
+  effect.settled = hash != nullptr && *hash == wanted.hash;
+  if (!effect.settled) return effect;
+  effect.known = true;
+  if (intent.shares.size() == 1) {
+    effect.shares = intent.shares;
+    return effect;
+  }
+  std::vector<int> pods;
+  for (const Share& share : intent.shares) {
+    pods.push_back(RunningOf(seen, share.version).ready_endpoints);
+  }
+  const std::vector<int> percent = Percentages(pods);
+  for (size_t i = 0; i < pods.size(); ++i) {
+    effect.shares.push_back({intent.shares[i].version, percent[i]});
+  }
+  return effect;
+}
+
+}  // namespace
+
+std::vector<api::RolloutStep> StepsOf(const api::Rollout& rollout) {
+  if (!rollout.steps.empty()) return rollout.steps;
+  if (rollout.experiment) return {{50, {}, false}};
+  if (rollout.analysis && !rollout.analysis->checks.empty()) {
+    return {{kAll, rollout.analysis->window, false}};
+  }
+  return {};
+}
+
+Intent IntentOf(const Observed& seen) {
+  if (seen.deployment->spec.variants.empty()) return ManagedIntent(seen);
+  Intent intent = FixedIntent(seen);
+  intent.shares = ToReady(seen, intent.wanted);
+  intent.main_version = MainVersion(seen, intent, seen.deployment->status.champion);
+  return intent;
+}
+
+Effect EffectOf(const Observed& seen, const Intent& intent) {
+  const bool gateway = seen.deployment->spec.traffic.gateway.has_value();
+  return gateway ? RouteEffect(seen, intent) : ServiceEffect(seen, intent);
+}
+
+int WeightOf(const std::vector<Share>& shares, const std::string& version) {
+  int weight = 0;
+  for (const Share& share : shares) {
+    if (share.version == version) weight += share.weight;
+  }
+  return weight;
+}
+
+std::vector<int> Percentages(const std::vector<int>& weights) {
+  const int sum = std::accumulate(weights.begin(), weights.end(), 0);
+  std::vector<int> percent(weights.size(), 0);
+  if (sum <= 0) return percent;
+  std::vector<size_t> order(weights.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  int left = kAll;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    percent[i] = weights[i] * kAll / sum;
+    left -= percent[i];
+  }
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return weights[a] * kAll % sum > weights[b] * kAll % sum;
+  });
+  for (size_t i = 0; left > 0; ++i, --left) ++percent[order[i]];
+  return percent;
+}
+
+}  // namespace perennial::deployment

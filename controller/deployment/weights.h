@@ -1,0 +1,56 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "deployment/decide.h"
+
+namespace perennial::deployment {
+
+// A version's share of the traffic, in percent.
+struct Share {
+  std::string version;
+  int weight = 0;
+  bool operator==(const Share&) const = default;
+};
+
+// A version that has pods of its own.
+struct WantedVariant {
+  std::string version;
+  api::ModelReference model;
+  int replicas = 0;
+};
+
+// What the recorded status means for pods and traffic.
+struct Intent {
+  std::vector<WantedVariant> variants;  // who serves stands first
+  std::vector<Share> wanted;            // as the rollout or the spec says; sums to 100 or is empty
+  // The same with the weight of whoever has no ready endpoint given to those that have one;
+  // positive weights only, so that whoever has none is not in the route at all: a sticky session
+  // outlives weight 0 (GEP-1619).
+  std::vector<Share> shares;
+  std::string main_version;  // whose pods the main Service selects; empty: all pods
+};
+
+// What the cluster does about it.
+struct Effect {
+  bool settled = false;       // traffic is split as Intent::shares says
+  bool known = false;         // `shares` was observed, not assumed
+  std::vector<Share> shares;  // in effect
+  std::string message;        // why it is not settled, if anybody says so
+};
+
+// The rollout's steps: what the spec says; without any, half and half where an experiment has to
+// compare, or everything at once where checks have to look. Empty: ready is good enough.
+std::vector<api::RolloutStep> StepsOf(const api::Rollout& rollout);
+
+Intent IntentOf(const Observed& seen);
+Effect EffectOf(const Observed& seen, const Intent& intent);
+
+int WeightOf(const std::vector<Share>& shares, const std::string& version);
+
+// Integer percentages in proportion to `weights` that sum to 100 (largest remainders); all zero if
+// they are.
+std::vector<int> Percentages(const std::vector<int>& weights);
+
+}  // namespace perennial::deployment
