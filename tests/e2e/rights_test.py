@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""The controller has the rights that it needs and no others.
+
+Reads the API server's audit log of all the stories before: nothing was ever refused, and each right
+that the chart grants was used.
+"""
+
+import json
+import os
+import unittest
+
+import story
+
+CONTROLLER = f"system:serviceaccount:{story.SYSTEM}:perennial-controller"
+# Needed where OwnerReferencesPermissionEnforcement is on, which it isn't in this cluster.
+NEEDED_ELSEWHERE = {
+    ("update", "perennial.dev", "modeldeployments/finalizers"),
+    ("update", "perennial.dev", "retrainpolicies/finalizers"),
+    # What admission asks about the author of a ModelApproval; nobody sends it as a request.
+    ("approve", "perennial.dev", "modelversions"),
+}
+
+
+def requests():
+    """Returns [((verb, group, resource), code, uri)] of all requests of the controller."""
+    found = []
+    with open(os.environ["PERENNIAL_AUDIT_LOG"], encoding="utf-8") as stream:
+        for line in stream:
+            if CONTROLLER not in line:
+                continue
+            event = json.loads(line)
+            target = event.get("objectRef")
+            if event["user"]["username"] != CONTROLLER or not target:
+                continue
+            resource = target.get("resource", "")
+            if target.get("subresource"):
+                resource += "/" + target["subresource"]
+            right = (event["verb"], target.get("apiGroup", ""), resource)
+            found.append((right, event.get("responseStatus", {}).get("code"), event["requestURI"]))
+    return found
+
+
+def granted():
+    """Returns the rights of the roles that are bound to the controller."""
+    rights = set()
+    for kind in ("role", "clusterrole"):
+        bindings = story.get(f"{kind}bindings", namespace=story.SYSTEM)
+        names = {
+            binding["roleRef"]["name"] for binding in bindings
+            if any(s["kind"] == "ServiceAccount" and s["name"] == "perennial-controller"
+                   and s.get("namespace") == story.SYSTEM for s in binding.get("subjects", ()))
+        }
+        for name in names:
+            for rule in story.get(kind, name, story.SYSTEM)["rules"]:
+                rights |= {
+                    (verb, group, resource)
+                    for verb in rule["verbs"]
+                    for group in rule["apiGroups"]
+                    for resource in rule["resources"]
+                }
+    return rights
+
+
+class Rights(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.requests = requests()
+        cls.granted = granted()
+
+    def test_nothing_was_refused(self):
+        self.assertGreater(len(self.requests), 100, "the audit log misses the controller")
+        refused = {(right, uri) for right, code, uri in self.requests if code in (401, 403)}
+        self.assertEqual(refused, set())
+
+    def test_every_right_was_used(self):
+        self.assertGreater(len(self.granted), 20)
+        used = {right for right, _, _ in self.requests}
+        self.assertEqual(self.granted - used - NEEDED_ELSEWHERE, set())
+
+    def test_no_right_reaches_further(self):
+        for verb, group, resource in self.granted:
+            self.assertNotIn("*", verb + group + resource)
+            self.assertNotIn(resource.split("/")[0], ("secrets", "configmaps", "serviceaccounts"))
+            self.assertNotIn(verb, ("bind", "escalate", "impersonate"))
+            self.assertNotIn(resource, ("pods/exec", "pods/attach", "pods/portforward"))
+            self.assertNotEqual(group, "rbac.authorization.k8s.io")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
