@@ -1,0 +1,117 @@
+#include "app/cluster_cache.h"
+
+#include "api/codec.h"
+#include "api/names.h"
+#include "deployment/observe.h"
+#include "retrain/observe.h"
+#include "retrain/version.h"
+
+namespace perennial::app {
+namespace {
+
+kube::InformerOptions Options(const std::string& ns, std::uint64_t seed) {
+  kube::InformerOptions options;
+  options.ns = ns;
+  options.seed = seed;  // watches of different resources end at different times
+  return options;
+}
+
+// What we made carries this label; EndpointSlices take it over from our Services.
+kube::InformerOptions Ours(const std::string& ns, std::uint64_t seed) {
+  kube::InformerOptions options = Options(ns, seed);
+  options.label_selector = std::string(api::kLabelManagedBy) + "=" + std::string(api::kManagedBy);
+  return options;
+}
+
+kube::InformerOptions Optional(kube::InformerOptions options) {
+  options.optional = true;
+  return options;
+}
+
+// The pods of our Jobs; those that serve are seen through EndpointSlices.
+kube::InformerOptions OfRuns(const std::string& ns, std::uint64_t seed) {
+  kube::InformerOptions options = Options(ns, seed);
+  options.label_selector = std::string(api::kLabelRun);
+  return options;
+}
+
+template <class T>
+std::vector<std::string> OwnerOfChild(const T& child) {
+  return deployment::OwnerOf(child.meta);
+}
+
+template <class T>
+std::vector<std::string> UidOf(const T& object) {
+  return {object.meta.uid};
+}
+
+}  // namespace
+
+ClusterCache::ClusterCache(kube::Transport& transport, const Clock& clock, const std::string& ns)
+    : model_deployments(transport, clock, api::kModelDeployments, Options(ns, 1),
+                        api::DecodeModelDeployment),
+      drift_monitors(transport, clock, api::kDriftMonitors, Options(ns, 2),
+                     api::DecodeDriftMonitor),
+      retrain_policies(transport, clock, api::kRetrainPolicies, Options(ns, 3),
+                       api::DecodeRetrainPolicy),
+      model_versions(transport, clock, api::kModelVersions, Options(ns, 4),
+                     api::DecodeModelVersion),
+      model_approvals(transport, clock, api::kModelApprovals, Options(ns, 5),
+                      api::DecodeModelApproval),
+      deployments(transport, clock, api::kDeployments, Ours(ns, 6), api::DecodeDeploymentView),
+      services(transport, clock, api::kServices, Ours(ns, 7), api::DecodeServiceView),
+      http_routes(transport, clock, api::kHttpRoutes, Optional(Ours(ns, 8)),
+                  api::DecodeHttpRouteView),
+      endpoint_slices(transport, clock, api::kEndpointSlices, Ours(ns, 9),
+                      api::DecodeEndpointSliceView),
+      jobs(transport, clock, api::kJobs, Ours(ns, 10), api::DecodeJobView),
+      pods(transport, clock, api::kPods, OfRuns(ns, 11), api::DecodePodView) {
+  AddIndexes();
+}
+
+void ClusterCache::AddIndexes() {
+  model_versions.store().AddIndex(
+      retrain::kVersionsByDeployment,
+      [](const api::ModelVersion& version) { return retrain::DeploymentOf(version); });
+  model_versions.store().AddIndex(kVersionsByParent, [](const api::ModelVersion& version) {
+    return version.spec.parent.empty()
+               ? std::vector<std::string>{}
+               : std::vector<std::string>{version.meta.key.ns + "/" + version.spec.parent};
+  });
+  drift_monitors.store().AddIndex(kMonitorsByTarget, [](const api::DriftMonitor& monitor) {
+    return std::vector<std::string>{monitor.meta.key.ns + "/" +
+                                    monitor.spec.target.model_deployment};
+  });
+  deployments.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::DeploymentView>);
+  services.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::ServiceView>);
+  http_routes.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::HttpRouteView>);
+  endpoint_slices.store().AddIndex(deployment::kSlicesByService, deployment::ServiceOf);
+  model_deployments.store().AddIndex(kByUid, UidOf<api::ModelDeployment>);
+  drift_monitors.store().AddIndex(kByUid, UidOf<api::DriftMonitor>);
+  jobs.store().AddIndex(retrain::kJobsByPolicy, retrain::PolicyOf);
+  pods.store().AddIndex(retrain::kPodsByJob, retrain::JobOf);
+  retrain_policies.store().AddIndex(
+      retrain::kPoliciesByDeployment,
+      [](const api::RetrainPolicy& policy) { return retrain::DeploymentOf(policy); });
+  retrain_policies.store().AddIndex(retrain::kPoliciesByMonitor, retrain::MonitorsOf);
+  model_approvals.store().AddIndex(retrain::VersionReconciler::kByVersion,
+                                   retrain::VersionReconciler::VersionOf);
+}
+
+void ClusterCache::Start() {
+  ForEach([](const char*, auto& informer) { informer.Start(); });
+}
+
+void ClusterCache::Stop() {
+  ForEach([](const char*, auto& informer) { informer.Stop(); });
+}
+
+std::vector<std::string> ClusterCache::Unsynced() const {
+  std::vector<std::string> out;
+  ForEach([&](const char* name, const auto& informer) {
+    if (!informer.store().Synced()) out.emplace_back(name);
+  });
+  return out;
+}
+
+}  // namespace perennial::app

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/children.h"
+#include "api/drift_monitor.h"
+#include "api/model_approval.h"
+#include "api/model_deployment.h"
+#include "api/model_version.h"
+#include "api/retrain_policy.h"
+#include "base/clock.h"
+#include "kube/informer.h"
+#include "kube/transport.h"
+
+namespace perennial::app {
+
+// DriftMonitors by the ModelDeployment that they watch, ModelVersions by the version that served
+// when they were made, "namespace/name": whom a change there wakes.
+inline constexpr std::string_view kMonitorsByTarget = "target";
+inline constexpr std::string_view kVersionsByParent = "parent";
+
+// ModelDeployments and DriftMonitors by their UID: subscriptions to samples carry it.
+inline constexpr std::string_view kByUid = "uid";
+
+// All that the controllers know of the cluster: one informer for each resource, with the indexes
+// that the reconcilers ask for. Of other APIs' resources only our own objects are watched, found by
+// labels, so that memory follows the number of models and not the size of the cluster.
+struct ClusterCache {
+  // `ns` empty: all namespaces.
+  ClusterCache(kube::Transport& transport, const Clock& clock, const std::string& ns);
+
+  kube::Informer<api::ModelDeployment> model_deployments;
+  kube::Informer<api::DriftMonitor> drift_monitors;
+  kube::Informer<api::RetrainPolicy> retrain_policies;
+  kube::Informer<api::ModelVersion> model_versions;
+  kube::Informer<api::ModelApproval> model_approvals;
+  kube::Informer<api::DeploymentView> deployments;
+  kube::Informer<api::ServiceView> services;
+  kube::Informer<api::HttpRouteView> http_routes;  // optional: clusters without the Gateway API
+  kube::Informer<api::EndpointSliceView> endpoint_slices;
+  kube::Informer<api::JobView> jobs;
+  kube::Informer<api::PodView> pods;  // of our Jobs
+
+  // Calls visit(resource name, informer) for each.
+  template <class Visit>
+  void ForEach(Visit visit) {
+    VisitAll(*this, visit);
+  }
+  template <class Visit>
+  void ForEach(Visit visit) const {
+    VisitAll(*this, visit);
+  }
+
+  void Start();
+  void Stop();
+  // Names of the resources of which no whole list has been taken in yet.
+  std::vector<std::string> Unsynced() const;
+
+ private:
+  template <class Self, class Visit>
+  static void VisitAll(Self& self, Visit& visit) {
+    visit("modeldeployments", self.model_deployments);
+    visit("driftmonitors", self.drift_monitors);
+    visit("retrainpolicies", self.retrain_policies);
+    visit("modelversions", self.model_versions);
+    visit("modelapprovals", self.model_approvals);
+    visit("deployments", self.deployments);
+    visit("services", self.services);
+    visit("httproutes", self.http_routes);
+    visit("endpointslices", self.endpoint_slices);
+    visit("jobs", self.jobs);
+    visit("pods", self.pods);
+  }
+
+  void AddIndexes();
+};
+
+// The name under which VisitAll() shows the one resource that may be absent.
+inline constexpr std::string_view kOptionalResource = "httproutes";
+
+}  // namespace perennial::app

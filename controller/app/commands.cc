@@ -1,0 +1,156 @@
+#include "app/commands.h"
+
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+#include "api/codec.h"
+#include "api/names.h"
+#include "app/preflight.h"
+#include "app/status_text.h"
+#include "base/hash.h"
+
+namespace perennial::app {
+namespace {
+
+using nlohmann::json;
+
+// A text at a path, or empty.
+std::string Text(const json& object, const char* pointer) {
+  const json::json_pointer path(pointer);
+  return object.contains(path) && object[path].is_string() ? object[path].get<std::string>() : "";
+}
+
+Result<json> Get(const CommandContext& context, const kube::Resource& resource,
+                 const std::string& name) {
+  const kube::Ref ref{resource, {context.ns, name}};
+  const auto text = context.client.Get(ref);
+  if (!text.ok()) {
+    if (text.error().code != Errc::kNotFound) return text.error();
+    return Error{Errc::kNotFound, kube::ToString(ref) + " does not exist"};
+  }
+  json object = json::parse(*text, nullptr, false);
+  if (!object.is_object()) {
+    return Error{Errc::kUnavailable, kube::ToString(ref) + " could not be read"};
+  }
+  return object;
+}
+
+// All objects of a resource in the namespace that name `deployment` at `pointer`.
+Result<json> ListOf(const CommandContext& context, const kube::Resource& resource,
+                    const char* pointer, const std::string& deployment) {
+  json out = json::array();
+  kube::ListOptions options;
+  options.ns = context.ns;
+  do {
+    PERENNIAL_TRY(const kube::ListPage page, context.client.List(resource, options));
+    for (const std::string& item : page.items) {
+      json object = json::parse(item, nullptr, false);
+      if (object.is_object() && Text(object, pointer) == deployment) {
+        out.push_back(std::move(object));
+      }
+    }
+    options.continue_token = page.continue_token;
+  } while (!options.continue_token.empty());
+  return out;
+}
+
+Status Annotate(const CommandContext& context, const kube::Resource& resource,
+                const std::string& name, std::string_view key, const std::string& value) {
+  const json patch = {{"metadata", {{"annotations", {{std::string(key), value}}}}}};
+  const auto written = context.client.MergePatch({resource, {context.ns, name}}, patch.dump());
+  return written.ok() ? Ok() : Status(written.error());
+}
+
+std::string RenderApproval(const CommandContext& context, const api::ModelVersion& version,
+                           const std::string& name, const api::ModelApprovalSpec& spec) {
+  const json owner = {{"apiVersion", api::kModelVersions.ApiVersion()},
+                      {"kind", api::kModelVersions.kind},
+                      {"name", version.meta.key.name},
+                      {"uid", version.meta.uid}};
+  return json{
+      {"apiVersion", api::kModelApprovals.ApiVersion()},
+      {"kind", api::kModelApprovals.kind},
+      {"metadata",
+       {{"name", name}, {"namespace", context.ns}, {"ownerReferences", json::array({owner})}}},
+      {"spec", json::parse(api::EncodeSpec(spec))}}
+      .dump();
+}
+
+}  // namespace
+
+Status PrintStatus(const CommandContext& context, const std::string& name) {
+  PERENNIAL_TRY(const json deployment, Get(context, api::kModelDeployments, name));
+  PERENNIAL_TRY(const json versions,
+                ListOf(context, api::kModelVersions, "/spec/modelDeployment", name));
+  PERENNIAL_TRY(const json monitors,
+                ListOf(context, api::kDriftMonitors, "/spec/target/modelDeployment", name));
+  PERENNIAL_TRY(const json policies,
+                ListOf(context, api::kRetrainPolicies, "/spec/modelDeployment", name));
+  context.out << DescribeStatus({deployment, versions, monitors, policies}, context.clock.Wall());
+  return Ok();
+}
+
+Status Judge(const CommandContext& context, const std::string& version_name,
+             api::ApprovalDecision decision, const std::string& reason) {
+  PERENNIAL_TRY(const json object, Get(context, api::kModelVersions, version_name));
+  PERENNIAL_TRY(const api::ModelVersion version, api::DecodeModelVersion(object));
+  PERENNIAL_TRY(const std::string user, WhoAmI(context.transport));
+  const bool approve = decision == api::ApprovalDecision::kApprove;
+  api::ModelApprovalSpec spec;
+  spec.model_version = version_name;
+  spec.digest = version.spec.model.digest;
+  spec.decision = decision;
+  spec.approver = user;
+  spec.reason = reason;
+  // One name for each decision of each user about each artifact: asking twice is asking once.
+  const std::string name = BoundedName(
+      version_name,
+      ShortHash(version.meta.uid + "/" + spec.digest + "/" + user + (approve ? "/a" : "/r")));
+  const auto written = context.client.Create({api::kModelApprovals, {context.ns, name}},
+                                             RenderApproval(context, version, name, spec));
+  const char* done = approve ? "approved" : "rejected";
+  if (!written.ok() && written.error().code == Errc::kAlreadyExists) {
+    context.out << "already " << done << " by " << user << ": ModelApproval " << name << "\n";
+    return Ok();
+  }
+  if (!written.ok()) return written.error();
+  context.out << done << " by " << user << ": ModelApproval " << name << " of "
+              << (spec.digest.empty() ? "a version without digest" : spec.digest) << "\n";
+  if (approve && version.status.phase == api::VersionPhase::kGatesFailed) {
+    context.out << "its gates failed, and an approval does not overrule them: "
+                << version.status.why << "\n";
+  }
+  return Ok();
+}
+
+Status Retrain(const CommandContext& context, const std::string& policy) {
+  const WallTime now = context.clock.Wall();
+  const std::string token =
+      FormatTime(now) + "-" +
+      ShortHash(std::to_string(now.time_since_epoch().count()) + "/" + std::to_string(::getpid()));
+  PERENNIAL_TRY_STATUS(
+      Annotate(context, api::kRetrainPolicies, policy, api::kAnnotationRetrain, token));
+  context.out << "asked RetrainPolicy " << policy << " for a run (" << token << ")\n";
+  return Ok();
+}
+
+Status AnswerRollout(const CommandContext& context, const std::string& deployment,
+                     RolloutAnswer answer) {
+  PERENNIAL_TRY(const json object, Get(context, api::kModelDeployments, deployment));
+  const std::string version = Text(object, "/status/rollout/version");
+  const std::string phase = Text(object, "/status/rollout/phase");
+  if (version.empty() || phase == "Promoted" || phase == "RolledBack") {
+    return Error{Errc::kInvalid, "ModelDeployment " + deployment + " has no rollout under way"};
+  }
+  const bool promote = answer == RolloutAnswer::kPromote;
+  PERENNIAL_TRY_STATUS(Annotate(context, api::kModelDeployments, deployment,
+                                promote ? api::kAnnotationPromote : api::kAnnotationAbort,
+                                version));
+  context.out << "asked ModelDeployment " << deployment << " to "
+              << (promote ? "promote " : "abort the rollout of ") << version << "\n";
+  return Ok();
+}
+
+}  // namespace perennial::app

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <iosfwd>
+#include <string>
+
+#include "api/model_approval.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "kube/client.h"
+#include "kube/transport.h"
+
+namespace perennial::app {
+
+// What the commands of kubectl-perennial work with. Each command is ordinary requests under the
+// user's own rights.
+struct CommandContext {
+  kube::Transport& transport;
+  kube::Client& client;
+  const Clock& clock;
+  std::string ns;
+  std::ostream& out;
+};
+
+// Prints what DescribeStatus() says of a ModelDeployment.
+Status PrintStatus(const CommandContext& context, const std::string& deployment);
+
+// Creates the user's ModelApproval of the version's digest as it is now. The same decision again is
+// told and changes nothing.
+Status Judge(const CommandContext& context, const std::string& version,
+             api::ApprovalDecision decision, const std::string& reason);
+
+// Annotates the policy with a token that was never used: one run starts.
+Status Retrain(const CommandContext& context, const std::string& policy);
+
+// Answers the rollout under way; refused where there is none, since the annotation would then wait
+// for a later one.
+enum class RolloutAnswer { kPromote, kAbort };
+Status AnswerRollout(const CommandContext& context, const std::string& deployment,
+                     RolloutAnswer answer);
+
+}  // namespace perennial::app

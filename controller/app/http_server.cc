@@ -1,0 +1,303 @@
+#include "app/http_server.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <list>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace perennial::app {
+namespace {
+
+// A file descriptor that is closed once.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd = -1) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+const char* ReasonPhrase(int status) {
+  switch (status) {
+    case 200:
+      return "OK";
+    case 400:
+      return "Bad Request";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 503:
+      return "Service Unavailable";
+    default:
+      return "Error";
+  }
+}
+
+std::string Serialize(const HttpReply& reply, bool with_body) {
+  std::string out = "HTTP/1.1 " + std::to_string(reply.status) + " " + ReasonPhrase(reply.status) +
+                    "\r\nContent-Type: " + reply.content_type +
+                    "\r\nContent-Length: " + std::to_string(reply.body.size()) +
+                    "\r\nConnection: close\r\nX-Content-Type-Options: nosniff\r\n\r\n";
+  if (with_body) out += reply.body;
+  return out;
+}
+
+// Answers a whole request head (RFC 9112, 3: method SP request-target SP HTTP-version).
+std::string Answer(std::string_view head, const HttpHandler& handler) {
+  const std::string_view line = head.substr(0, head.find_first_of("\r\n"));
+  const size_t first = line.find(' ');
+  const size_t second = first == std::string_view::npos ? first : line.find(' ', first + 1);
+  if (second == std::string_view::npos || line.substr(second + 1).rfind("HTTP/1.", 0) != 0) {
+    return Serialize({400, "not an HTTP/1.1 request\n"}, true);
+  }
+  const std::string_view method = line.substr(0, first);
+  std::string_view path = line.substr(first + 1, second - first - 1);
+  path = path.substr(0, path.find('?'));
+  if (path.empty() || path.front() != '/') return Serialize({400, "bad path\n"}, true);
+  if (method != "GET" && method != "HEAD") return Serialize({405, "GET or HEAD only\n"}, true);
+  return Serialize(handler(path), method == "GET");
+}
+
+Descriptor OpenListener(int port) {
+  const int on = 1;
+  const int off = 0;
+  Descriptor six(::socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (six.get() >= 0) {
+    ::setsockopt(six.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    ::setsockopt(six.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    sockaddr_in6 address{};
+    address.sin6_family = AF_INET6;
+    address.sin6_addr = in6addr_any;
+    address.sin6_port = htons(static_cast<std::uint16_t>(port));
+    if (::bind(six.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+        ::listen(six.get(), 128) == 0) {
+      return six;
+    }
+    if (errno == EADDRINUSE || errno == EACCES) return Descriptor();
+  }
+  // A machine without IPv6.
+  Descriptor four(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (four.get() < 0) return four;
+  ::setsockopt(four.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_ANY);
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  if (::bind(four.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+      ::listen(four.get(), 128) == 0) {
+    return four;
+  }
+  return Descriptor();
+}
+
+int PortOf(int fd) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) return 0;
+  return ntohs(address.ss_family == AF_INET6
+                   ? reinterpret_cast<const sockaddr_in6*>(&address)->sin6_port
+                   : reinterpret_cast<const sockaddr_in*>(&address)->sin_port);
+}
+
+}  // namespace
+
+class HttpServer::Impl {
+ public:
+  Impl(Descriptor listener, Descriptor wake, HttpHandler handler, const Clock& clock,
+       HttpLimits limits)
+      : listener_(std::move(listener)),
+        wake_(std::move(wake)),
+        port_(PortOf(listener_.get())),
+        handler_(std::move(handler)),
+        clock_(clock),
+        limits_(limits),
+        thread_([this](const std::stop_token& stop) { Loop(stop); }) {}
+
+  ~Impl() {
+    thread_.request_stop();
+    const std::uint64_t one = 1;
+    // Can't fail short of a full counter, which wakes as well.
+    [[maybe_unused]] const ssize_t written = ::write(wake_.get(), &one, sizeof one);
+    thread_.join();
+  }
+
+  int port() const { return port_; }
+
+ private:
+  enum class State { kReading, kWriting, kDraining };
+  struct Connection {
+    Descriptor fd;
+    Millis deadline{0};
+    State state = State::kReading;
+    std::string in{};
+    std::string out{};
+    std::size_t sent = 0;
+    bool done = false;
+  };
+
+  void Loop(const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      std::vector<pollfd> fds;
+      fds.push_back({wake_.get(), POLLIN, 0});
+      fds.push_back({listener_.get(), POLLIN, 0});
+      for (const Connection& connection : connections_) {
+        const short events = connection.state == State::kWriting ? POLLOUT : POLLIN;
+        fds.push_back({connection.fd.get(), events, 0});
+      }
+      if (::poll(fds.data(), fds.size(), WaitMillis()) < 0 && errno != EINTR) return;
+      const Millis now = clock_.Steady();
+      size_t i = 2;
+      for (Connection& connection : connections_) {
+        if (fds[i++].revents != 0) Advance(connection, now);
+        if (now >= connection.deadline) connection.done = true;
+      }
+      connections_.remove_if([](const Connection& connection) { return connection.done; });
+      if ((fds[1].revents & POLLIN) != 0) Accept(now);
+    }
+  }
+
+  // Until the earliest deadline, rounded up so that the loop does not spin in its last millisecond.
+  int WaitMillis() const {
+    if (connections_.empty()) return -1;
+    Millis earliest = connections_.front().deadline;
+    for (const Connection& connection : connections_) {
+      earliest = std::min(earliest, connection.deadline);
+    }
+    const auto wait = (earliest - clock_.Steady()).count() + 1;
+    return static_cast<int>(std::clamp<std::int64_t>(wait, 0, 60'000));
+  }
+
+  void Accept(Millis now) {
+    // A bounded batch, so that connections that wait are served between floods of new ones.
+    for (int i = 0; i < 16; ++i) {
+      Descriptor fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+      if (fd.get() < 0) return;
+      if (connections_.size() >= limits_.connections) Evict();
+      connections_.push_back({std::move(fd), now + limits_.request_timeout});
+      Advance(connections_.back(), now);  // a request is often there already
+    }
+  }
+
+  // Those who ask nothing go first, so that a slow but honest reader of a long answer stays.
+  void Evict() {
+    const auto idle = std::find_if(connections_.begin(), connections_.end(),
+                                   [](const auto& c) { return c.state == State::kReading; });
+    connections_.erase(idle == connections_.end() ? connections_.begin() : idle);
+  }
+
+  void Advance(Connection& connection, Millis now) {
+    if (connection.state == State::kReading) Read(connection, now);
+    if (connection.state == State::kWriting) Write(connection, now);
+    if (connection.state == State::kDraining) Drain(connection);
+  }
+
+  void Read(Connection& connection, Millis now) {
+    char buffer[4096];
+    while (true) {
+      const ssize_t got = ::recv(connection.fd.get(), buffer, sizeof buffer, 0);
+      if (got < 0) {
+        if (errno != EAGAIN && errno != EINTR) connection.done = true;
+        return;
+      }
+      if (got == 0) {
+        connection.done = true;
+        return;
+      }
+      connection.in.append(buffer, static_cast<size_t>(got));
+      if (connection.in.size() > limits_.request_bytes) {
+        connection.out = Serialize({431, "request too large\n"}, true);
+      } else if (connection.in.find("\r\n\r\n") != std::string::npos) {
+        connection.out = Answer(connection.in, handler_);
+      } else {
+        continue;
+      }
+      connection.in.clear();
+      connection.state = State::kWriting;
+      connection.deadline = now + limits_.response_timeout;
+      return;
+    }
+  }
+
+  void Write(Connection& connection, Millis now) {
+    while (connection.sent < connection.out.size()) {
+      const ssize_t sent = ::send(connection.fd.get(), connection.out.data() + connection.sent,
+                                  connection.out.size() - connection.sent, MSG_NOSIGNAL);
+      if (sent < 0) {
+        if (errno != EAGAIN && errno != EINTR) connection.done = true;
+        return;
+      }
+      connection.sent += static_cast<size_t>(sent);
+    }
+    // Closing while the peer still sends would reset the connection and could take the answer
+    // along (RFC 9112, 9.6): end our side and wait a little for theirs.
+    ::shutdown(connection.fd.get(), SHUT_WR);
+    connection.state = State::kDraining;
+    connection.deadline = std::min(connection.deadline, now + Millis(500));
+  }
+
+  static void Drain(Connection& connection) {
+    char buffer[4096];
+    for (int i = 0; i < 16; ++i) {
+      const ssize_t got = ::recv(connection.fd.get(), buffer, sizeof buffer, 0);
+      if (got > 0) continue;
+      if (got == 0 || (errno != EAGAIN && errno != EINTR)) connection.done = true;
+      return;
+    }
+  }
+
+  const Descriptor listener_;
+  const Descriptor wake_;
+  const int port_;
+  const HttpHandler handler_;
+  const Clock& clock_;
+  const HttpLimits limits_;
+  std::list<Connection> connections_;  // oldest first
+  std::jthread thread_;                // last: it uses the others
+};
+
+Result<std::unique_ptr<HttpServer>> HttpServer::Listen(int port, HttpHandler handler,
+                                                       const Clock& clock, HttpLimits limits) {
+  Descriptor listener = OpenListener(port);
+  if (listener.get() < 0) {
+    return Error{Errc::kUnavailable,
+                 "cannot listen on port " + std::to_string(port) + ": " + std::strerror(errno)};
+  }
+  Descriptor wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (wake.get() < 0) {
+    return Error{Errc::kUnavailable, std::string("eventfd: ") + std::strerror(errno)};
+  }
+  return std::unique_ptr<HttpServer>(new HttpServer(std::make_unique<Impl>(
+      std::move(listener), std::move(wake), std::move(handler), clock, limits)));
+}
+
+HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+HttpServer::~HttpServer() = default;
+
+int HttpServer::port() const {
+  return impl_->port();
+}
+
+}  // namespace perennial::app

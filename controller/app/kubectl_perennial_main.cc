@@ -1,0 +1,130 @@
+// kubectl-perennial: on the PATH, `kubectl perennial ...` finds it.
+#include <CLI/CLI.hpp>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "app/commands.h"
+#include "app/lint.h"
+#include "app/options.h"
+#include "base/log.h"
+#include "kube/http_transport.h"
+#include "kube/kubeconfig.h"
+
+namespace perennial::app {
+namespace {
+
+struct Flags {
+  std::string kubeconfig;
+  std::string context;
+  std::string ns;
+  std::string name;
+  std::string reason;
+  std::vector<std::string> files;
+};
+
+int Report(const Status& status) {
+  if (status.ok()) return 0;
+  std::cerr << "error: " << status.error().message << "\n";
+  return 1;
+}
+
+// Connects as the user and runs one command.
+template <class Command>
+int WithCluster(const Flags& flags, Command command) {
+  const auto config = kube::LoadConnectionConfig(flags.kubeconfig, flags.context);
+  if (!config.ok()) return Report(config.error());
+  kube::HttpTransportOptions options;
+  options.max_in_flight = 2;
+  options.user_agent = std::string("kubectl-perennial/") + Version();
+  const auto transport = kube::MakeHttpTransport(*config, SystemClock(), options);
+  if (!transport.ok()) return Report(transport.error());
+  kube::Client client(**transport, SystemClock(), "kubectl-perennial");
+  const CommandContext context{**transport, client, SystemClock(),
+                               flags.ns.empty() ? config->ns : flags.ns, std::cout};
+  return Report(command(context));
+}
+
+int LintFiles(const Flags& flags) {
+  int checked = 0;
+  size_t problems = 0;
+  for (const std::string& file : flags.files) {
+    std::ifstream stream;
+    if (file != "-") {
+      stream.open(file);
+      if (!stream) return Report(Error{Errc::kNotFound, file + " cannot be read"});
+    }
+    std::istream& in = file == "-" ? std::cin : stream;
+    const LintReport report =
+        Lint(std::string(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()));
+    checked += report.checked;
+    problems += report.problems.size();
+    for (const std::string& problem : report.problems) std::cout << file << ": " << problem << "\n";
+  }
+  std::cout << checked << " checked, " << problems
+            << (problems == 1 ? " problem\n" : " problems\n");
+  return problems == 0 ? 0 : 1;
+}
+
+// A subcommand about one named object.
+CLI::App* AddNamed(CLI::App& app, const char* verb, const char* what, const char* argument,
+                   Flags& flags) {
+  CLI::App* command = app.add_subcommand(verb, what);
+  command->add_option(argument, flags.name)->required();
+  return command;
+}
+
+int Main(int argc, char** argv) {
+  Flags flags;
+  CLI::App app("Looks after models that Perennial keeps.", "kubectl-perennial");
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.add_option("--kubeconfig", flags.kubeconfig, "File to connect with");
+  app.add_option("--context", flags.context, "Context of the kubeconfig file");
+  app.add_option("-n,--namespace", flags.ns, "Namespace; default: the context's");
+  const auto* status =
+      AddNamed(app, "status", "How a ModelDeployment stands, why, and what to do", "NAME", flags);
+  auto* approve = AddNamed(app, "approve", "Approves a ModelVersion as you", "VERSION", flags);
+  auto* reject = AddNamed(app, "reject", "Rejects a ModelVersion as you", "VERSION", flags);
+  approve->add_option("--reason", flags.reason, "Why; kept on record");
+  reject->add_option("--reason", flags.reason, "Why; kept on record")->required();
+  const auto* retrain =
+      AddNamed(app, "retrain", "Starts a run of a RetrainPolicy now", "POLICY", flags);
+  const auto* promote = AddNamed(app, "promote", "Promotes the version whose rollout is under way",
+                                 "DEPLOYMENT", flags);
+  const auto* abort =
+      AddNamed(app, "abort", "Ends the rollout under way; the champion stays", "DEPLOYMENT", flags);
+  auto* lint = app.add_subcommand("lint", "Checks manifests without a cluster");
+  lint->add_option("-f,--filename", flags.files, "Files; - is standard input")->required();
+  const auto* version = app.add_subcommand("version", "Prints the version");
+  CLI11_PARSE(app, argc, argv);
+
+  using api::ApprovalDecision;
+  if (version->parsed()) {
+    std::cout << "kubectl-perennial " << Version() << "\n";
+    return 0;
+  }
+  if (lint->parsed()) return LintFiles(flags);
+  return WithCluster(flags, [&](const CommandContext& context) -> Status {
+    if (status->parsed()) return PrintStatus(context, flags.name);
+    if (approve->parsed()) {
+      return Judge(context, flags.name, ApprovalDecision::kApprove, flags.reason);
+    }
+    if (reject->parsed()) {
+      return Judge(context, flags.name, ApprovalDecision::kReject, flags.reason);
+    }
+    if (retrain->parsed()) return Retrain(context, flags.name);
+    if (promote->parsed()) return AnswerRollout(context, flags.name, RolloutAnswer::kPromote);
+    return abort->parsed() ? AnswerRollout(context, flags.name, RolloutAnswer::kAbort) : Ok();
+  });
+}
+
+}  // namespace
+}  // namespace perennial::app
+
+int main(int argc, char** argv) {
+  perennial::InitLogging("warn", perennial::LogFormat::kText);
+  return perennial::app::Main(argc, argv);
+}

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/log.h"
+
+namespace perennial::app {
+
+// The flags of `perennial-controller run`.
+struct RunOptions {
+  std::string kubeconfig;  // empty: $KUBECONFIG, ~/.kube/config, then the pod's service account
+  std::string context;
+  std::string ns;   // watched; empty: all
+  int workers = 2;  // threads for each kind
+  std::string log_level = "info";
+  LogFormat log_format = LogFormat::kJson;
+  int metrics_port = 8080;
+  int health_port = 8081;
+  bool leader_elect = false;
+  std::string lease_namespace = "perennial-system";
+  std::string lease_name = "perennial-controller";
+  std::string instance;  // this process in events and in the Lease
+};
+
+// The options of `perennial-controller run ...`; otherwise the process's exit code, after the help,
+// the version or what is wrong was printed.
+struct ParsedOptions {
+  std::optional<RunOptions> run;
+  int exit_code = 0;
+};
+ParsedOptions ParseRunOptions(int argc, const char* const* argv);
+
+// "0.1.0".
+const char* Version();
+
+}  // namespace perennial::app

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "kube/transport.h"
+
+namespace perennial::app {
+
+// The name by which the API server knows us (SelfSubjectReview, authentication.k8s.io/v1): what we
+// must write as `approver` in a ModelApproval of our own.
+Result<std::string> WhoAmI(kube::Transport& transport);
+
+// Ok if the API server serves all five kinds; kNotFound says which are missing and how to install
+// them. Errors of the connection pass through.
+Status CheckInstalled(kube::Transport& transport);
+
+}  // namespace perennial::app

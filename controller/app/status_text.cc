@@ -1,0 +1,264 @@
+#include "app/status_text.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "api/names.h"
+
+namespace perennial::app {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kMostVersions = 8;
+
+// The text or number at a path; empty where there is none. Bytes that could steer a terminal are
+// dropped: names and messages are other people's.
+std::string Text(const json& object, const char* pointer) {
+  const json::json_pointer path(pointer);
+  if (!object.is_object() || !object.contains(path)) return "";
+  const json& value = object[path];
+  std::string out = value.is_string() ? value.get<std::string>()
+                    : value.is_null() ? ""
+                                      : value.dump();
+  std::replace(out.begin(), out.end(), '\n', ' ');
+  std::erase_if(out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+  return out;
+}
+
+const json& List(const json& object, const char* pointer) {
+  static const json kNone = json::array();
+  const json::json_pointer path(pointer);
+  return object.is_object() && object.contains(path) && object[path].is_array() ? object[path]
+                                                                                : kNone;
+}
+
+const json* Condition(const json& object, const char* type) {
+  for (const json& condition : List(object, "/status/conditions")) {
+    if (Text(condition, "/type") == type) return &condition;
+  }
+  return nullptr;
+}
+
+std::string Age(const std::string& time, WallTime now) {
+  const auto at = ParseTime(time);
+  if (!at) return "";
+  const auto seconds = std::max<std::int64_t>(0, std::chrono::floor<Seconds>(now - *at).count());
+  if (seconds < 120) return std::to_string(seconds) + "s";
+  if (seconds < 2 * 3600) return std::to_string(seconds / 60) + "m";
+  if (seconds < 2 * 86'400) return std::to_string(seconds / 3600) + "h";
+  return std::to_string(seconds / 86'400) + "d";
+}
+
+// Columns as wide as their widest cell.
+class Table {
+ public:
+  void Row(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+
+  std::string Render() const {
+    std::vector<size_t> widths;
+    for (const auto& row : rows_) {
+      widths.resize(std::max(widths.size(), row.size()));
+      for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    }
+    std::string out;
+    for (const auto& row : rows_) {
+      std::string line;
+      for (size_t i = 0; i < row.size(); ++i) {
+        line += row[i];
+        if (i + 1 < row.size()) line += std::string(widths[i] - row[i].size() + 2, ' ');
+      }
+      line.erase(line.find_last_not_of(' ') + 1);
+      out += line + "\n";
+    }
+    return out;
+  }
+
+ private:
+  std::vector<std::vector<std::string>> rows_;
+};
+
+std::string Bar(const std::string& percent) {
+  const int weight = std::clamp(std::atoi(percent.c_str()), 0, 100);
+  return std::string(static_cast<size_t>((weight + 9) / 10), '#');
+}
+
+std::string Headline(const json& deployment) {
+  std::string out =
+      Text(deployment, "/metadata/name") + "  namespace " + Text(deployment, "/metadata/namespace");
+  const std::string phase = Text(deployment, "/status/rollout/phase");
+  if (!phase.empty()) {
+    out += "  rollout " + phase;
+    const size_t steps = List(deployment, "/spec/rollout/steps").size();
+    if (steps > 0 && (phase == "Progressing" || phase == "Paused")) {
+      const int step = std::atoi(Text(deployment, "/status/rollout/step").c_str());
+      out += " (step " + std::to_string(step + 1) + " of " + std::to_string(steps) + ")";
+    }
+  }
+  for (const char* type : {"Ready", "Promoted", "Stalled"}) {
+    const json* condition = Condition(deployment, type);
+    if (condition == nullptr) continue;
+    out += std::string("  ") + type + "=" + Text(*condition, "/status");
+    if (Text(*condition, "/status") != (std::string(type) == "Stalled" ? "False" : "True")) {
+      out += "(" + Text(*condition, "/reason") + ")";
+    }
+  }
+  return out + "\n";
+}
+
+std::string Why(const json& deployment) {
+  const json* stalled = Condition(deployment, "Stalled");
+  if (stalled != nullptr && Text(*stalled, "/status") == "True") {
+    return Text(*stalled, "/message");
+  }
+  const std::string why = Text(deployment, "/status/why");
+  return why.empty() ? "the controller has not looked at it yet" : why;
+}
+
+// Commands that would do something now.
+std::vector<std::string> Choices(const StatusInput& input) {
+  std::vector<std::string> out;
+  const std::string name = Text(input.deployment, "/metadata/name");
+  const std::string phase = Text(input.deployment, "/status/rollout/phase");
+  if (phase == "Starting" || phase == "Progressing" || phase == "Paused") {
+    out.push_back("promote " + name);
+    out.push_back("abort " + name);
+  }
+  for (const json& version : input.versions) {
+    if (Text(version, "/status/phase") != "AwaitingApproval") continue;
+    const std::string version_name = Text(version, "/metadata/name");
+    out.push_back("approve " + version_name);
+    out.push_back("reject " + version_name);
+  }
+  for (const json& policy : input.policies) {
+    const json* running = Condition(policy, "Retraining");
+    if (running == nullptr || Text(*running, "/status") != "True") {
+      out.push_back("retrain " + Text(policy, "/metadata/name"));
+    }
+  }
+  return out;
+}
+
+std::string Traffic(const json& deployment) {
+  Table table;
+  table.Row({"TRAFFIC", "", "want", "now", "ready", "version", "model"});
+  for (const json& variant : List(deployment, "/status/variants")) {
+    const std::string weight = Text(variant, "/weight");
+    const std::string wanted = Text(variant, "/weightWanted");
+    table.Row({" " + Text(variant, "/name"), Bar(weight), (wanted.empty() ? "0" : wanted) + "%",
+               (weight.empty() ? "0" : weight) + "%",
+               (Text(variant, "/readyReplicas").empty() ? "0" : Text(variant, "/readyReplicas")) +
+                   "/" + (Text(variant, "/replicas").empty() ? "0" : Text(variant, "/replicas")),
+               Text(variant, "/version"), Text(variant, "/model/uri")});
+  }
+  return List(deployment, "/status/variants").empty() ? "" : table.Render();
+}
+
+void AddCheck(const json& check, Table& table) {
+  table.Row({" " + Text(check, "/name"), Text(check, "/challenger"), Text(check, "/champion"),
+             Text(check, "/threshold"), Text(check, "/samples"), Text(check, "/verdict"),
+             Text(check, "/message")});
+}
+
+std::string Analysis(const json& deployment) {
+  std::string out;
+  const json::json_pointer path("/status/rollout/experiment");
+  if (deployment.contains(path)) {
+    const json& experiment = deployment[path];
+    out += "EXPERIMENT  " + Text(deployment, "/spec/rollout/experiment/primary/name") +
+           ": effect " + Text(experiment, "/effect") + " (" + Text(experiment, "/lower") + " to " +
+           Text(experiment, "/upper") + "), p " + Text(experiment, "/pValue") + ", n " +
+           Text(experiment, "/championSamples") + " + " + Text(experiment, "/challengerSamples") +
+           ": " + Text(experiment, "/verdict") + ". " + Text(experiment, "/message") + "\n";
+  }
+  Table table;
+  table.Row({"CHECKS", "challenger", "champion", "threshold", "n", "verdict"});
+  const json& checks = List(deployment, "/status/rollout/checks");
+  const json& guardrails = List(deployment, "/status/rollout/experiment/guardrails");
+  for (const json& check : checks) AddCheck(check, table);
+  for (const json& check : guardrails) AddCheck(check, table);
+  return checks.empty() && guardrails.empty() ? out : out + table.Render();
+}
+
+std::int64_t Revision(const json& version) {
+  return std::atoll(Text(version, "/spec/revision").c_str());
+}
+
+std::string Versions(const json& versions, WallTime now) {
+  if (versions.empty()) return "";
+  std::vector<json> newest(versions.begin(), versions.end());
+  std::sort(newest.begin(), newest.end(),
+            [](const json& a, const json& b) { return Revision(a) > Revision(b); });
+  Table table;
+  table.Row({"VERSIONS", "rev", "phase", "age", "from", "why"});
+  for (size_t i = 0; i < newest.size() && i < kMostVersions; ++i) {
+    const json& version = newest[i];
+    const std::string trigger = Text(version, "/spec/origin/triggerType");
+    table.Row({" " + Text(version, "/metadata/name"), Text(version, "/spec/revision"),
+               Text(version, "/status/phase"),
+               Age(Text(version, "/metadata/creationTimestamp"), now),
+               trigger.empty() ? Text(version, "/spec/origin/type") : trigger,
+               Text(version, "/status/why")});
+  }
+  std::string out = table.Render();
+  if (newest.size() > kMostVersions) {
+    out += " and " + std::to_string(newest.size() - kMostVersions) + " older\n";
+  }
+  return out;
+}
+
+std::string Drift(const json& monitors, WallTime now) {
+  std::string out;
+  for (const json& monitor : monitors) {
+    Table table;
+    const std::string episode = Text(monitor, "/status/episode/started");
+    table.Row({"DRIFT " + Text(monitor, "/metadata/name"), "state", "value", "threshold", "n",
+               "for", "version"});
+    for (const json& signal : List(monitor, "/status/signals")) {
+      table.Row({" " + Text(signal, "/name"), Text(signal, "/state"), Text(signal, "/value"),
+                 Text(signal, "/threshold"), Text(signal, "/samples"),
+                 Age(Text(signal, "/since"), now), Text(signal, "/variant")});
+    }
+    out += table.Render() + " " +
+           (episode.empty() ? std::string() : "drifting for " + Age(episode, now) + ": ") +
+           Text(monitor, "/status/why") + "\n";
+  }
+  return out;
+}
+
+std::string Retraining(const json& policies, WallTime now) {
+  std::string out;
+  for (const json& policy : policies) {
+    out += "RETRAIN " + Text(policy, "/metadata/name") + "  " + Text(policy, "/status/why") + "\n";
+    const std::string next = Text(policy, "/status/nextSchedule");
+    if (!next.empty()) out += " next by schedule: " + next + "\n";
+    const json& runs = List(policy, "/status/runs");
+    for (size_t i = 0; i < runs.size() && i < 3; ++i) {
+      out += " run " + Text(runs[i], "/name") + "  " + Text(runs[i], "/phase") + "  " +
+             Text(runs[i], "/triggerType") + "  " + Age(Text(runs[i], "/started"), now) + " ago  " +
+             Text(runs[i], "/message") + "\n";
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string DescribeStatus(const StatusInput& input, WallTime now) {
+  std::string out = Headline(input.deployment);
+  out += "WHY  " + Why(input.deployment) + "\n";
+  std::string choices;
+  for (const std::string& choice : Choices(input)) {
+    choices += (choices.empty() ? "" : " | ") + choice;
+  }
+  out += "DO   " + (choices.empty() ? "nothing" : "kubectl perennial " + choices) + "\n";
+  out += Traffic(input.deployment);
+  out += Analysis(input.deployment);
+  out += Versions(input.versions, now);
+  out += Drift(input.monitors, now);
+  out += Retraining(input.policies, now);
+  return out;
+}
+
+}  // namespace perennial::app

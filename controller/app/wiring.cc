@@ -1,0 +1,173 @@
+#include "app/wiring.h"
+
+#include <algorithm>
+
+#include "api/names.h"
+#include "deployment/observe.h"
+#include "drift/observe.h"
+#include "retrain/observe.h"
+
+namespace perennial::app {
+namespace {
+
+// Calls use(object) for the old and the new state: an object that moved wakes both places.
+template <class Pointer, class Use>
+void Both(const Pointer& before, const Pointer& after, Use use) {
+  if (before != nullptr) use(*before);
+  if (after != nullptr) use(*after);
+}
+
+// The object came, went, or is another one under the same name.
+template <class Pointer>
+bool CameOrWent(const Pointer& before, const Pointer& after) {
+  return before == nullptr || after == nullptr || before->meta.uid != after->meta.uid;
+}
+
+// Wakes what a label of `object` names. Labels are hints: whoever is woken judges ownership by UID.
+template <class Object>
+void WakeByLabel(const Object& object, std::string_view label, kube::WorkQueue& queue) {
+  const std::string* name = kube::Find(object.meta.labels, label);
+  if (name != nullptr && !name->empty()) queue.Add({object.meta.key.ns, *name});
+}
+
+template <class T>
+void WakeFound(const kube::Store<T>& store, std::string_view index, const kube::Key& about,
+               kube::WorkQueue& queue) {
+  for (const auto& object : store.ByIndex(index, kube::ToString(about))) {
+    queue.Add(object->meta.key);
+  }
+}
+
+template <class T>
+void WakeUid(const kube::Store<T>& store, const std::string& uid, kube::WorkQueue& queue) {
+  for (const auto& object : store.ByIndex(kByUid, uid)) queue.Add(object->meta.key);
+}
+
+// An object's own change, its own status write included: the next step of a plan in two steps is
+// decided when the store shows the first.
+template <class T>
+void WireOwn(kube::Store<T>& store, kube::WorkQueue& queue) {
+  store.AddListener([&queue](const auto& before, const auto& after) {
+    queue.Add(after != nullptr ? after->meta.key : before->meta.key);
+  });
+}
+
+// What others read of a ModelDeployment: its spec, and which versions serve where. Replicas and
+// weights move often and are nobody else's business.
+bool ServesOtherwise(const api::ModelDeployment& a, const api::ModelDeployment& b) {
+  const auto same = [](const api::VariantStatus& x, const api::VariantStatus& y) {
+    return x.name == y.name && x.version == y.version && x.service == y.service;
+  };
+  return a.meta.generation != b.meta.generation || a.status.champion != b.status.champion ||
+         a.status.challenger != b.status.challenger ||
+         !std::equal(a.status.variants.begin(), a.status.variants.end(), b.status.variants.begin(),
+                     b.status.variants.end(), same);
+}
+
+void WireModelDeployments(ClusterCache& cache, Queues q) {
+  WireOwn(cache.model_deployments.store(), q.model_deployments);
+  cache.model_deployments.store().AddListener([&cache, q](const auto& before, const auto& after) {
+    const kube::Key& key = (after != nullptr ? after : before)->meta.key;
+    const bool came_or_went = CameOrWent(before, after);
+    if (came_or_went || ServesOtherwise(*before, *after)) {
+      WakeFound(cache.drift_monitors.store(), kMonitorsByTarget, key, q.drift_monitors);
+      WakeFound(cache.retrain_policies.store(), retrain::kPoliciesByDeployment, key,
+                q.retrain_policies);
+    }
+    if (came_or_went || before->spec.approval != after->spec.approval) {
+      WakeFound(cache.model_versions.store(), retrain::kVersionsByDeployment, key,
+                q.model_versions);
+    }
+  });
+}
+
+void WireDriftMonitors(ClusterCache& cache, Queues q) {
+  WireOwn(cache.drift_monitors.store(), q.drift_monitors);
+  cache.drift_monitors.store().AddListener([&cache, q](const auto& before, const auto& after) {
+    if (!CameOrWent(before, after) && before->status.episode == after->status.episode) return;
+    const kube::Key& key = (after != nullptr ? after : before)->meta.key;
+    WakeFound(cache.retrain_policies.store(), retrain::kPoliciesByMonitor, key, q.retrain_policies);
+  });
+}
+
+void WireModelVersions(ClusterCache& cache, Queues q) {
+  WireOwn(cache.model_versions.store(), q.model_versions);
+  cache.model_versions.store().AddListener([&cache, q](const auto& before, const auto& after) {
+    Both(before, after, [&](const api::ModelVersion& version) {
+      q.model_deployments.Add({version.meta.key.ns, version.spec.model_deployment});
+    });
+    // Others read its spec only, and that is immutable.
+    if (!CameOrWent(before, after)) return;
+    const api::ModelVersion& version = *(after != nullptr ? after : before);
+    const kube::Key deployment{version.meta.key.ns, version.spec.model_deployment};
+    WakeFound(cache.drift_monitors.store(), kMonitorsByTarget, deployment, q.drift_monitors);
+    WakeFound(cache.retrain_policies.store(), retrain::kPoliciesByDeployment, deployment,
+              q.retrain_policies);
+    WakeFound(cache.model_versions.store(), kVersionsByParent, version.meta.key, q.model_versions);
+  });
+}
+
+void WireModelApprovals(ClusterCache& cache, Queues q) {
+  cache.model_approvals.store().AddListener([q](const auto& before, const auto& after) {
+    Both(before, after, [&](const api::ModelApproval& approval) {
+      q.model_versions.Add({approval.meta.key.ns, approval.spec.model_version});
+    });
+  });
+}
+
+// A ModelDeployment's children.
+template <class T>
+void WireChildren(kube::Store<T>& store, kube::WorkQueue& queue) {
+  store.AddListener([&queue](const auto& before, const auto& after) {
+    Both(before, after, [&](const T& child) { WakeByLabel(child, api::kLabelDeployment, queue); });
+  });
+}
+
+void WireEndpointSlices(ClusterCache& cache, Queues q) {
+  WireChildren(cache.endpoint_slices.store(), q.model_deployments);
+  cache.endpoint_slices.store().AddListener([&cache, q](const auto& before, const auto& after) {
+    Both(before, after, [&](const api::EndpointSliceView& slice) {
+      const std::string* name = kube::Find(slice.meta.labels, api::kLabelDeployment);
+      if (name == nullptr) return;
+      WakeFound(cache.drift_monitors.store(), kMonitorsByTarget,
+                kube::Key{slice.meta.key.ns, *name}, q.drift_monitors);
+    });
+  });
+}
+
+// Jobs of runs and their pods carry the policy's name.
+template <class T>
+void WireRuns(kube::Store<T>& store, kube::WorkQueue& queue) {
+  store.AddListener([&queue](const auto& before, const auto& after) {
+    Both(before, after, [&](const T& child) { WakeByLabel(child, api::kLabelPolicy, queue); });
+  });
+}
+
+}  // namespace
+
+void Wire(ClusterCache& cache, Queues queues) {
+  WireModelDeployments(cache, queues);
+  WireDriftMonitors(cache, queues);
+  WireOwn(cache.retrain_policies.store(), queues.retrain_policies);
+  WireModelVersions(cache, queues);
+  WireModelApprovals(cache, queues);
+  WireChildren(cache.deployments.store(), queues.model_deployments);
+  WireChildren(cache.services.store(), queues.model_deployments);
+  WireChildren(cache.http_routes.store(), queues.model_deployments);
+  WireEndpointSlices(cache, queues);
+  WireRuns(cache.jobs.store(), queues.retrain_policies);
+  WireRuns(cache.pods.store(), queues.retrain_policies);
+}
+
+void WakeAfterRound(const ClusterCache& cache, Queues queues, const std::string& subscription) {
+  const size_t slash = subscription.find('/');
+  if (slash == std::string::npos) return;
+  const std::string uid = subscription.substr(slash + 1);
+  if (subscription == deployment::SubscriptionOf(uid)) {
+    WakeUid(cache.model_deployments.store(), uid, queues.model_deployments);
+  } else if (subscription == drift::SubscriptionOf(uid)) {
+    WakeUid(cache.drift_monitors.store(), uid, queues.drift_monitors);
+  }
+}
+
+}  // namespace perennial::app

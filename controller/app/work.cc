@@ -1,0 +1,79 @@
+#include "app/work.h"
+
+#include <utility>
+
+#include "api/names.h"
+#include "app/wiring.h"
+
+namespace perennial::app {
+namespace {
+
+kube::RunnerCore::Dependencies For(kube::Client& client, const Work::Dependencies& from) {
+  return {client, from.events, from.clock, from.permit};
+}
+
+}  // namespace
+
+Work::Work(Dependencies from)
+    : deployment_client_(from.transport, from.clock, "perennial-modeldeployment"),
+      monitor_client_(from.transport, from.clock, "perennial-driftmonitor"),
+      policy_client_(from.transport, from.clock, "perennial-retrainpolicy"),
+      version_client_(from.transport, from.clock, "perennial-modelversion"),
+      deployments_({from.cache.model_deployments.store(), from.cache.model_versions.store(),
+                    from.cache.deployments.store(), from.cache.services.store(),
+                    from.cache.http_routes.store(), from.cache.endpoint_slices.store()},
+                   from.samples, from.clock, from.identity),
+      monitors_({from.cache.drift_monitors.store(), from.cache.model_deployments.store(),
+                 from.cache.model_versions.store(), from.cache.endpoint_slices.store()},
+                from.samples, from.clock),
+      policies_({from.cache.retrain_policies.store(), from.cache.model_deployments.store(),
+                 from.cache.drift_monitors.store(), from.cache.model_versions.store(),
+                 from.cache.jobs.store(), from.cache.pods.store()}),
+      versions_(from.cache.model_versions.store(), from.cache.model_deployments.store(),
+                from.cache.model_approvals.store()),
+      deployment_runner_(deployments_, from.cache.model_deployments.store(), api::kModelDeployments,
+                         For(deployment_client_, from)),
+      monitor_runner_(monitors_, from.cache.drift_monitors.store(), api::kDriftMonitors,
+                      For(monitor_client_, from)),
+      policy_runner_(policies_, from.cache.retrain_policies.store(), api::kRetrainPolicies,
+                     For(policy_client_, from)),
+      version_runner_(versions_, from.cache.model_versions.store(), api::kModelVersions,
+                      For(version_client_, from)) {
+  const Queues queues{deployment_runner_.queue(), monitor_runner_.queue(), policy_runner_.queue(),
+                      version_runner_.queue()};
+  Wire(from.cache, queues);
+  from.samples.OnRound([&cache = from.cache, queues](const std::string& subscription) {
+    WakeAfterRound(cache, queues, subscription);
+  });
+}
+
+void Work::Start(int workers) {
+  deployment_runner_.Start(workers);
+  monitor_runner_.Start(workers);
+  policy_runner_.Start(workers);
+  version_runner_.Start(workers);
+}
+
+void Work::Stop() {
+  deployment_runner_.Stop();
+  monitor_runner_.Stop();
+  policy_runner_.Stop();
+  version_runner_.Stop();
+}
+
+std::vector<kube::RunnerCore*> Work::Cores() {
+  return {&deployment_runner_.core(), &monitor_runner_.core(), &policy_runner_.core(),
+          &version_runner_.core()};
+}
+
+std::vector<WorkerSign> Work::Signs() {
+  std::vector<WorkerSign> out;
+  for (kube::RunnerCore* core : Cores()) {
+    const kube::RunnerCounters c = core->Counters();
+    out.push_back({core->name(), core->queue().depth(),
+                   c.success + c.requeue_after + c.error + c.terminal + c.skipped});
+  }
+  return out;
+}
+
+}  // namespace perennial::app

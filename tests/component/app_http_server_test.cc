@@ -1,0 +1,161 @@
+// The server of probes and metrics against clients that mean no good.
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include "app/http_server.h"
+
+namespace perennial::app {
+namespace {
+
+class Client {
+ public:
+  explicit Client(int port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<std::uint16_t>(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    connected_ = ::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  }
+  ~Client() { ::close(fd_); }
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  bool connected() const { return connected_; }
+  bool Send(std::string_view bytes) const {
+    return ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
+           static_cast<ssize_t>(bytes.size());
+  }
+  // Everything up to the end of the connection, at most for `patience`.
+  std::string ReadAll(int patience_ms = 5'000) const {
+    std::string out;
+    char buffer[65536];
+    pollfd poller{fd_, POLLIN, 0};
+    while (::poll(&poller, 1, patience_ms) == 1) {
+      const ssize_t got = ::recv(fd_, buffer, sizeof buffer, 0);
+      if (got <= 0) return out;
+      out.append(buffer, static_cast<size_t>(got));
+    }
+    return out + "[still open]";
+  }
+
+ private:
+  int fd_;
+  bool connected_ = false;
+};
+
+class HttpServerTest : public testing::Test {
+ protected:
+  void Listen(HttpLimits limits = {}) {
+    auto server = HttpServer::Listen(
+        0,
+        [this](std::string_view path) {
+          ++asked_;
+          if (path == "/big") return HttpReply{200, std::string(4 << 20, 'x')};
+          return path == "/healthz" ? HttpReply{200, "ok\n"} : HttpReply{404, "no\n"};
+        },
+        SystemClock(), limits);
+    ASSERT_TRUE(server.ok()) << server.error().message;
+    server_ = *std::move(server);
+  }
+  std::string Ask(std::string_view request) {
+    const Client client(server_->port());
+    EXPECT_TRUE(client.Send(request));
+    return client.ReadAll();
+  }
+
+  std::atomic<int> asked_{0};
+  std::unique_ptr<HttpServer> server_;
+};
+
+constexpr const char* kGet = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+
+TEST_F(HttpServerTest, AnswersAProbe) {
+  Listen();
+  const std::string answer = Ask(kGet);
+  EXPECT_EQ(answer.rfind("HTTP/1.1 200 OK\r\n", 0), 0u) << answer;
+  EXPECT_NE(answer.find("Content-Length: 3\r\n"), std::string::npos);
+  EXPECT_EQ(answer.substr(answer.size() - 7), "\r\n\r\nok\n");
+  EXPECT_EQ(Ask("GET /healthz?verbose HTTP/1.0\r\n\r\n").rfind("HTTP/1.1 200", 0), 0u);
+  EXPECT_EQ(Ask("GET /secret HTTP/1.1\r\n\r\n").rfind("HTTP/1.1 404", 0), 0u);
+}
+
+TEST_F(HttpServerTest, AnswersHeadWithoutABody) {
+  Listen();
+  const std::string answer = Ask("HEAD /healthz HTTP/1.1\r\n\r\n");
+  EXPECT_NE(answer.find("Content-Length: 3\r\n"), std::string::npos);
+  EXPECT_EQ(answer.substr(answer.size() - 4), "\r\n\r\n");
+}
+
+TEST_F(HttpServerTest, RefusesWhatIsNoRequestOfItsKind) {
+  Listen();
+  EXPECT_EQ(Ask("POST /healthz HTTP/1.1\r\n\r\n").rfind("HTTP/1.1 405", 0), 0u);
+  EXPECT_EQ(Ask("hello\r\n\r\n").rfind("HTTP/1.1 400", 0), 0u);
+  EXPECT_EQ(Ask("GET http://elsewhere/ HTTP/1.1\r\n\r\n").rfind("HTTP/1.1 400", 0), 0u);
+  EXPECT_EQ(Ask("GET  HTTP/1.1\r\n\r\n").rfind("HTTP/1.1 400", 0), 0u);
+  EXPECT_EQ(Ask(std::string("\0\xff\x16\x03\x01\r\n\r\n", 9)).rfind("HTTP/1.1 400", 0), 0u);
+  EXPECT_EQ(asked_, 0);
+}
+
+TEST_F(HttpServerTest, RefusesHeadersThatAreTooLarge) {
+  Listen();
+  const std::string huge = "GET /healthz HTTP/1.1\r\nX: " + std::string(9'000, 'a') + "\r\n\r\n";
+  EXPECT_EQ(Ask(huge).rfind("HTTP/1.1 431", 0), 0u);
+  EXPECT_EQ(asked_, 0);
+  // Without an end, too: nothing beyond the limit is kept.
+  EXPECT_EQ(Ask(std::string(9'000, 'a')).rfind("HTTP/1.1 431", 0), 0u);
+}
+
+TEST_F(HttpServerTest, EndsAConnectionThatNeverFinishesItsRequest) {
+  Listen({.request_timeout = Millis(150)});
+  const Client slow(server_->port());
+  ASSERT_TRUE(slow.Send("GET /healthz HTTP/1.1\r\n"));
+  EXPECT_EQ(slow.ReadAll(), "") << "closed without an answer";
+  EXPECT_EQ(asked_, 0);
+}
+
+TEST_F(HttpServerTest, SendsALongAnswerWhole) {
+  Listen();
+  const std::string answer = Ask("GET /big HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(answer.size() - answer.find("\r\n\r\n") - 4, static_cast<size_t>(4 << 20));
+}
+
+TEST_F(HttpServerTest, EndsAConnectionThatTakesNoAnswer) {
+  Listen({.response_timeout = Millis(150)});
+  const Client deaf(server_->port());
+  ASSERT_TRUE(deaf.Send("GET /big HTTP/1.1\r\n\r\n"));
+  ::usleep(400'000);  // reads nothing meanwhile: the answer fills the socket's buffers and stops
+  EXPECT_LT(deaf.ReadAll().size(), static_cast<size_t>(4 << 20));
+}
+
+// Slow loris: connections that are opened and never ask. The limits of the process, not of the
+// server, bound how many there are here.
+TEST_F(HttpServerTest, AnswersProbesWhileManyConnectionsSayNothing) {
+  Listen({.request_timeout = Seconds(60)});
+  std::vector<std::unique_ptr<Client>> idle;
+  for (int i = 0; i < 400; ++i) {
+    idle.push_back(std::make_unique<Client>(server_->port()));
+    ASSERT_TRUE(idle.back()->connected()) << i;
+    if (i % 2 == 0) idle.back()->Send("GET /heal");
+    if (i % 100 == 99) EXPECT_EQ(Ask(kGet).rfind("HTTP/1.1 200", 0), 0u) << "after " << i;
+  }
+}
+
+TEST_F(HttpServerTest, NamesAPortThatIsTaken) {
+  Listen();
+  const auto second = HttpServer::Listen(
+      server_->port(), [](std::string_view) { return HttpReply{}; }, SystemClock());
+  ASSERT_FALSE(second.ok());
+  EXPECT_NE(second.error().message.find(std::to_string(server_->port())), std::string::npos);
+}
+
+}  // namespace
+}  // namespace perennial::app

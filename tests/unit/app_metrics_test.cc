@@ -1,0 +1,159 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "app/metrics.h"
+#include "app/options.h"
+#include "scrape/exposition.h"
+#include "support/manual_clock.h"
+
+namespace perennial::app {
+namespace {
+
+class NoTransport final : public kube::Transport {
+ public:
+  Result<kube::Response> Send(const kube::Request&, Millis) override {
+    return Error{Errc::kUnavailable, "no API server"};
+  }
+  Status Stream(const kube::Request&, Millis, const std::function<void(std::string_view)>&,
+                std::stop_token) override {
+    return Error{Errc::kUnavailable, "no API server"};
+  }
+};
+
+class MetricsTest : public ::testing::Test {
+ protected:
+  template <class T, class Change>
+  void Put(kube::Informer<T>& informer, const char* name, Change change) {
+    const kube::Key key{"transit", name};
+    const auto before = informer.store().Get(key);
+    auto object = before ? std::make_shared<T>(*before) : std::make_shared<T>();
+    object->meta.key = key;
+    object->meta.uid = name;
+    object->meta.resource_version = std::to_string(++resource_version_);
+    change(*object);
+    informer.store().Upsert(object);
+  }
+
+  std::string Page() {
+    const ControllerMetrics metrics(
+        {cache_, runs_, samples_, pool_, events_, {&core_}, 2, nullptr, "", clock_});
+    return RenderMetrics(metrics);
+  }
+  bool Shows(const std::string& line) {
+    return ("\n" + Page()).find("\n" + line + "\n") != std::string::npos;
+  }
+
+  ::perennial::testing::ManualClock clock_;
+  NoTransport transport_;
+  ClusterCache cache_{transport_, clock_, ""};
+  RunTally runs_{cache_.retrain_policies.store()};
+  scrape::SampleStore samples_{clock_};
+  scrape::ScrapePool pool_{samples_, clock_};
+  kube::Client client_{transport_, clock_, "test"};
+  kube::EventRecorder events_{client_, clock_, "perennial.dev/controller", "test"};
+  kube::RunnerCore core_{"driftmonitor", {}, {client_, events_, clock_, [] { return true; }}};
+  int resource_version_ = 0;
+};
+
+TEST_F(MetricsTest, ShowsTheControllersUnderTheirUsualNames) {
+  core_.queue().Add({"a", "b"});
+  EXPECT_TRUE(
+      Shows(R"(controller_runtime_reconcile_total{controller="driftmonitor",result="success"} 0)"));
+  EXPECT_TRUE(Shows(R"(workqueue_depth{controller="driftmonitor",name="driftmonitor"} 1)"));
+  EXPECT_TRUE(Shows(std::string("perennial_build_info{version=\"") + Version() + "\"} 1"));
+  EXPECT_EQ(Page().find("leader_election_master_status"), std::string::npos)
+      << "without leader election there is no leader";
+}
+
+TEST_F(MetricsTest, ShowsDriftScoresWhileTheMonitorIsThere) {
+  Put(cache_.drift_monitors, "m", [](api::DriftMonitor& monitor) {
+    api::SignalStatus signal;
+    signal.name = "distance";
+    signal.variant = "v1";
+    api::TestStatus test;
+    test.measure = "population_stability_index";
+    test.value = "0.125";
+    signal.tests = {test, test, api::TestStatus{}};
+    api::SignalStatus bound;
+    bound.name = "error";
+    bound.variant = "v1";
+    bound.value = "4.5";
+    monitor.status.signals = {signal, bound};
+    monitor.status.episode = api::Episode{};
+  });
+  const std::string score =
+      R"(perennial_drift_score{namespace="transit",monitor="m",signal="distance",version="v1",)"
+      R"(measure="population_stability_index"} 0.125)";
+  EXPECT_TRUE(Shows(score)) << Page();
+  EXPECT_TRUE(Shows(R"(perennial_drift_score{namespace="transit",monitor="m",signal="error",)"
+                    R"(version="v1",measure="value"} 4.5)"));
+  EXPECT_TRUE(Shows(R"(perennial_drifted{namespace="transit",monitor="m"} 1)"));
+  const std::string page = Page();
+  EXPECT_EQ(page.find(score), page.rfind(score)) << "a series must not come twice";
+  cache_.drift_monitors.store().Remove({"transit", "m"});
+  EXPECT_EQ(Page().find("monitor=\"m\""), std::string::npos);
+}
+
+TEST_F(MetricsTest, ShowsWeightsWantedAndInEffect) {
+  Put(cache_.model_deployments, "departures", [](api::ModelDeployment& deployment) {
+    api::VariantStatus challenger;
+    challenger.name = "challenger";
+    challenger.weight_wanted = 20;
+    challenger.weight = 5;
+    deployment.status.variants = {challenger};
+  });
+  const std::string labels = R"({namespace="transit",name="departures",role="challenger",kind=)";
+  EXPECT_TRUE(Shows("perennial_rollout_weight_ratio" + labels + "\"desired\"} 0.2")) << Page();
+  EXPECT_TRUE(Shows("perennial_rollout_weight_ratio" + labels + "\"actual\"} 0.05"));
+}
+
+TEST_F(MetricsTest, CountsEachRunOnceWhenItEnds) {
+  const auto with = [](api::RunPhase phase, bool finished) {
+    return [=](api::RetrainPolicy& policy) {
+      api::Run run;
+      run.name = "r";
+      run.phase = phase;
+      if (finished) run.finished = api::Time{};
+      policy.status.runs = {run};
+    };
+  };
+  Put(cache_.retrain_policies, "p", with(api::RunPhase::kRunning, false));
+  EXPECT_TRUE(Shows(R"(perennial_retrain_runs_total{result="failed"} 0)"));
+  Put(cache_.retrain_policies, "p", with(api::RunPhase::kFailed, true));
+  Put(cache_.retrain_policies, "p", with(api::RunPhase::kFailed, true));
+  EXPECT_TRUE(Shows(R"(perennial_retrain_runs_total{result="failed"} 1)"));
+  EXPECT_TRUE(Shows(R"(perennial_retrain_runs_total{result="succeeded"} 0)"));
+}
+
+TEST_F(MetricsTest, DoNotGrowWithoutEnd) {
+  for (int i = 0; i < 210; ++i) {
+    Put(cache_.drift_monitors, ("m" + std::to_string(i)).c_str(), [](api::DriftMonitor& monitor) {
+      for (int s = 0; s < 100; ++s) {
+        api::SignalStatus signal;
+        signal.name = "s" + std::to_string(s);
+        signal.value = "1";
+        monitor.status.signals.push_back(signal);
+      }
+    });
+  }
+  const std::string page = Page();
+  EXPECT_NE(page.find("\nperennial_metrics_omitted_series 1210\n"), std::string::npos);
+}
+
+// By the parser that reads our targets' pages.
+TEST_F(MetricsTest, AreAPageThatCanBeScraped) {
+  const auto page = scrape::ParseExposition(
+      Page(), scrape::WantedMetrics({"perennial_scrape_lateness_seconds", "process_open_fds"}),
+      scrape::Format::kText);
+  ASSERT_TRUE(page.ok()) << page.error().message;
+  ASSERT_EQ(page->series.size(), 2u);
+  const auto histogram = std::find_if(
+      page->series.begin(), page->series.end(),
+      [](const scrape::Series& series) { return series.kind == scrape::SeriesKind::kHistogram; });
+  ASSERT_NE(histogram, page->series.end());
+  EXPECT_EQ(histogram->bounds.size(), scrape::PoolCounters::kLatenessBounds.size() + 1);
+}
+
+}  // namespace
+}  // namespace perennial::app

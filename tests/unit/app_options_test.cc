@@ -1,0 +1,60 @@
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "app/options.h"
+
+namespace perennial::app {
+namespace {
+
+ParsedOptions Parse(std::vector<const char*> arguments) {
+  arguments.insert(arguments.begin(), "perennial-controller");
+  return ParseRunOptions(static_cast<int>(arguments.size()), arguments.data());
+}
+
+// The arguments of charts/perennial/templates/deployment.yaml.
+TEST(Options, TakesWhatTheChartPasses) {
+  const auto parsed =
+      Parse({"run", "--workers=3", "--log-level=debug", "--log-format=text", "--metrics-port=9090",
+             "--health-port=8081", "--leader-elect", "--lease-namespace=perennial-system",
+             "--lease-name=perennial-controller"});
+  ASSERT_TRUE(parsed.run.has_value());
+  EXPECT_EQ(parsed.run->workers, 3);
+  EXPECT_EQ(parsed.run->log_level, "debug");
+  EXPECT_EQ(parsed.run->log_format, LogFormat::kText);
+  EXPECT_EQ(parsed.run->metrics_port, 9090);
+  EXPECT_EQ(parsed.run->health_port, 8081);
+  EXPECT_TRUE(parsed.run->leader_elect);
+  EXPECT_EQ(parsed.run->lease_namespace, "perennial-system");
+  EXPECT_EQ(parsed.run->lease_name, "perennial-controller");
+}
+
+TEST(Options, HaveDefaults) {
+  const auto parsed = Parse({"run"});
+  ASSERT_TRUE(parsed.run.has_value());
+  EXPECT_EQ(parsed.run->log_format, LogFormat::kJson);
+  EXPECT_FALSE(parsed.run->leader_elect);
+  EXPECT_TRUE(parsed.run->ns.empty());
+}
+
+TEST(Options, RefuseWhatIsWrong) {
+  for (const char* wrong : {"--workers=0", "--log-level=loud", "--log-format=xml",
+                            "--metrics-port=70000", "--no-such-flag"}) {
+    const auto parsed = Parse({"run", wrong});
+    EXPECT_FALSE(parsed.run.has_value()) << wrong;
+    EXPECT_NE(parsed.exit_code, 0) << wrong;
+  }
+  EXPECT_NE(Parse({}).exit_code, 0);
+}
+
+TEST(Options, PrintTheVersion) {
+  testing::internal::CaptureStdout();
+  const auto parsed = Parse({"--version"});
+  EXPECT_EQ(testing::internal::GetCapturedStdout(),
+            std::string("perennial-controller ") + Version() + "\n");
+  EXPECT_FALSE(parsed.run.has_value());
+  EXPECT_EQ(parsed.exit_code, 0);
+}
+
+}  // namespace
+}  // namespace perennial::app
