@@ -203,31 +203,36 @@ std::string RefusalOf(const json& parent, std::int64_t generation) {
   return {};
 }
 
-// Whether `parents` has an entry for the reference; a route's status may lack the Gateways that
-// nobody handles.
-bool HasStatusOf(const json& parents, const json& ref) {
+// A reference without a namespace means the route's own, however the gateway repeats it.
+bool SameParent(const json& a, const json& b, const std::string& ns) {
+  const auto namespace_of = [&](const json& ref) {
+    const std::string text = Text(Get(ref, "namespace"));
+    return text.empty() ? ns : text;
+  };
+  return Text(Get(a, "name")) == Text(Get(b, "name")) && namespace_of(a) == namespace_of(b) &&
+         Text(Get(a, "sectionName")) == Text(Get(b, "sectionName"));
+}
+
+// Whether `parents` has an entry for the reference; a route's status lacks the Gateways that nobody
+// handles.
+bool HasStatusOf(const json& parents, const json& ref, const std::string& ns) {
   for (const json& parent : List(parents)) {
-    const json& other = Get(parent, "parentRef");
-    if (Text(Get(other, "name")) == Text(Get(ref, "name")) &&
-        Text(Get(other, "namespace")) == Text(Get(ref, "namespace")) &&
-        Text(Get(other, "sectionName")) == Text(Get(ref, "sectionName"))) {
-      return true;
-    }
+    if (SameParent(Get(parent, "parentRef"), ref, ns)) return true;
   }
   return false;
 }
 
-std::string RefusalOfRoute(const json& object, std::int64_t generation) {
+std::string RefusalOfRoute(const json& object, const kube::Meta& meta) {
   const json& parents = Get(object, "status", "parents");
   const json& refs = List(Get(object, "spec", "parentRefs"));
   if (refs.empty()) return "the route names no Gateway";
   for (const json& ref : refs) {
-    if (!HasStatusOf(parents, ref)) {
+    if (!HasStatusOf(parents, ref, meta.key.ns)) {
       return "Gateway " + Text(Get(ref, "name")) + " has not accepted the route";
     }
   }
   for (const json& parent : List(parents)) {
-    std::string refusal = RefusalOf(parent, generation);
+    std::string refusal = RefusalOf(parent, meta.generation);
     if (!refusal.empty()) return refusal;
   }
   return {};
@@ -243,7 +248,7 @@ Result<HttpRouteView> DecodeHttpRouteView(const json& object) {
       view.backends.push_back({Text(Get(backend, "name")), Int(Get(backend, "weight"), 1)});
     }
   }
-  view.message = RefusalOfRoute(object, view.meta.generation);
+  view.message = RefusalOfRoute(object, view.meta);
   view.accepted = view.message.empty();
   return view;
 }

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 
+#include "api/condition_schema.h"
 #include "api/model_version.h"
 #include "api/rules.h"
 #include "api/schema.h"
 
-// Tables of what other kinds share with ModelVersion: artifacts, gates, approval, profiles.
+// Tables of ModelVersion, and of what other kinds share with it: artifacts, gates, profiles.
 namespace perennial::api {
 
 template <>
@@ -193,5 +194,109 @@ inline constexpr Rules kGates{.max_items = 64};
 inline constexpr Rules kEvaluationMetrics{.max_items = 256};
 inline constexpr Rules kData{.max_items = 32};
 inline constexpr Rules kParameters{.max_length = 1024, .max_items = 64};
+
+template <>
+struct EnumNames<OriginType> {
+  static constexpr std::array<std::string_view, 3> kNames{"Spec", "Run", "External"};
+};
+template <>
+struct EnumNames<VersionPhase> {
+  static constexpr std::array<std::string_view, 5> kNames{
+      "Pending", "GatesFailed", "AwaitingApproval", "Approved", "Rejected"};
+};
+
+template <>
+struct Schema<Origin> {
+  using T = Origin;
+  static constexpr std::tuple kFields{
+      Field{"type", &T::type,
+            "Spec: a ModelDeployment's spec names this artifact. Run: a retraining run made it. "
+            "External: somebody else did, such as a pipeline.",
+            Rules{.always = true}},
+      Field{"policy", &T::policy, "Run: the RetrainPolicy.", kObjectName},
+      Field{"run", &T::run, "Run: its name.", kObjectName},
+      Field{"jobUID", &T::job_uid, "Run: UID of the Job that trained it.", Rules{.max_length = 64}},
+      Field{"triggerType", &T::trigger_type, "Run: Drift, Schedule or Manual.",
+            Rules{.max_length = 32}},
+      Field{"trigger", &T::trigger, "Run: the trigger's identity.", Rules{}},
+      Field{"evidence", &T::evidence, "Run: what was seen when the trigger fired, as JSON text.",
+            Rules{.max_length = 32768}},
+      Field{"variant", &T::variant, "Spec: the fixed variant that names it; empty: spec.model.",
+            kObjectName},
+      Field{"requestedBy", &T::requested_by, "External: who asked for it.", Rules{}},
+  };
+};
+
+template <>
+struct Schema<Requirements> {
+  using T = Requirements;
+  static constexpr std::tuple kFields{
+      Field{"gates", &T::gates, "Bounds on the evaluation metrics.", kGates},
+      Field{"mode", &T::mode, "DryRun: gates are reported, and stop nothing.", Rules{}},
+      Field{"approval", &T::approval, "Who must agree.", Rules{}},
+  };
+};
+
+template <>
+struct Schema<ModelVersionSpec> {
+  using T = ModelVersionSpec;
+  static constexpr std::tuple kFields{
+      Field{"modelDeployment", &T::model_deployment,
+            "The ModelDeployment that this is a version of.", Required(kObjectName)},
+      Field{"revision", &T::revision,
+            "Orders the versions of a deployment by intent: the highest approved one serves.",
+            Rules{.always = true, .min = 0}},
+      Field{"model", &T::model, "The artifact.", Rules{.required = true}},
+      Field{"origin", &T::origin, "Why this version exists.", Rules{}},
+      Field{"parent", &T::parent, "The version that served when this one was made.", kObjectName},
+      Field{"metrics", &T::metrics, "The evaluation of the trained model.", kEvaluationMetrics},
+      Field{"data", &T::data, "What it was trained on.", kData},
+      Field{"code", &T::code, "What it was trained by.", Rules{}},
+      Field{"image", &T::image, "The training image.", Rules{}},
+      Field{"parameters", &T::parameters, "Parameters of the training.", kParameters},
+      Field{"report", &T::report, "URI of a report about the training.", Rules{.max_length = 2048}},
+      Field{"profile", &T::profile,
+            "The distribution of inputs and outputs at training time: monitors compare with it.",
+            Rules{}},
+      Field{"requirements", &T::requirements,
+            "What this version must satisfy before it may serve, copied from the RetrainPolicy "
+            "when it was made.",
+            Rules{}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"self == oldSelf",
+             "a ModelVersion never changes: create a new one with a higher spec.revision", "",
+             nullptr},
+  };
+};
+
+template <>
+struct Schema<GateStatus> {
+  using T = GateStatus;
+  static constexpr std::tuple kFields{
+      Field{"gate", &T::gate, "The gate: metric, comparison and bound.", Rules{.required = true}},
+      Field{"value", &T::value, "The metric's value; empty where the result has none.", Rules{}},
+      Field{"reference", &T::reference, "The champion's value, where compared.", Rules{}},
+      Field{"threshold", &T::threshold, "The bound.", Rules{}},
+      Field{"verdict", &T::verdict, "Pass, Fail or NoData.", Rules{.always = true}},
+      Field{"message", &T::message, "Why, where it didn't pass.", kMessage},
+  };
+};
+
+template <>
+struct Schema<ModelVersionStatus> {
+  using T = ModelVersionStatus;
+  static constexpr std::tuple kFields{
+      Field{"observedGeneration", &T::observed_generation, kObservedGenerationDoc,
+            Rules{.always = true, .min = -1}},
+      Field{"phase", &T::phase, "How far the version has come on its way to traffic.",
+            Rules{.always = true}},
+      Field{"why", &T::why, "Why, in one sentence.", kMessage},
+      Field{"gates", &T::gates, "The verdict of each gate.", kGates},
+      Field{"approvedBy", &T::approved_by, "Who approved this digest.", Rules{.max_items = 64}},
+      Field{"rejectedBy", &T::rejected_by, "Who rejected it.", Rules{}},
+      Field{"conditions", &T::conditions, kConditionsDoc, kConditions},
+  };
+};
 
 }  // namespace perennial::api

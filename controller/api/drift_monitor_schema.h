@@ -1,0 +1,233 @@
+#pragma once
+
+#include "api/condition_schema.h"
+#include "api/drift_monitor.h"
+#include "api/measure_names.h"
+#include "api/model_version_schema.h"
+
+namespace perennial::api {
+
+template <>
+struct EnumNames<BaselineFrom> {
+  static constexpr std::array<std::string_view, 2> kNames{"ModelVersion", "Inline"};
+};
+template <>
+struct EnumNames<SignalType> {
+  static constexpr std::array<std::string_view, 6> kNames{
+      "DataDrift", "PredictionDrift", "ModelPerformance", "DataQuality", "Fairness", "Custom"};
+};
+template <>
+struct EnumNames<SignalState> {
+  static constexpr std::array<std::string_view, 5> kNames{"Ok", "Warning", "Drifted", "NoData",
+                                                          "Error"};
+};
+
+template <>
+struct Schema<MonitorTarget> {
+  using T = MonitorTarget;
+  static constexpr std::tuple kFields{
+      Field{"modelDeployment", &T::model_deployment, "The ModelDeployment to watch.",
+            Required(kObjectName)},
+  };
+};
+
+template <>
+struct Schema<Baseline> {
+  using T = Baseline;
+  static constexpr std::tuple kFields{
+      Field{"from", &T::from,
+            "ModelVersion: the profile that was recorded when the served version was trained. "
+            "Inline: `profile`.",
+            Rules{}},
+      Field{"profile", &T::profile, "Inline: the profile to compare with.", Rules{}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"(has(self.from) && self.from == 'Inline') == has(self.profile)",
+             "from: Inline needs profile, and profile needs from: Inline", "profile",
+             [](const T& v) { return (v.from == BaselineFrom::kInline) == v.profile.has_value(); }},
+  };
+};
+
+template <>
+struct Schema<DriftTest> {
+  using T = DriftTest;
+  static constexpr std::tuple kFields{
+      Field{"measure", &T::measure, "How the two distributions are compared.",
+            Rules{.required = true, .names = kMeasureNames}},
+      Field{"warn", &T::warn, "Beyond this the signal is a Warning.", Rules{}},
+      Field{"threshold", &T::threshold,
+            "Beyond this a look breaches: above it, or below it for a p-value. 0 counts.",
+            Rules{.required = true}},
+  };
+};
+
+namespace internal {
+
+inline bool IsDrift(const Signal& signal) {
+  return signal.type == SignalType::kDataDrift || signal.type == SignalType::kPredictionDrift;
+}
+
+}  // namespace internal
+
+template <>
+struct Schema<Signal> {
+  using T = Signal;
+  static constexpr std::tuple kFields{
+      Field{"name", &T::name, "Its name, unique in the list.", Required(kItemName)},
+      Field{"type", &T::type,
+            "DataDrift and PredictionDrift compare a distribution with the baseline by `tests`. "
+            "The others bound a number by max or min: the mean of a histogram, or a ratio of two "
+            "counters.",
+            Rules{.required = true}},
+      Field{"metric", &T::metric, "The metric to watch.", kMetricName},
+      Field{"label", &T::label, "The label whose values are the categories.", kLabelName},
+      Field{"tests", &T::tests, "Measures of drift with their thresholds; any breach counts.",
+            Rules{.max_items = 9, .list_key = "measure"}},
+      Field{"numerator", &T::numerator, "Instead of metric: a counter, divided by denominator.",
+            kMetricName},
+      Field{"denominator", &T::denominator, "The counter that numerator is divided by.",
+            kMetricName},
+      Field{"max", &T::max, "Above this a look breaches.", Rules{}},
+      Field{"min", &T::min, "Below this a look breaches.", Rules{}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"!(self.type in ['DataDrift', 'PredictionDrift']) || "
+             "(has(self.metric) && has(self.tests) && size(self.tests) > 0)",
+             "type DataDrift or PredictionDrift compares distributions: set metric and tests",
+             "tests",
+             [](const T& v) {
+               return !internal::IsDrift(v) || (!v.metric.empty() && !v.tests.empty());
+             }},
+      Cel<T>{"!(self.type in ['DataDrift', 'PredictionDrift']) || "
+             "!(has(self.max) || has(self.min) || has(self.numerator) || has(self.denominator))",
+             "type DataDrift or PredictionDrift is judged by tests: remove max, min, numerator "
+             "and denominator, or choose another type",
+             "type",
+             [](const T& v) {
+               return !internal::IsDrift(v) ||
+                      (!v.max && !v.min && v.numerator.empty() && v.denominator.empty());
+             }},
+      Cel<T>{"self.type in ['DataDrift', 'PredictionDrift'] || has(self.max) || has(self.min)",
+             "this type bounds a number: set max or min", "max",
+             [](const T& v) {
+               return internal::IsDrift(v) || v.max.has_value() || v.min.has_value();
+             }},
+      Cel<T>{"self.type in ['DataDrift', 'PredictionDrift'] || (has(self.metric) ? "
+             "!has(self.numerator) && !has(self.denominator) : "
+             "has(self.numerator) && has(self.denominator))",
+             "this type reads either metric, or numerator and denominator: set one or the other",
+             "metric",
+             [](const T& v) {
+               return internal::IsDrift(v) ||
+                      (v.metric.empty() ? !v.numerator.empty() && !v.denominator.empty()
+                                        : v.numerator.empty() && v.denominator.empty());
+             }},
+      Cel<T>{"self.type in ['DataDrift', 'PredictionDrift'] || !has(self.tests)",
+             "tests go with type DataDrift or PredictionDrift: remove them, or change type",
+             "tests", [](const T& v) { return internal::IsDrift(v) || v.tests.empty(); }},
+      Cel<T>{"!has(self.max) || !has(self.min) || double(self.min) <= double(self.max)",
+             "min is above max: nothing can lie between them", "min",
+             [](const T& v) { return !v.max || !v.min || v.min->value <= v.max->value; }},
+  };
+};
+
+template <>
+struct Schema<DriftMonitorSpec> {
+  using T = DriftMonitorSpec;
+  static constexpr std::tuple kFields{
+      Field{"target", &T::target, "What to watch.", Rules{.required = true}},
+      Field{"interval", &T::interval, "Time between two evaluations.", Rules{}},
+      Field{"window", &T::window, "How far back an evaluation reaches.", Rules{}},
+      Field{"baseline", &T::baseline, "What the window is compared with.", Rules{}},
+      Field{"signals", &T::signals, "What to measure.",
+            Rules{.required = true, .min_items = 1, .max_items = 64, .list_key = "name"}},
+      Field{"minSamples", &T::min_samples,
+            "Observations that a variant needs inside the window; with fewer the answer is "
+            "NoData, which is neither drift nor its absence.",
+            Rules{.min = 1}},
+      Field{"for", &T::for_evaluations,
+            "Breaching evaluations out of the last `of` that make a drift, and calm ones that end "
+            "it.",
+            Rules{.min = 1, .max = 32}},
+      Field{"of", &T::of_evaluations, "See `for`.", Rules{.min = 1, .max = 32}},
+      Field{"suspend", &T::suspend, "Look at nothing.", Rules{}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"!has(self.interval) || duration(self.interval) >= duration('1s')",
+             "interval must be at least 1s", "interval",
+             [](const T& v) { return v.interval.value >= Seconds(1); }},
+      Cel<T>{"duration(has(self.window) ? self.window : '1h') >= "
+             "duration(has(self.interval) ? self.interval : '1m')",
+             "window must be at least as long as interval: raise window or lower interval",
+             "window", [](const T& v) { return v.window.value >= v.interval.value; }},
+      Cel<T>{"(has(self.__for__) ? self.__for__ : 3) <= (has(self.of) ? self.of : 4)",
+             "for is greater than of, so nothing could ever drift: lower for or raise of", "for",
+             [](const T& v) { return v.for_evaluations <= v.of_evaluations; }},
+  };
+};
+
+template <>
+struct Schema<TestStatus> {
+  using T = TestStatus;
+  static constexpr std::tuple kFields{
+      Field{"measure", &T::measure, "The measure.", Rules{.required = true}},
+      Field{"value", &T::value, "What it says.", Rules{}},
+      Field{"threshold", &T::threshold, "The threshold.", Rules{}},
+      Field{"pValue", &T::p_value, "Probability of this by chance, where there is a test.",
+            Rules{}},
+      Field{"noiseFloor", &T::noise_floor, "What chance alone reaches at this sample size (95 %).",
+            Rules{}},
+      Field{"state", &T::state, "Ok, Warning, Drifted, NoData or Error.", Rules{.always = true}},
+  };
+};
+
+template <>
+struct Schema<SignalStatus> {
+  using T = SignalStatus;
+  static constexpr std::tuple kFields{
+      Field{"name", &T::name, "The signal.", Rules{.required = true}},
+      Field{"variant", &T::variant, "The ModelVersion whose pods were read.", Rules{}},
+      Field{"state", &T::state, "Ok, Warning, Drifted, NoData or Error.", Rules{.always = true}},
+      Field{"value", &T::value, "Of the test or bound that decides.", Rules{}},
+      Field{"threshold", &T::threshold, "Its threshold.", Rules{}},
+      Field{"samples", &T::samples, "Observations inside the window.", Rules{.always = true}},
+      Field{"since", &T::since, "When it took this state.", Rules{}},
+      Field{"recent", &T::recent,
+            "The last evaluations, newest first: B breach, w warning, - calm, ? no data, E error.",
+            Rules{}},
+      Field{"message", &T::message, "Why.", kMessage},
+      Field{"tests", &T::tests, "Each test.", Rules{}},
+  };
+};
+
+template <>
+struct Schema<Episode> {
+  using T = Episode;
+  static constexpr std::tuple kFields{
+      Field{"id", &T::id, "Its identity: at most one retraining starts from it.",
+            Rules{.required = true}},
+      Field{"started", &T::started, "When it began.", Rules{}},
+      Field{"version", &T::version, "The ModelVersion that drifted.", Rules{}},
+      Field{"signals", &T::signals, "The signals that are drifted.", Rules{}},
+  };
+};
+
+template <>
+struct Schema<DriftMonitorStatus> {
+  using T = DriftMonitorStatus;
+  static constexpr std::tuple kFields{
+      Field{"observedGeneration", &T::observed_generation, kObservedGenerationDoc,
+            Rules{.always = true, .min = -1}},
+      Field{"champion", &T::champion, "The ModelVersion that is judged.", Rules{}},
+      Field{"baseline", &T::baseline, "Where the baseline came from.", Rules{}},
+      Field{"lastEvaluation", &T::last_evaluation, "When something last changed here.", Rules{}},
+      Field{"signals", &T::signals, "Each signal of each variant.", Rules{.max_items = 1024}},
+      Field{"episode", &T::episode, "The drift, as long as it lasts.", Rules{}},
+      Field{"targets", &T::targets, "Pods that should be read.", Rules{.always = true}},
+      Field{"targetsUp", &T::targets_up, "Pods that could be read.", Rules{.always = true}},
+      Field{"why", &T::why, "What it found, in one sentence.", kMessage},
+      Field{"conditions", &T::conditions, kConditionsDoc, kConditions},
+  };
+};
+
+}  // namespace perennial::api

@@ -1,0 +1,375 @@
+#include "support/spec_cases.h"
+
+#include "api/codec.h"
+
+namespace perennial::testing {
+namespace {
+
+using nlohmann::json;
+
+template <class Kind>
+std::vector<std::string> ProblemsOf(const Result<Kind>& decoded) {
+  if (!decoded.ok()) return {decoded.error().message};
+  return api::Validate(decoded->spec);
+}
+
+// `patch` is a JSON merge patch of the kind's valid spec: null removes a field.
+SpecCase Patched(std::string name, std::string kind, const char* patch, std::string field = "",
+                 std::string message = "") {
+  json spec = ValidSpec(kind);
+  spec.merge_patch(json::parse(patch));
+  return {std::move(name), std::move(kind), std::move(spec), std::move(field), std::move(message)};
+}
+
+constexpr const char* kMd = "ModelDeployment";
+constexpr const char* kDm = "DriftMonitor";
+constexpr const char* kRp = "RetrainPolicy";
+constexpr const char* kMv = "ModelVersion";
+constexpr const char* kMa = "ModelApproval";
+
+std::vector<SpecCase> DeploymentCases() {
+  const auto variants = [](const char* list) {
+    return std::string(R"({"model": null, "variants": )") + list + "}";
+  };
+  const auto rollout = [](const std::string& text) { return R"({"rollout": )" + text + "}"; };
+  const auto primary = [&](const char* quantity) {
+    return rollout(R"({"experiment": {"primary": )" + std::string(quantity) + "}}");
+  };
+  const auto check = [&](const std::string& rest) {
+    return rollout(R"({"analysis": {"checks": [{"name": "c", "kind": "Mean", "metric": "m")" +
+                   rest + "}]}}");
+  };
+  return {
+      Patched("smallest", kMd, "{}"),
+      Patched("no model at all", kMd, R"({"model": null})"),
+      Patched("no template", kMd, R"({"template": null})", "spec.template"),
+      Patched("model without uri", kMd, R"({"model": {"uri": null}})", "spec.model.uri"),
+      Patched("uri that is none", kMd, R"({"model": {"uri": "departures"}})", "spec.model.uri"),
+      Patched("short digest", kMd, R"({"model": {"digest": "sha256:00"}})", "spec.model.digest"),
+      Patched("text for a number", kMd, R"({"replicas": "3"})", "spec.replicas"),
+      Patched("replicas too high", kMd, R"({"replicas": 10001})", "spec.replicas"),
+      Patched("replicas beyond an int", kMd, R"({"replicas": 4294967297})", "spec.replicas"),
+      Patched("no replicas", kMd, R"({"replicas": 0})"),
+      Patched("unknown updates", kMd, R"({"updates": "Sometimes"})", "spec.updates"),
+      Patched("pinned to nothing", kMd, R"({"model": null, "updates": "Manual"})", "spec.updates",
+              "updates: Manual pins to spec.model: set spec.model, or updates: Automatic"),
+      Patched("model and variants", kMd,
+              R"({"variants": [{"name": "a", "weight": 100, "model": {"uri": "oci://m:1"}}]})",
+              "spec.variants", "remove spec.model or spec.variants"),
+      Patched("two variants", kMd,
+              variants(R"([{"name": "a", "weight": 30, "model": {"uri": "oci://m:1"}},
+                           {"name": "b", "weight": 70, "model": {"uri": "oci://m:2"}}])")
+                  .c_str()),
+      Patched("weights of 90 in all", kMd,
+              variants(R"([{"name": "a", "weight": 30, "model": {"uri": "oci://m:1"}},
+                           {"name": "b", "weight": 60, "model": {"uri": "oci://m:2"}}])")
+                  .c_str(),
+              "spec.variants", "must sum to 100"),
+      Patched("variants of one name", kMd,
+              variants(R"([{"name": "a", "weight": 30, "model": {"uri": "oci://m:1"}},
+                           {"name": "a", "weight": 70, "model": {"uri": "oci://m:2"}}])")
+                  .c_str(),
+              "spec.variants[1]"),
+      Patched("steps that ascend", kMd,
+              rollout(R"({"steps": [{"weight": 5}, {"weight": 50, "hold": "1h30m"},
+                                    {"weight": 100, "pause": true}]})")
+                  .c_str()),
+      Patched("steps that fall", kMd,
+              rollout(R"({"steps": [{"weight": 50}, {"weight": 25}]})").c_str(),
+              "spec.rollout.steps", "sort the steps and give each its own weight"),
+      Patched("steps of one weight", kMd,
+              rollout(R"({"steps": [{"weight": 50}, {"weight": 50}]})").c_str(),
+              "spec.rollout.steps", "sort the steps and give each its own weight"),
+      Patched("step to nothing", kMd, rollout(R"({"steps": [{"weight": 0}]})").c_str(),
+              "spec.rollout.steps[0].weight"),
+      Patched("step that is text", kMd, rollout(R"({"steps": [{"weight": "x"}]})").c_str(),
+              "spec.rollout.steps[0].weight"),
+      Patched("hold without unit", kMd,
+              rollout(R"({"steps": [{"weight": 5, "hold": "10"}]})").c_str(),
+              "spec.rollout.steps[0].hold"),
+      Patched("no deadline", kMd, rollout(R"({"progressDeadline": "0s"})").c_str(),
+              "spec.rollout.progressDeadline", "must be at least 1s"),
+      Patched("mean without metric", kMd,
+              primary(R"({"name": "p", "kind": "Mean", "goal": "Decrease"})").c_str(),
+              "spec.rollout.experiment.primary.metric", "set metric"),
+      Patched("proportion without denominator", kMd,
+              primary(R"({"name": "p", "kind": "Proportion", "goal": "Decrease",
+                          "numerator": "n"})")
+                  .c_str(),
+              "spec.rollout.experiment.primary.numerator", "set numerator and denominator"),
+      Patched("proportion of a metric", kMd,
+              primary(R"({"name": "p", "kind": "Proportion", "goal": "Decrease", "numerator": "n",
+                          "denominator": "d", "metric": "m"})")
+                  .c_str(),
+              "spec.rollout.experiment.primary.kind", "remove what doesn't belong to the kind"),
+      Patched("squares of a gauge", kMd,
+              primary(R"({"name": "p", "kind": "Value", "goal": "Decrease", "metric": "m",
+                          "squares": "s"})")
+                  .c_str(),
+              "spec.rollout.experiment.primary.squares", "squares goes with kind Mean"),
+      Patched("no goal", kMd, primary(R"({"name": "p", "kind": "Mean", "metric": "m"})").c_str(),
+              "spec.rollout.experiment.primary.goal"),
+      Patched("alpha of one", kMd,
+              rollout(R"({"experiment": {"alpha": "1", "primary": {"name": "p", "kind": "Mean",
+                          "goal": "Decrease", "metric": "m"}}})")
+                  .c_str(),
+              "spec.rollout.experiment.alpha", "alpha must be above 0 and at most 0.5"),
+      Patched("alpha of nothing", kMd,
+              rollout(R"({"experiment": {"alpha": "0", "primary": {"name": "p", "kind": "Mean",
+                          "goal": "Decrease", "metric": "m"}}})")
+                  .c_str(),
+              "spec.rollout.experiment.alpha", "alpha must be above 0 and at most 0.5"),
+      Patched("alpha as a number", kMd,
+              rollout(R"({"experiment": {"alpha": 0.05, "primary": {"name": "p", "kind": "Mean",
+                          "goal": "Decrease", "metric": "m"}}})")
+                  .c_str(),
+              "spec.rollout.experiment.alpha"),
+      Patched("too few samples", kMd,
+              rollout(R"({"experiment": {"minSamples": 99, "primary": {"name": "p",
+                          "kind": "Mean", "goal": "Decrease", "metric": "m"}}})")
+                  .c_str(),
+              "spec.rollout.experiment.minSamples"),
+      Patched("negative guardrail", kMd,
+              rollout(R"({"experiment": {"primary": {"name": "p", "kind": "Mean",
+                          "goal": "Decrease", "metric": "m"}, "guardrails": [{"name": "g",
+                          "kind": "Mean", "metric": "m", "maxIncrease": "-0.1"}]}})")
+                  .c_str(),
+              "spec.rollout.experiment.guardrails[0].maxIncrease", "must not be negative"),
+      Patched("check with a bound", kMd, check(R"(, "max": "3")").c_str()),
+      Patched("check without bound", kMd, check("").c_str(), "spec.rollout.analysis.checks[0]",
+              "set one of max, min, maxIncrease, maxDecrease"),
+      Patched("check with two bounds", kMd, check(R"(, "max": "3", "maxIncrease": "1")").c_str(),
+              "spec.rollout.analysis.checks[0]", "set one of max, min, maxIncrease, maxDecrease"),
+      Patched("no checks", kMd, rollout(R"({"analysis": {"checks": []}})").c_str(),
+              "spec.rollout.analysis.checks"),
+      Patched("window shorter than interval", kMd,
+              rollout(R"({"analysis": {"interval": "10m", "checks": [{"name": "c",
+                          "kind": "Mean", "metric": "m", "max": "1"}]}})")
+                  .c_str(),
+              "spec.rollout.analysis.window", "raise window or lower interval"),
+      Patched("gateway without parents", kMd, R"({"traffic": {"gateway": {"parentRefs": []}}})",
+              "spec.traffic.gateway.parentRefs"),
+      Patched(
+          "host name with a space", kMd,
+          R"({"traffic": {"gateway": {"parentRefs": [{"name": "edge"}], "hostnames": ["a b"]}}})",
+          "spec.traffic.gateway.hostnames[0]"),
+      Patched("no approver", kMd, R"({"approval": {"required": true, "approvers": 0}})",
+              "spec.approval.approvers"),
+      Patched("path without slash", kMd, R"({"metrics": {"path": "metrics"}})",
+              "spec.metrics.path"),
+  };
+}
+
+std::vector<SpecCase> MonitorCases() {
+  const auto signal = [](const char* text) {
+    return R"({"signals": [)" + std::string(text) + "]}";
+  };
+  return {
+      Patched("smallest", kDm, "{}"),
+      Patched("no target", kDm, R"({"target": {"modelDeployment": null}})",
+              "spec.target.modelDeployment"),
+      Patched("no signals", kDm, R"({"signals": []})", "spec.signals"),
+      Patched("two signals of one name", kDm,
+              signal(R"({"name": "a", "type": "Custom", "metric": "m", "max": "1"},
+                        {"name": "a", "type": "Custom", "metric": "m", "max": "1"})")
+                  .c_str(),
+              "spec.signals[1]"),
+      Patched("unknown measure", kDm,
+              signal(R"({"name": "a", "type": "DataDrift", "metric": "m",
+                         "tests": [{"measure": "psi", "threshold": "0.1"}]})")
+                  .c_str(),
+              "spec.signals[0].tests[0].measure"),
+      Patched("test without threshold", kDm,
+              signal(R"({"name": "a", "type": "DataDrift", "metric": "m",
+                         "tests": [{"measure": "mean_shift"}]})")
+                  .c_str(),
+              "spec.signals[0].tests[0].threshold"),
+      Patched("one measure twice", kDm,
+              signal(R"({"name": "a", "type": "DataDrift", "metric": "m",
+                         "tests": [{"measure": "mean_shift", "threshold": "1"},
+                                   {"measure": "mean_shift", "threshold": "2"}]})")
+                  .c_str(),
+              "spec.signals[0].tests[1]"),
+      Patched("threshold that is no number", kDm,
+              signal(R"({"name": "a", "type": "DataDrift", "metric": "m",
+                         "tests": [{"measure": "mean_shift", "threshold": "low"}]})")
+                  .c_str(),
+              "spec.signals[0].tests[0].threshold"),
+      Patched("drift without tests", kDm,
+              signal(R"({"name": "a", "type": "PredictionDrift", "metric": "m"})").c_str(),
+              "spec.signals[0].tests", "set metric and tests"),
+      Patched("drift with a bound", kDm,
+              signal(R"({"name": "a", "type": "DataDrift", "metric": "m", "max": "1",
+                         "tests": [{"measure": "mean_shift", "threshold": "1"}]})")
+                  .c_str(),
+              "spec.signals[0].type", "is judged by tests"),
+      Patched("quality without bound", kDm,
+              signal(R"({"name": "a", "type": "DataQuality", "metric": "m"})").c_str(),
+              "spec.signals[0].max", "set max or min"),
+      Patched("quality with tests", kDm,
+              signal(R"({"name": "a", "type": "DataQuality", "metric": "m", "max": "1",
+                         "tests": [{"measure": "mean_shift", "threshold": "1"}]})")
+                  .c_str(),
+              "spec.signals[0].tests", "remove them, or change type"),
+      Patched("ratio", kDm,
+              signal(R"({"name": "a", "type": "DataQuality", "numerator": "n",
+                         "denominator": "d", "max": "0.01"})")
+                  .c_str()),
+      Patched(
+          "half a ratio", kDm,
+          signal(R"({"name": "a", "type": "DataQuality", "numerator": "n", "max": "1"})").c_str(),
+          "spec.signals[0].metric", "set one or the other"),
+      Patched("ratio and metric", kDm,
+              signal(R"({"name": "a", "type": "DataQuality", "numerator": "n", "metric": "m",
+                         "denominator": "d", "max": "0.01"})")
+                  .c_str(),
+              "spec.signals[0].metric", "set one or the other"),
+      Patched("min above max", kDm,
+              signal(R"({"name": "a", "type": "Custom", "metric": "m", "max": "1", "min": "2"})")
+                  .c_str(),
+              "spec.signals[0].min", "min is above max"),
+      Patched(
+          "metric with a dash", kDm,
+          signal(R"({"name": "a", "type": "Custom", "metric": "my-metric", "max": "1"})").c_str(),
+          "spec.signals[0].metric"),
+      Patched("three of two", kDm, R"({"for": 3, "of": 2})", "spec.for", "lower for or raise of"),
+      Patched("five of the default four", kDm, R"({"for": 5})", "spec.for",
+              "lower for or raise of"),
+      Patched("the default three of two", kDm, R"({"of": 2})", "spec.for", "lower for or raise of"),
+      Patched("window shorter than interval", kDm, R"({"interval": "2h"})", "spec.window",
+              "raise window or lower interval"),
+      Patched("interval of nothing", kDm, R"({"interval": "0s"})", "spec.interval",
+              "must be at least 1s"),
+      Patched("inline baseline without profile", kDm, R"({"baseline": {"from": "Inline"}})",
+              "spec.baseline.profile", "from: Inline needs profile"),
+      Patched("profile without inline", kDm, R"({"baseline": {"profile": {"rows": 1}}})",
+              "spec.baseline.profile", "profile needs from: Inline"),
+      Patched("inline baseline", kDm,
+              R"({"baseline": {"from": "Inline", "profile": {"rows": 6, "metrics": [
+                   {"metric": "m", "type": "Numeric", "bounds": [0.5, 2], "counts": [1, 2, 3]}]}}})"),
+      Patched("profile with a count too few", kDm,
+              R"({"baseline": {"from": "Inline", "profile": {"metrics": [
+                   {"metric": "m", "type": "Numeric", "bounds": [0.5, 2], "counts": [1, 2]}]}}})",
+              "spec.baseline.profile.metrics[0].counts", "one element more than bounds"),
+      Patched("profile with unsorted bounds", kDm,
+              R"({"baseline": {"from": "Inline", "profile": {"metrics": [
+                   {"metric": "m", "type": "Numeric", "bounds": [2, 0.5], "counts": [1, 2, 3]}]}}})",
+              "spec.baseline.profile.metrics[0].bounds", "bounds must ascend"),
+      Patched("categories without label", kDm,
+              R"({"baseline": {"from": "Inline", "profile": {"metrics": [
+                   {"metric": "m", "type": "Categorical", "categories": [
+                     {"name": "rain", "count": 3}]}]}}})",
+              "spec.baseline.profile.metrics[0].categories", "needs label and categories"),
+  };
+}
+
+std::vector<SpecCase> PolicyCases() {
+  const auto gate = [](const char* text) {
+    return R"({"gates": [{"metric": "mae")" + std::string(text) + "}]}";
+  };
+  return {
+      Patched("smallest", kRp, "{}"),
+      Patched("no job", kRp, R"({"job": null})", "spec.job"),
+      Patched("no template", kRp, R"({"job": {"template": null}})", "spec.job.template"),
+      Patched("trigger of nothing", kRp, R"({"triggers": [{}]})", "spec.triggers[0]",
+              "set either drift or schedule"),
+      Patched("trigger of both", kRp,
+              R"({"triggers": [{"drift": {"monitor": "m"}, "schedule": {"cron": "0 3 * * 1"}}]})",
+              "spec.triggers[0]", "set either drift or schedule"),
+      Patched("drift and schedule", kRp,
+              R"({"triggers": [{"drift": {"monitor": "m"}},
+                               {"schedule": {"cron": "*/5 0-3 1,15 JAN mon",
+                                             "timeZone": "Europe/Berlin"}},
+                               {"schedule": {"cron": "@daily"}}]})"),
+      Patched("cron of four fields", kRp, R"({"triggers": [{"schedule": {"cron": "0 3 * *"}}]})",
+              "spec.triggers[0].schedule.cron"),
+      Patched("zone that is none", kRp,
+              R"({"triggers": [{"schedule": {"cron": "@daily", "timeZone": "CET +1"}}]})",
+              "spec.triggers[0].schedule.timeZone"),
+      Patched("gate with max", kRp, gate(R"(, "max": "4")").c_str()),
+      Patched("gate without bound", kRp, gate("").c_str(), "spec.gates[0]",
+              "set one of max, min, maxIncrease, maxDecrease"),
+      Patched("gate with two bounds", kRp, gate(R"(, "max": "4", "min": "1")").c_str(),
+              "spec.gates[0]", "set one of max, min, maxIncrease, maxDecrease"),
+      Patched("gate against the champion", kRp,
+              gate(R"(, "versus": "Champion", "maxIncrease": "0")").c_str()),
+      Patched("absolute gate of an increase", kRp, gate(R"(, "maxIncrease": "0")").c_str(),
+              "spec.gates[0].versus", "versus: Champion goes with maxIncrease or maxDecrease"),
+      Patched("champion's gate with max", kRp,
+              gate(R"(, "versus": "Champion", "max": "0")").c_str(), "spec.gates[0].versus",
+              "versus: Champion goes with maxIncrease or maxDecrease"),
+      Patched("too many retries", kRp, R"({"retries": 11})", "spec.retries"),
+      Patched("no deadline", kRp, R"({"deadline": "0s"})", "spec.deadline", "must be at least 1s"),
+      Patched("cooldown in words", kRp, R"({"cooldown": "a day"})", "spec.cooldown"),
+  };
+}
+
+std::vector<SpecCase> RecordCases() {
+  return {
+      Patched("smallest", kMv, "{}"),
+      Patched("no model", kMv, R"({"model": null})", "spec.model"),
+      Patched("negative revision", kMv, R"({"revision": -1})", "spec.revision"),
+      Patched("metric without value", kMv, R"({"metrics": [{"name": "mae"}]})",
+              "spec.metrics[0].value"),
+      Patched("metric in quotes", kMv, R"({"metrics": [{"name": "mae", "value": "3"}]})",
+              "spec.metrics[0].value"),
+      Patched("parameter that is a number", kMv, R"({"parameters": {"l2": 1}})",
+              "spec.parameters.l2"),
+      Patched("smallest", kMa, "{}"),
+      Patched("undecided", kMa, R"({"decision": "Maybe"})", "spec.decision"),
+      Patched("no decision", kMa, R"({"decision": null})", "spec.decision"),
+      Patched("nobody", kMa, R"({"approver": ""})", "spec.approver"),
+      Patched("no version", kMa, R"({"modelVersion": null})", "spec.modelVersion"),
+      Patched("digest of nothing", kMa, R"({"digest": "md5:00"})", "spec.digest"),
+  };
+}
+
+}  // namespace
+
+json ValidSpec(const std::string& kind) {
+  if (kind == kMd) {
+    return json::parse(R"({"model": {"uri": "oci://models/departures:3"},
+      "template": {"spec": {"containers": [{"name": "model", "image": "i"}]}}})");
+  }
+  if (kind == kDm) {
+    return json::parse(R"({"target": {"modelDeployment": "departures"},
+      "signals": [{"name": "distance", "type": "DataDrift", "metric": "distance_km",
+        "tests": [{"measure": "population_stability_index", "threshold": "0.25"}]}]})");
+  }
+  if (kind == kRp) {
+    return json::parse(R"({"modelDeployment": "departures",
+      "job": {"template": {"spec": {"template": {"spec": {"containers": []}}}}}})");
+  }
+  if (kind == kMv) {
+    return json::parse(R"({"modelDeployment": "departures", "revision": 1,
+      "model": {"uri": "oci://models/departures:3"}})");
+  }
+  return json::parse(R"({"modelVersion": "departures-1", "decision": "Approve",
+    "approver": "kubernetes-admin"})");
+}
+
+std::vector<SpecCase> SpecCases() {
+  std::vector<SpecCase> all;
+  for (const auto& part : {DeploymentCases(), MonitorCases(), PolicyCases(), RecordCases()}) {
+    all.insert(all.end(), part.begin(), part.end());
+  }
+  return all;
+}
+
+json ObjectOf(const std::string& kind, const std::string& name, const json& spec) {
+  return {{"apiVersion", "perennial.dev/v1alpha1"},
+          {"kind", kind},
+          {"metadata", {{"name", name}, {"namespace", "default"}, {"uid", "u"}}},
+          {"spec", spec}};
+}
+
+std::vector<std::string> Problems(const std::string& kind, const json& spec) {
+  const json object = ObjectOf(kind, "x", spec);
+  if (kind == kMd) return ProblemsOf(api::DecodeModelDeployment(object));
+  if (kind == kDm) return ProblemsOf(api::DecodeDriftMonitor(object));
+  if (kind == kRp) return ProblemsOf(api::DecodeRetrainPolicy(object));
+  if (kind == kMv) return ProblemsOf(api::DecodeModelVersion(object));
+  return ProblemsOf(api::DecodeModelApproval(object));
+}
+
+}  // namespace perennial::testing

@@ -1,0 +1,110 @@
+#include <gtest/gtest.h>
+
+#include "api/codec.h"
+#include "api/drift_monitor_schema.h"
+#include "api/model_approval_schema.h"
+#include "api/model_deployment_schema.h"
+#include "api/retrain_policy_schema.h"
+#include "api/schema_describe.h"
+#include "stats/measure.h"
+#include "support/manifest.h"
+#include "support/spec_cases.h"
+
+namespace perennial::api {
+namespace {
+
+using testing::SpecCase;
+
+std::string Join(const std::vector<std::string>& lines) {
+  std::string out;
+  for (const std::string& line : lines) out += line + "\n";
+  return out;
+}
+
+TEST(Validate, JudgesEachCase) {
+  for (const SpecCase& c : testing::SpecCases()) {
+    SCOPED_TRACE(c.kind + ": " + c.name);
+    const std::string problems = Join(testing::Problems(c.kind, c.spec));
+    if (c.field.empty()) {
+      EXPECT_EQ(problems, "");
+    } else {
+      EXPECT_NE(problems.find(c.field), std::string::npos) << problems;
+      EXPECT_NE(problems.find(c.message), std::string::npos) << problems;
+    }
+  }
+}
+
+TEST(Validate, TellsEveryProblemAtOnce) {
+  ModelDeploymentSpec spec;
+  spec.updates = Updates::kManual;
+  spec.rollout.steps = {RolloutStep{0, {}, false}, RolloutStep{0, {}, false}};
+  EXPECT_EQ(Join(Validate(spec)),
+            "spec.rollout.steps[0].weight: must be at least 1, is 0\n"
+            "spec.rollout.steps[1].weight: must be at least 1, is 0\n"
+            "spec.updates: updates: Manual pins to spec.model: set spec.model, or updates: "
+            "Automatic\n"
+            "spec.rollout.steps: weights of steps must ascend: sort the steps and give each its "
+            "own weight\n");
+}
+
+TEST(Validate, AcceptsTheSamples) {
+  for (const char* file :
+       {"samples/minimal/modeldeployment.yaml", "samples/minimal/driftmonitor.yaml",
+        "samples/minimal/retrainpolicy.yaml", "samples/minimal/modelversion.yaml",
+        "samples/minimal/modelapproval.yaml"}) {
+    SCOPED_TRACE(file);
+    const auto manifests = testing::ParseManifests(testing::ReadSource(file));
+    ASSERT_EQ(manifests.size(), 1u);
+    EXPECT_EQ(Join(testing::Problems(manifests[0]["kind"], manifests[0]["spec"])), "");
+  }
+}
+
+// A default is what an absent field means, so it must be something that could be written.
+template <class T>
+void ExpectValidDefaults(const char* name) {
+  SCOPED_TRACE(name);
+  const SchemaNode node = Describe<T>();
+  for (const Property& property : node.properties) {
+    if (property.required || property.fallback.empty()) continue;
+    std::vector<std::string> problems;
+    CheckText(property.schema, property.fallback, Path(property.name), problems);
+    EXPECT_EQ(Join(problems), "");
+  }
+  std::vector<std::string> problems;
+  T value{};
+  CheckCel(value, Path(name), problems);
+  EXPECT_EQ(Join(problems), "");
+}
+
+TEST(Validate, KeepsItsOwnRulesByDefault) {
+  ExpectValidDefaults<ModelDeploymentSpec>("ModelDeploymentSpec");
+  ExpectValidDefaults<MetricsEndpoint>("MetricsEndpoint");
+  ExpectValidDefaults<Traffic>("Traffic");
+  ExpectValidDefaults<Rollout>("Rollout");
+  ExpectValidDefaults<Analysis>("Analysis");
+  ExpectValidDefaults<ApprovalRule>("ApprovalRule");
+  ExpectValidDefaults<DriftMonitorSpec>("DriftMonitorSpec");
+  ExpectValidDefaults<Baseline>("Baseline");
+  ExpectValidDefaults<RetrainPolicySpec>("RetrainPolicySpec");
+  ExpectValidDefaults<ScheduleTrigger>("ScheduleTrigger");
+  ExpectValidDefaults<Origin>("Origin");
+  ExpectValidDefaults<ModelVersionSpec>("ModelVersionSpec");
+}
+
+TEST(Validate, KnowsTheMeasuresOfTheStatistics) {
+  std::vector<std::string_view> known;
+  for (const auto& info : stats::Measures()) known.push_back(info.name);
+  std::vector<std::string_view> allowed(kMeasureNames.begin(), kMeasureNames.end());
+  EXPECT_EQ(allowed, known);
+}
+
+TEST(Validate, CountsCharactersAndNotBytes) {
+  ModelApprovalSpec spec{"v", "", ApprovalDecision::kApprove, "ada", ""};
+  for (int i = 0; i < 1024; ++i) spec.reason += "\xC3\xA9";
+  EXPECT_EQ(Join(Validate(spec)), "");
+  spec.reason += "!";
+  EXPECT_EQ(Join(Validate(spec)), "spec.reason: may have at most 1024 characters, has 1025\n");
+}
+
+}  // namespace
+}  // namespace perennial::api
