@@ -1,0 +1,464 @@
+#include "kube/execute.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <utility>
+#include <vector>
+
+#include "support/fake_api_server.h"
+#include "support/in_process.h"
+#include "support/manual_clock.h"
+
+namespace perennial::kube {
+namespace {
+
+using nlohmann::json;
+using testing::ConfigMaps;
+using testing::FakeApiServer;
+using testing::ManualClock;
+
+// Lets a test act between two requests of one action.
+class Between final : public Transport {
+ public:
+  explicit Between(Transport& inner) : inner_(inner) {}
+
+  Result<Response> Send(const Request& request, Millis deadline) override {
+    auto response = inner_.Send(request, deadline);
+    if (after_ && request.method == method_) std::exchange(after_, nullptr)();
+    return response;
+  }
+  Status Stream(const Request& request, Millis idle_timeout,
+                const std::function<void(std::string_view)>& on_line,
+                std::stop_token stop) override {
+    return inner_.Stream(request, idle_timeout, on_line, stop);
+  }
+  // Once, after the next request with this method.
+  void After(std::string method, std::function<void()> act) {
+    method_ = std::move(method);
+    after_ = std::move(act);
+  }
+
+ private:
+  Transport& inner_;
+  std::string method_;
+  std::function<void()> after_;
+};
+
+class ExecuteTest : public ::testing::Test {
+ protected:
+  ExecuteTest() {
+    const json stored = api_.Put(testing::ModelDeployments(),
+                                 {{"metadata", {{"namespace", "transit"}, {"name", "departures"}}},
+                                  {"spec", {{"replicas", 3}}},
+                                  {"status", {{"champion", "v1"}, {"why", "old"}}}});
+    subject_ = {{testing::ModelDeployments(), {"transit", "departures"}},
+                stored["metadata"]["uid"],
+                stored["metadata"]["resourceVersion"]};
+    api_.ForgetRequests();
+  }
+
+  static ClientOptions Impatient(ManualClock& clock) {
+    ClientOptions options;
+    options.sleep = [&clock](Millis time) { clock.Advance(time); };
+    return options;
+  }
+
+  Ref Child(const std::string& name = "child") const { return {ConfigMaps(), {"transit", name}}; }
+
+  json Owner(const std::string& uid) const {
+    return {{"apiVersion", "perennial.dev/v1alpha1"},
+            {"kind", "ModelDeployment"},
+            {"name", "departures"},
+            {"uid", uid},
+            {"controller", true}};
+  }
+
+  json Body(const Ref& ref, const json& data) const {
+    json body = testing::MakeObject(ref);
+    body["metadata"]["ownerReferences"] = json::array({Owner(subject_.uid)});
+    body["data"] = data;
+    return body;
+  }
+
+  ApplyObject Apply(const json& data, const std::string& name = "child") const {
+    return {Child(name), Body(Child(name), data).dump(), true};
+  }
+
+  CreateObject Create(const std::string& identity, const std::string& name = "job") const {
+    json body = Body(Child(name), {{"a", "1"}});
+    body["metadata"]["labels"] = {{kIdentityLabel, identity}};
+    return {Child(name), body.dump()};
+  }
+
+  static EmitEvent Event(const std::string& reason) {
+    return {EmitEvent::Type::kNormal, reason, "Test", "note"};
+  }
+
+  Result<Executed> Run(Plan plan) { return Execute(client_, events_, subject_, plan, permit_); }
+
+  // Writes but for those of events.
+  std::size_t Writes() const {
+    std::size_t writes = 0;
+    for (const auto& request : api_.Requests()) writes += request.request.method != "GET";
+    return writes;
+  }
+  int EventsQueued() {
+    int events = 0;
+    while (events_.WriteOne()) ++events;
+    return events;
+  }
+  json Status() const { return api_.Get(subject_.ref)->at("status"); }
+  json Data(const std::string& name = "child") const { return api_.Get(Child(name))->at("data"); }
+
+  ManualClock clock_;
+  FakeApiServer api_{testing::InProcess()};
+  Between transport_{api_.transport()};
+  Client client_{transport_, clock_, "perennial-test", Impatient(clock_)};
+  EventRecorder events_{client_, clock_, "perennial.dev/test", "pod"};
+  Subject subject_;
+  WritePermit permit_;
+};
+
+Plan PlanOf(std::vector<Action> actions, std::optional<std::string> status = {}) {
+  return {std::move(actions), std::move(status), {}, "test"};
+}
+
+TEST_F(ExecuteTest, DoesNothingForAPlanThatAsksForNothing) {
+  const auto done = Run(PlanOf({}));
+  ASSERT_TRUE(done.ok());
+  EXPECT_EQ(done->writes, 0);
+  EXPECT_TRUE(api_.Requests().empty());
+}
+
+TEST_F(ExecuteTest, MakesAChildThatIsMissingAndChangesOneThatIsThere) {
+  ASSERT_TRUE(Run(PlanOf({Apply({{"a", "1"}, {"b", "2"}})})).ok());
+  EXPECT_EQ(Data(), (json{{"a", "1"}, {"b", "2"}}));
+  ASSERT_TRUE(Run(PlanOf({Apply({{"a", "3"}})})).ok());
+  EXPECT_EQ(Data(), (json{{"a", "3"}})) << "what the intent lacks is gone";
+}
+
+TEST_F(ExecuteTest, LeavesFieldsOfOthersInAChildAlone) {
+  ASSERT_TRUE(Run(PlanOf({Apply({{"a", "1"}})})).ok());
+  Client other(api_.transport(), clock_, "somebody");
+  json theirs = testing::MakeObject(Child());
+  theirs["data"] = {{"theirs", "x"}};
+  ASSERT_TRUE(other.Apply(Child(), theirs.dump()).ok());
+  ASSERT_TRUE(Run(PlanOf({Apply({{"b", "2"}})})).ok());
+  EXPECT_EQ(Data(), (json{{"b", "2"}, {"theirs", "x"}}));
+}
+
+TEST_F(ExecuteTest, NeverAdoptsForeignObjects) {
+  const json owners[] = {
+      json::array(),
+      json::array({Owner("another-uid")}),
+      json::array({[&] {
+        json owner = Owner(subject_.uid);
+        owner["controller"] = false;
+        return owner;
+      }()}),
+  };
+  for (const json& owner : owners) {
+    SCOPED_TRACE(owner.dump());
+    json foreign = testing::MakeObject(Child());
+    foreign["metadata"]["ownerReferences"] = owner;
+    foreign["data"] = {{"theirs", "x"}};
+    const json before = api_.Put(ConfigMaps(), foreign);
+    api_.ForgetRequests();
+    const auto done = Run(PlanOf({Apply({{"a", "1"}})}, R"({"why": "new"})"));
+    ASSERT_FALSE(done.ok());
+    EXPECT_EQ(done.error().code, Errc::kAlreadyExists);
+    EXPECT_EQ(done.error().message,
+              "ConfigMap transit/child exists and is not controlled by "
+              "ModelDeployment transit/departures");
+    EXPECT_EQ(*api_.Get(Child()), before);
+    EXPECT_EQ(Writes(), 0u);
+    api_.Remove(Child());
+  }
+}
+
+TEST_F(ExecuteTest, DoesNotTakeAnObjectThatAppearsBetweenReadingAndWriting) {
+  json before;
+  transport_.After("GET", [&] {
+    json foreign = testing::MakeObject(Child());
+    foreign["data"] = {{"a", "theirs"}};
+    Client other(api_.transport(), clock_, "somebody");
+    ASSERT_TRUE(other.Create(Child(), foreign.dump()).ok());
+    before = *api_.Get(Child());
+  });
+  const auto done = Run(PlanOf({Apply({{"a", "1"}})}));
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().code, Errc::kConflict);
+  EXPECT_EQ(*api_.Get(Child()), before);
+}
+
+TEST_F(ExecuteTest, DoesNotWriteOverAnObjectThatWasReplacedOrChangedMeanwhile) {
+  ASSERT_TRUE(Run(PlanOf({Apply({{"a", "1"}})})).ok());
+  json before;
+  transport_.After("GET", [&] {
+    api_.Remove(Child());
+    json foreign = testing::MakeObject(Child());
+    foreign["data"] = {{"a", "theirs"}};
+    before = api_.Put(ConfigMaps(), foreign);
+  });
+  EXPECT_FALSE(Run(PlanOf({Apply({{"a", "2"}})})).ok());
+  EXPECT_EQ(*api_.Get(Child()), before);
+
+  api_.Remove(Child());
+  ASSERT_TRUE(Run(PlanOf({Apply({{"a", "1"}})})).ok());
+  transport_.After("GET", [&] {
+    json changed = *api_.Get(Child());
+    changed["data"]["a"] = "newer";
+    before = api_.Put(ConfigMaps(), changed);
+  });
+  const auto done = Run(PlanOf({Apply({{"a", "2"}})}));
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().code, Errc::kConflict);
+  EXPECT_EQ(*api_.Get(Child()), before);
+}
+
+TEST_F(ExecuteTest, WaitsForAChildThatIsBeingDeleted) {
+  json child = Body(Child(), {{"a", "1"}});
+  child["metadata"]["finalizers"] = {"example.org/hold"};
+  child["metadata"]["deletionTimestamp"] = "2026-11-24T12:00:00Z";
+  api_.Put(ConfigMaps(), child);
+  api_.ForgetRequests();
+  const auto done = Run(PlanOf({Apply({{"a", "2"}})}));
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().code, Errc::kConflict);
+  EXPECT_EQ(Writes(), 0u);
+}
+
+TEST_F(ExecuteTest, AnnotatesOnlyWhatExists) {
+  const Ref target = Child("version");
+  json body = testing::MakeObject(target);
+  body["metadata"]["annotations"] = {{"perennial.dev/promoted-at", "now"}};
+  const Plan plan = PlanOf({ApplyObject{target, body.dump(), false}});
+  const auto missing = Run(plan);
+  ASSERT_FALSE(missing.ok());
+  EXPECT_EQ(missing.error().code, Errc::kNotFound);
+  EXPECT_EQ(Writes(), 0u);
+
+  json theirs = testing::MakeObject(target);
+  theirs["data"] = {{"a", "1"}};
+  api_.Put(ConfigMaps(), theirs);
+  ASSERT_TRUE(Run(plan).ok());
+  const json after = *api_.Get(target);
+  EXPECT_EQ(after["metadata"]["annotations"]["perennial.dev/promoted-at"], "now");
+  EXPECT_EQ(after["data"], (json{{"a", "1"}}));
+}
+
+TEST_F(ExecuteTest, RefusesToMakeOrphans) {
+  json body = Body(Child(), {{"a", "1"}});
+  body["metadata"]["ownerReferences"][0]["uid"] = "typo";
+  const auto done = Run(PlanOf({ApplyObject{Child(), body.dump(), true}}));
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().code, Errc::kInvalid);
+  EXPECT_TRUE(api_.Requests().empty());
+}
+
+TEST_F(ExecuteTest, CreatesOnceHoweverOftenItIsAsked) {
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(Run(PlanOf({Create("run-1")})).ok());
+  EXPECT_EQ(api_.List(ConfigMaps()).size(), 1u);
+}
+
+TEST_F(ExecuteTest, CreatesOnceWhenTheAnswerIsLost) {
+  api_.FailNext(testing::On("POST"), testing::LoseReply());
+  const auto lost = Run(PlanOf({Create("run-1")}));
+  ASSERT_FALSE(lost.ok());
+  EXPECT_EQ(lost.error().code, Errc::kUnavailable);
+  const json made = *api_.Get(Child("job"));
+  ASSERT_TRUE(Run(PlanOf({Create("run-1")})).ok());
+  EXPECT_EQ(*api_.Get(Child("job")), made);
+}
+
+TEST_F(ExecuteTest, TakesNoOtherObjectForTheOneToBeCreated) {
+  json other = Body(Child("job"), {{"a", "1"}});
+  const auto refused = [&](const std::string& part) {
+    const json before = api_.Put(ConfigMaps(), other);
+    const auto done = Run(PlanOf({Create("run-1")}));
+    ASSERT_FALSE(done.ok());
+    EXPECT_EQ(done.error().code, Errc::kAlreadyExists);
+    EXPECT_NE(done.error().message.find(part), std::string::npos) << done.error().message;
+    EXPECT_EQ(*api_.Get(Child("job")), before);
+  };
+  refused("identity");
+  other["metadata"]["labels"] = {{kIdentityLabel, "run-2"}};
+  refused("identity");
+  other["metadata"]["labels"] = {{kIdentityLabel, "run-1"}};  // forged
+  other["metadata"]["ownerReferences"][0]["uid"] = "somebody";
+  refused("controlled by");
+  other["metadata"].erase("ownerReferences");
+  refused("controlled by");
+}
+
+TEST_F(ExecuteTest, DeletesByUidOnly) {
+  const json stored = api_.Put(ConfigMaps(), Body(Child(), json::object()));
+  const std::string uid = stored["metadata"]["uid"];
+  ASSERT_TRUE(Run(PlanOf({DeleteObject{Child(), "another-uid"}})).ok());
+  EXPECT_TRUE(api_.Get(Child()).has_value()) << "another object of that name stays";
+  ASSERT_TRUE(Run(PlanOf({DeleteObject{Child(), uid}})).ok());
+  EXPECT_FALSE(api_.Get(Child()).has_value());
+  EXPECT_TRUE(Run(PlanOf({DeleteObject{Child(), uid}})).ok()) << "gone is what was wanted";
+}
+
+TEST_F(ExecuteTest, EndsAtTheFirstFailure) {
+  api_.FailNext(testing::On("PATCH", "/second"), testing::Answer(403, "Forbidden"));
+  const auto done = Run(PlanOf({Apply({{"a", "1"}}, "first"), Event("First"),
+                                Apply({{"a", "1"}}, "second"), Apply({{"a", "1"}}, "third")},
+                               R"({"why": "new"})"));
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().code, Errc::kForbidden);
+  EXPECT_TRUE(api_.Get(Child("first")).has_value());
+  EXPECT_FALSE(api_.Get(Child("third")).has_value());
+  EXPECT_EQ(Status()["why"], "old");
+  EXPECT_EQ(EventsQueued(), 0);
+}
+
+TEST_F(ExecuteTest, HandsEachKindOfFailureOn) {
+  const std::pair<testing::Fault, Errc> cases[] = {
+      {testing::Answer(403, "Forbidden"), Errc::kForbidden},
+      {testing::Answer(422, "Invalid"), Errc::kInvalid},
+      {testing::Answer(409, "Conflict"), Errc::kConflict},
+      {testing::Answer(429, "TooManyRequests"), Errc::kThrottled},
+      {testing::Answer(413, "RequestEntityTooLarge"), Errc::kTooLarge},
+      {testing::Answer(500, "InternalError"), Errc::kUnavailable},
+      {testing::Drop(), Errc::kUnavailable},
+      {testing::LoseReply(), Errc::kUnavailable},
+  };
+  for (const auto& [fault, code] : cases) {
+    SCOPED_TRACE(static_cast<int>(fault.kind) * 1000 + fault.status);
+    // More often than the client tries again.
+    api_.FailNext(testing::On("PATCH", "/child"), fault, 20);
+    const auto done = Run(PlanOf({Apply({{"a", "1"}})}, R"({"why": "new"})"));
+    ASSERT_FALSE(done.ok());
+    EXPECT_EQ(done.error().code, code);
+    EXPECT_EQ(Status()["why"], "old");
+    api_.faults().Clear();
+    if (api_.Get(Child())) api_.Remove(Child());
+  }
+}
+
+TEST_F(ExecuteTest, WritesTheStatusAsAWhole) {
+  ASSERT_TRUE(Run(PlanOf({}, R"({"champion": "v2", "why": "new", "conditions":
+      [{"type": "Ready", "status": "True"}, {"type": "Stalled", "status": "True"}]})"))
+                  .ok());
+  subject_.resource_version = (*api_.Get(subject_.ref))["metadata"]["resourceVersion"];
+  const auto done =
+      Run(PlanOf({}, R"({"why": "newer", "conditions": [{"type": "Ready", "status": "True"}]})"));
+  ASSERT_TRUE(done.ok());
+  const json after = *api_.Get(subject_.ref);
+  EXPECT_EQ(after["status"],
+            (json{{"why", "newer"}, {"conditions", {{{"type", "Ready"}, {"status", "True"}}}}}))
+      << "the champion and the condition Stalled are gone with the value that held them";
+  EXPECT_EQ(after["spec"], (json{{"replicas", 3}}));
+  EXPECT_EQ(done->resource_version, after["metadata"]["resourceVersion"].get<std::string>());
+  EXPECT_EQ(done->writes, 1);
+}
+
+TEST_F(ExecuteTest, WritesNoStatusOverANewerObject) {
+  json changed = *api_.Get(subject_.ref);
+  changed["spec"]["replicas"] = 4;
+  api_.Put(subject_.ref.resource, changed);
+  const auto done = Run(PlanOf({Event("Decided")}, R"({"why": "new"})"));
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().code, Errc::kConflict);
+  EXPECT_EQ(Status()["why"], "old");
+  EXPECT_EQ(EventsQueued(), 0) << "what is not recorded did not happen";
+}
+
+TEST_F(ExecuteTest, TakesTheStatusOfAGoneObjectForWritten) {
+  api_.Remove(subject_.ref);
+  const auto done = Run(PlanOf({}, R"({"why": "new"})"));
+  ASSERT_TRUE(done.ok());
+  EXPECT_EQ(done->resource_version, std::nullopt);
+  EXPECT_FALSE(api_.Get(subject_.ref).has_value()) << "applying must not create it again";
+}
+
+TEST_F(ExecuteTest, GivesNoStatusToAnotherObjectOfTheSameName) {
+  api_.Remove(subject_.ref);
+  api_.Put(subject_.ref.resource, testing::MakeObject(subject_.ref));
+  EXPECT_FALSE(Run(PlanOf({}, R"({"why": "new"})")).ok());
+  EXPECT_FALSE(api_.Get(subject_.ref)->contains("status"));
+}
+
+TEST_F(ExecuteTest, RecordsEventsAfterTheStatusThatTheyTellOf) {
+  bool told_before = false;
+  transport_.After("PATCH", [&] { told_before = events_.WriteOne(); });
+  ASSERT_TRUE(Run(PlanOf({Event("Decided")}, R"({"why": "new"})")).ok());
+  EXPECT_FALSE(told_before);
+  EXPECT_EQ(EventsQueued(), 1);
+}
+
+TEST_F(ExecuteTest, WritesNothingWithoutAPermit) {
+  permit_ = [] { return false; };
+  const auto done = Run(PlanOf({Apply({{"a", "1"}}), Event("Decided")}, R"({"why": "new"})"));
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().code, Errc::kCancelled);
+  EXPECT_EQ(Writes(), 0u);
+  EXPECT_EQ(EventsQueued(), 0);
+}
+
+TEST_F(ExecuteTest, StopsWritingAtTheMomentWhenThePermitEnds) {
+  const json old = api_.Put(ConfigMaps(), Body(Child("old"), json::object()));
+  const Plan plan = PlanOf({Apply({{"a", "1"}}, "first"), Create("run-1"),
+                            DeleteObject{Child("old"), old["metadata"]["uid"]}},
+                           R"({"why": "new"})");
+  for (std::size_t allowed = 0; allowed < 4; ++allowed) {
+    SCOPED_TRACE(allowed);
+    api_.ForgetRequests();
+    permit_ = [&] { return Writes() < allowed; };
+    const auto done = Run(plan);
+    ASSERT_FALSE(done.ok());
+    EXPECT_EQ(done.error().code, Errc::kCancelled);
+    EXPECT_EQ(Writes(), allowed);
+  }
+  permit_ = nullptr;
+  EXPECT_TRUE(Run(plan).ok());
+}
+
+TEST_F(ExecuteTest, AsksForThePermitAfterReadingToo) {
+  bool allowed = true;
+  permit_ = [&] { return allowed; };
+  transport_.After("GET", [&] { allowed = false; });
+  const auto done = Run(PlanOf({Apply({{"a", "1"}})}));
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().code, Errc::kCancelled);
+  EXPECT_EQ(Writes(), 0u);
+}
+
+TEST_F(ExecuteTest, TellsConditionsWithoutClaimingTheRest) {
+  const std::string wanted = R"({"champion": "v2", "observedGeneration": 7, "conditions":
+      [{"type": "Ready", "status": "False", "message": "refused"}]})";
+  const auto told = TellConditions(client_, subject_, wanted, permit_);
+  ASSERT_TRUE(told.ok());
+  const json after = *api_.Get(subject_.ref);
+  EXPECT_EQ(*told, std::optional(after["metadata"]["resourceVersion"].get<std::string>()));
+  EXPECT_EQ(after["status"]["champion"], "v1");
+  EXPECT_EQ(after["status"]["why"], "old");
+  EXPECT_EQ(after["status"]["observedGeneration"], 7);
+  EXPECT_EQ(after["status"]["conditions"][0]["message"], "refused");
+
+  subject_.resource_version = after["metadata"]["resourceVersion"];
+  api_.ForgetRequests();
+  const auto again = TellConditions(client_, subject_, wanted, permit_);
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(*again, std::nullopt);
+  EXPECT_EQ(Writes(), 0u) << "told already";
+}
+
+TEST_F(ExecuteTest, TellsNothingOnAnObjectThatChanged) {
+  json changed = *api_.Get(subject_.ref);
+  changed["spec"]["replicas"] = 4;
+  api_.Put(subject_.ref.resource, changed);
+  api_.ForgetRequests();
+  const auto told =
+      TellConditions(client_, subject_, R"({"conditions": [{"type": "Ready"}]})", permit_);
+  ASSERT_TRUE(told.ok());
+  EXPECT_EQ(*told, std::nullopt);
+  EXPECT_EQ(Writes(), 0u);
+}
+
+}  // namespace
+}  // namespace perennial::kube
