@@ -1,8 +1,10 @@
 #include "drift/decide.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstdlib>
+#include <iterator>
 
 #include "api/codec.h"
 #include "base/hash.h"
@@ -36,6 +38,11 @@ const api::SignalStatus* FindSignal(const api::DriftMonitorStatus& status, const
   return nullptr;
 }
 
+// Status holds whole seconds: what is written must be what is read back.
+api::Time Stamp(WallTime now) {
+  return api::Time{std::chrono::floor<Seconds>(now)};
+}
+
 // True if the number changed by more than a quarter of what would matter.
 bool MovedMuch(const api::SignalStatus& before, const api::SignalStatus& after) {
   if (before.value.empty() != after.value.empty()) return true;
@@ -52,7 +59,7 @@ api::SignalStatus Describe(const Observed& seen, const api::Signal& signal,
   api::SignalStatus out;
   out.name = signal.name;
   out.variant = version;
-  out.since = before ? before->since : api::Time{now};
+  out.since = before ? before->since : Stamp(now);
   const SignalState was = before ? before->state : SignalState::kNoData;
   out.state = was;
   const auto entry = seen.history.entries().find({signal.name, version});
@@ -68,7 +75,7 @@ api::SignalStatus Describe(const Observed& seen, const api::Signal& signal,
   out.message = latest.message;
   out.recent = entry->second.marks;
   out.state = NextState(was, out.recent, monitor.spec.for_evaluations, monitor.spec.of_evaluations);
-  if (out.state != was) out.since = api::Time{now};
+  if (out.state != was) out.since = Stamp(now);
   return out;
 }
 
@@ -96,7 +103,7 @@ void UpdateEpisode(const Observed& seen, WallTime now, api::DriftMonitorStatus& 
   }
   if (!status.episode || status.episode->version != status.champion) {
     api::Episode episode;
-    episode.started = api::Time{now};
+    episode.started = Stamp(now);
     episode.version = status.champion;
     episode.id =
         ShortHash(seen.monitor->meta.uid + "/" + status.champion + "/" + FormatTime(now), 10);
@@ -111,8 +118,13 @@ std::string Summary(const Observed& seen, const api::DriftMonitorStatus& status)
     if (!Champion(seen, signal.variant)) continue;
     if (signal.state != SignalState::kDrifted && signal.state != SignalState::kWarning) continue;
     if (!worst.empty()) worst += "; ";
-    worst += signal.name + " " + NameOf(signal.state) + " at " + signal.value + " (threshold " +
-             signal.threshold + ", " + std::to_string(signal.samples) + " samples)";
+    worst += signal.name + " " + NameOf(signal.state);
+    if (signal.value.empty()) {
+      worst += ", without data now";
+      continue;
+    }
+    worst += " at " + signal.value + " (threshold " + signal.threshold + ", " +
+             std::to_string(signal.samples) + " samples)";
   }
   return worst;
 }
@@ -120,10 +132,10 @@ std::string Summary(const Observed& seen, const api::DriftMonitorStatus& status)
 struct Health {
   bool ready = true;
   std::string reason = "Watching";
-  std::string message;
+  std::string message = "the target's pods are being read";
 };
 
-Health Judge(const Observed& seen) {
+Health Judge(const Observed& seen, const api::DriftMonitorStatus& status) {
   if (seen.monitor->spec.suspend) return {true, "Suspended", "spec.suspend is true"};
   if (seen.deployment == nullptr) {
     return {false, "ModelDeploymentNotFound",
@@ -132,13 +144,20 @@ Health Judge(const Observed& seen) {
   if (seen.deployment->status.champion.empty()) {
     return {false, "NoChampion", "no version serves yet"};
   }
-  if (seen.baseline.empty()) {
+  const auto& signals = seen.monitor->spec.signals;
+  if (seen.baseline.empty() && std::any_of(signals.begin(), signals.end(), NeedsBaseline)) {
     return {false, "NoBaseline",
             "ModelVersion " + seen.deployment->status.champion +
                 " records no training profile: set spec.baseline.profile, or let the training "
                 "result carry one"};
   }
-  if (!seen.problem.empty()) return {false, "NoTargets", seen.problem};
+  if (!seen.problem.empty()) {
+    return {false, seen.targets == 0 ? "NoTargets" : "ScrapesFail", seen.problem};
+  }
+  for (const api::SignalStatus& signal : status.signals) {
+    if (signal.state != SignalState::kError || !Champion(seen, signal.variant)) continue;
+    return {false, "SignalError", "signal " + signal.name + ": " + signal.message};
+  }
   return {};
 }
 
@@ -160,15 +179,23 @@ void SetConditions(const Observed& seen, const Health& health, WallTime now,
     ++known;
   }
   const bool blind = judged == 0 || known == 0;
-  set("Blind", blind ? "True" : "False", blind ? "NoData" : "Seeing",
-      blind ? "no signal of the champion has enough samples inside the window" : "");
+  const bool suspended = seen.monitor->spec.suspend;
+  set("Blind", blind ? "True" : "False",
+      suspended ? "Suspended"
+      : blind   ? "NoData"
+                : "Seeing",
+      suspended ? "spec.suspend is true"
+      : blind   ? "no signal of the champion can be judged: see status.signals"
+                : "at least one signal of the champion is judged");
   const std::string summary = Summary(seen, status);
   if (status.episode) {
-    set("Drifted", "True", "Drifted", summary);
+    set("Drifted", "True", "Drifted",
+        summary.empty() ? "as of the last look; the champion is unknown now" : summary);
   } else if (blind) {
-    set("Drifted", "Unknown", "NoData", "no data is never a verdict");
+    set("Drifted", "Unknown", suspended ? "Suspended" : "NoData", "no data is never a verdict");
   } else {
-    set("Drifted", "False", summary.empty() ? "NoDrift" : "Warning", summary);
+    set("Drifted", "False", summary.empty() ? "NoDrift" : "Warning",
+        summary.empty() ? "no signal of the champion has drifted" : summary);
   }
 }
 
@@ -191,15 +218,43 @@ void AddEvents(const Observed& seen, const api::DriftMonitorStatus& status, kube
   }
 }
 
+// What a message says apart from its numbers.
+std::string Wording(const std::string& message) {
+  std::string out;
+  std::copy_if(message.begin(), message.end(), std::back_inserter(out),
+               [](unsigned char c) { return std::isdigit(c) == 0; });
+  return out;
+}
+
+// True if a person who reads the old one would miss something. Messages of judged signals come and
+// go with chance; the others say what has to be changed.
+bool TellsMore(const api::SignalStatus& before, const api::SignalStatus& after) {
+  if (before.state != after.state || MovedMuch(before, after)) return true;
+  if (before.threshold != after.threshold || before.recent.size() != after.recent.size()) {
+    return true;
+  }
+  // On the way to a drift a restart must neither forget a breach nor remember one that is over. In
+  // a drift it may: that only makes it last a look longer.
+  const auto breaches = [](const api::SignalStatus& signal) {
+    return std::count(signal.recent.begin(), signal.recent.end(), 'B');
+  };
+  if (after.state != SignalState::kDrifted && breaches(before) != breaches(after)) return true;
+  const auto known = [](const api::SignalStatus& signal) {
+    return !signal.recent.empty() && signal.recent.front() != '?' && signal.recent.front() != 'E';
+  };
+  if (known(before) != known(after)) return true;
+  if (!known(after) && Wording(before.message) != Wording(after.message)) return true;
+  return !std::equal(before.tests.begin(), before.tests.end(), after.tests.begin(),
+                     after.tests.end(), [](const api::TestStatus& a, const api::TestStatus& b) {
+                       return a.measure == b.measure && a.threshold == b.threshold;
+                     });
+}
+
 // Keeps what was written where nothing new is to be told, so that looks alone never cause a write.
 void KeepUnlessNew(const api::DriftMonitorStatus& before, api::DriftMonitorStatus& after) {
   for (api::SignalStatus& signal : after.signals) {
     const api::SignalStatus* old = FindSignal(before, signal.name, signal.variant);
-    if (old == nullptr || old->state != signal.state || MovedMuch(*old, signal)) continue;
-    if (old->recent.size() != signal.recent.size()) continue;
-    const bool knew = !old->recent.empty() && old->recent.front() != '?';
-    const bool knows = !signal.recent.empty() && signal.recent.front() != '?';
-    if (knew == knows) signal = *old;
+    if (old != nullptr && !TellsMore(*old, signal)) signal = *old;
   }
 }
 
@@ -234,19 +289,23 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
   const api::DriftMonitor& monitor = *seen.monitor;
   api::DriftMonitorStatus status = monitor.status;
   status.observed_generation = monitor.meta.generation;
-  status.champion = seen.deployment ? seen.deployment->status.champion : "";
-  status.baseline = seen.baseline;
   status.targets = seen.targets;
   status.targets_up = seen.targets_up;
-  status.signals.clear();
-  for (const std::string& version : seen.versions) {
-    for (const api::Signal& signal : monitor.spec.signals) {
-      status.signals.push_back(Describe(seen, signal, version, now));
+  const bool champion_known =
+      seen.deployment != nullptr && !seen.deployment->status.champion.empty();
+  if (champion_known || monitor.spec.suspend) {
+    status.champion = champion_known ? seen.deployment->status.champion : "";
+    status.baseline = seen.baseline;
+    status.signals.clear();
+    for (const std::string& version : seen.versions) {
+      for (const api::Signal& signal : monitor.spec.signals) {
+        status.signals.push_back(Describe(seen, signal, version, now));
+      }
     }
+    KeepUnlessNew(monitor.status, status);
+    UpdateEpisode(seen, now, status);
   }
-  KeepUnlessNew(monitor.status, status);
-  UpdateEpisode(seen, now, status);
-  const Health health = Judge(seen);
+  const Health health = Judge(seen, status);
   SetConditions(seen, health, now, status);
   const std::string summary = Summary(seen, status);
   plan.why = !health.ready                              ? health.message
@@ -257,7 +316,7 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
   AddEvents(seen, status, plan);
   status.last_evaluation = monitor.status.last_evaluation;
   if (status != monitor.status) {
-    status.last_evaluation = api::Time{std::chrono::floor<Seconds>(now)};
+    status.last_evaluation = Stamp(now);
     plan.status = api::EncodeStatus(status);
   }
   plan.wake_at = seen.next_evaluation;

@@ -16,7 +16,7 @@ namespace perennial::drift {
 struct Observed {
   std::shared_ptr<const api::DriftMonitor> monitor;
   std::shared_ptr<const api::ModelDeployment> deployment;  // the target, if it exists
-  std::vector<std::string> versions;                       // that have pods, the champion first
+  std::vector<std::string> versions;                       // of its variants, the champion first
   std::string baseline;  // where the champion's baseline comes from; empty: there is none
   History history;       // looks so far, the newest included
   int targets = 0;
@@ -27,8 +27,10 @@ struct Observed {
 
 // Turns looks into states (k of n with hysteresis), states into an episode, conditions and events.
 // Pure. Status is rewritten only when it tells something new: a state, an episode, a baseline, a
-// target count, or a value that moved by a quarter of its threshold. So a monitor whose model stays
-// as it is writes nothing, however often it looks.
+// target count, a breach more or less on the way to a drift, or a value that moved by a quarter of
+// its threshold. So a monitor whose model stays as it is writes nothing, however often it looks.
+// While the champion is unknown, signals and episode stay as they were: that nobody can tell is not
+// an improvement. A suspended monitor has neither.
 kube::Plan Decide(const Observed& seen, WallTime now);
 
 // The state that `marks` (newest first) lead to from `before`: `k` breaches among the last `n`

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "api/drift_monitor.h"
-#include "scrape/sample_store.h"
+#include "scrape/window_view.h"
 
 namespace perennial::drift {
 
@@ -20,8 +20,14 @@ struct Evaluation {
   std::vector<api::TestStatus> tests;
 };
 
+// True for the signals that compare a distribution with the baseline.
+bool NeedsBaseline(const api::Signal& signal);
+
 // Judges `signal` on what the variant's pods counted inside the window. `baseline` may be null: a
-// drift signal then answers NoData. Pure.
+// drift signal then answers NoData. Series of one metric are added up over their other labels. Too
+// few samples, or a threshold that chance alone reaches with them, is NoData; a metric of a kind
+// that can't be judged like this is an Error; messages say what to change. Several tests: any
+// breach breaches, but one that can't be judged makes the others' calm NoData. Pure.
 Evaluation Evaluate(const api::Signal& signal, const scrape::WindowView& window,
                     const api::Profile* baseline, std::int64_t min_samples);
 

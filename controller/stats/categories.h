@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,7 +17,7 @@ struct CategoryCount {
 // A categorical distribution; order has no meaning, names are distinct.
 using Categories = std::vector<CategoryCount>;
 
-// What the categories beyond a limit are counted under.
+// What a baseline counts its rare categories under.
 inline constexpr std::string_view kOtherCategory = "__other__";
 
 double Total(const Categories& categories);
@@ -31,9 +30,5 @@ struct AlignedCategories {
   std::vector<double> current;
 };
 AlignedCategories Align(const Categories& baseline, const Categories& current);
-
-// The `limit` most frequent categories, by name; everything else is added up as kOtherCategory. A
-// label with unbounded values costs a bounded amount.
-Categories FoldRare(const Categories& categories, std::size_t limit);
 
 }  // namespace perennial::stats

@@ -155,16 +155,11 @@ TEST(Histogram, AddsUpPods) {
   EXPECT_FALSE(Add(a, *MakeHistogram({2}, {1, 1})).ok());
 }
 
-TEST(Categories, AlignOverTheUnionAndFoldTheRare) {
+TEST(Categories, AlignOverTheUnion) {
   const AlignedCategories aligned = Align({{"a", 1}, {"b", 2}, {"a", 3}}, {{"c", 5}, {"b", 1}});
   EXPECT_EQ(aligned.names, (std::vector<std::string>{"a", "b", "c"}));
   EXPECT_EQ(aligned.baseline, (std::vector<double>{4, 2, 0}));
   EXPECT_EQ(aligned.current, (std::vector<double>{0, 1, 5}));
-  const Categories folded = FoldRare({{"d", 1}, {"a", 5}, {"c", 1}, {"b", 3}}, 2);
-  EXPECT_EQ(folded, (Categories{{"__other__", 2}, {"a", 5}, {"b", 3}}));
-  EXPECT_EQ(FoldRare({{"a", 5}, {"b", 3}}, 2), (Categories{{"a", 5}, {"b", 3}}));
-  EXPECT_EQ(FoldRare({{"__other__", 9}, {"a", 5}, {"b", 3}}, 2),
-            (Categories{{"__other__", 12}, {"a", 5}}));
 }
 
 }  // namespace

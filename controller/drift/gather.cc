@@ -1,0 +1,172 @@
+#include "drift/gather.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "stats/histogram.h"
+
+namespace perennial::drift {
+namespace {
+
+using api::SignalState;
+using scrape::SeriesKind;
+using scrape::SeriesWindow;
+
+Evaluation Without(SignalState outcome, std::string message, double samples = 0) {
+  Evaluation evaluation;
+  evaluation.outcome = outcome;
+  evaluation.samples = static_cast<std::int64_t>(samples);
+  evaluation.message = std::move(message);
+  return evaluation;
+}
+
+// Why a metric is missing: what the scrapes say, if they say anything.
+std::string Missing(const std::string& what, const scrape::WindowView& window) {
+  std::string out;
+  if (window.targets == 0) {
+    out = "no ready pod to read " + what + " from";
+  } else if (!window.newest_age) {
+    out = "no scrape has worked yet";
+  } else {
+    out = "no pod exposes " + what;
+  }
+  if (!window.problems.empty()) out += " (" + window.problems.front() + ")";
+  return out;
+}
+
+std::vector<const SeriesWindow*> SeriesOf(const scrape::WindowView& window,
+                                          const std::string& metric) {
+  std::vector<const SeriesWindow*> out;
+  for (const SeriesWindow& series : window.series) {
+    if (series.metric == metric) out.push_back(&series);
+  }
+  return out;
+}
+
+}  // namespace
+
+Evaluation NoData(std::string message, double samples) {
+  return Without(SignalState::kNoData, std::move(message), samples);
+}
+
+Evaluation Wrong(std::string message) {
+  return Without(SignalState::kError, std::move(message));
+}
+
+Gathered GatherHistogram(const std::string& metric, const scrape::WindowView& window) {
+  const auto all = SeriesOf(window, metric);
+  if (all.empty()) return NoData(Missing("the histogram " + metric, window));
+  std::optional<stats::Histogram> sum;
+  for (const SeriesWindow* series : all) {
+    if (series->kind != SeriesKind::kHistogram) {
+      return Wrong(metric + " is a " + scrape::ToString(series->kind) +
+                   ": a distribution needs a histogram, or a counter and the signal's label");
+    }
+    auto histogram = stats::MakeHistogram(series->bounds, series->counts);
+    if (!histogram.ok()) return Wrong(metric + ": " + histogram.error().message);
+    if (std::isfinite(series->sum)) histogram->sum = series->sum;
+    if (!sum) {
+      sum = *std::move(histogram);
+      continue;
+    }
+    const auto common = stats::AtCommonBounds(*sum, *histogram);
+    if (!common.ok()) {
+      return Wrong("series of " + metric + " that differ in labels: " + common.error().message);
+    }
+    sum = *stats::Add(common->first, common->second);
+  }
+  return stats::Distribution(*std::move(sum));
+}
+
+Gathered GatherCategories(const std::string& metric, const std::string& label,
+                          const scrape::WindowView& window, const stats::Categories& baseline) {
+  const auto all = SeriesOf(window, metric);
+  if (all.empty()) {
+    return NoData(Missing("the counter " + metric + " with label " + label, window));
+  }
+  std::set<std::string_view> known;
+  for (const stats::CategoryCount& category : baseline) known.insert(category.name);
+  const bool folded = known.contains(stats::kOtherCategory);
+  std::map<std::string, double> counts;
+  bool labelled = false;
+  for (const SeriesWindow* series : all) {
+    if (series->kind != SeriesKind::kCounter && series->kind != SeriesKind::kUnknown) {
+      return Wrong(metric + " is a " + scrape::ToString(series->kind) +
+                   ": categories are counted by a counter");
+    }
+    const auto found = std::find_if(series->labels.begin(), series->labels.end(),
+                                    [&](const auto& pair) { return pair.first == label; });
+    if (found == series->labels.end()) continue;
+    labelled = true;
+    const bool fold = folded && !known.contains(found->second);
+    counts[fold ? std::string(stats::kOtherCategory) : found->second] += series->increase;
+  }
+  if (!labelled) return Wrong(metric + " has no label " + label + ": set the signal's label");
+  stats::Categories categories;
+  for (const auto& [name, count] : counts) categories.push_back({name, count});
+  return stats::Distribution(std::move(categories));
+}
+
+GatheredQuantity GatherRatio(const api::Signal& signal, const scrape::WindowView& window) {
+  const auto increase = [&](const std::vector<const SeriesWindow*>& all) {
+    double sum = 0;
+    for (const SeriesWindow* series : all) {
+      // Sums and counts of a histogram can be asked for as counters; gauges can't be added up.
+      if (series->kind == SeriesKind::kCounter || series->kind == SeriesKind::kUnknown) {
+        sum += series->increase;
+      }
+    }
+    return sum;
+  };
+  for (const std::string& metric : {signal.numerator, signal.denominator}) {
+    for (const SeriesWindow* series : SeriesOf(window, metric)) {
+      if (series->kind != SeriesKind::kCounter && series->kind != SeriesKind::kUnknown) {
+        return Wrong(metric + " is a " + scrape::ToString(series->kind) +
+                     ": a ratio is of two counters");
+      }
+    }
+  }
+  const auto below = SeriesOf(window, signal.denominator);
+  if (below.empty()) return NoData(Missing("the counter " + signal.denominator, window));
+  const auto above = SeriesOf(window, signal.numerator);
+  Quantity quantity;
+  quantity.samples = increase(below);
+  if (!(quantity.samples > 0)) return NoData(signal.denominator + " did not rise in the window");
+  quantity.value = increase(above) / quantity.samples;
+  // A labelled counter appears with the first event that it counts.
+  if (above.empty()) quantity.note = "no pod exposes " + signal.numerator + " yet: counted as 0";
+  return quantity;
+}
+
+GatheredQuantity GatherMean(const api::Signal& signal, const scrape::WindowView& window) {
+  const auto all = SeriesOf(window, signal.metric);
+  if (all.empty()) return NoData(Missing("the metric " + signal.metric, window));
+  Quantity quantity;
+  double sum = 0;
+  for (const SeriesWindow* series : all) {
+    if (series->kind == SeriesKind::kCounter) {
+      return Wrong(signal.metric +
+                   " is a Counter: divide it by another (numerator and "
+                   "denominator), or bound a histogram or a gauge");
+    }
+    quantity.observations =
+        series->kind == SeriesKind::kHistogram || series->kind == SeriesKind::kSummary;
+    if (series->count <= 0) continue;
+    sum += series->sum;
+    quantity.samples += series->count;
+  }
+  if (!(quantity.samples > 0)) return NoData("no samples of " + signal.metric + " in the window");
+  if (!std::isfinite(sum)) {
+    return NoData("the sum of " + signal.metric + " is not a number: a pod observed NaN",
+                  quantity.samples);
+  }
+  quantity.value = sum / quantity.samples;
+  return quantity;
+}
+
+}  // namespace perennial::drift

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <string>
+#include <variant>
+
+#include "api/drift_monitor.h"
+#include "drift/evaluation.h"
+#include "scrape/window_view.h"
+#include "stats/categories.h"
+#include "stats/measure.h"
+
+// Reads from a window what a signal judges. Every function answers with the thing itself, or with
+// the evaluation that says why there is none.
+namespace perennial::drift {
+
+// An evaluation without a value.
+Evaluation NoData(std::string message, double samples = 0);
+Evaluation Wrong(std::string message);
+
+using Gathered = std::variant<stats::Distribution, Evaluation>;
+
+// All label sets of a histogram added up, at their common bounds.
+Gathered GatherHistogram(const std::string& metric, const scrape::WindowView& window);
+
+// Counts by the value of `label`, other labels added up. Where the baseline has folded its rare
+// categories into stats::kOtherCategory, so are those that it doesn't name.
+Gathered GatherCategories(const std::string& metric, const std::string& label,
+                          const scrape::WindowView& window, const stats::Categories& baseline);
+
+// A number that a signal bounds, and of how many observations it is made.
+struct Quantity {
+  double value = 0;
+  double samples = 0;
+  bool observations = true;  // false: scraped values of a gauge, to which minSamples doesn't apply
+  std::string note;
+};
+using GatheredQuantity = std::variant<Quantity, Evaluation>;
+
+// Increase of the signal's numerator over that of its denominator, both over all label sets.
+GatheredQuantity GatherRatio(const api::Signal& signal, const scrape::WindowView& window);
+
+// Mean of a histogram's or summary's observations, or of a gauge's scraped values.
+GatheredQuantity GatherMean(const api::Signal& signal, const scrape::WindowView& window);
+
+}  // namespace perennial::drift

@@ -1,0 +1,231 @@
+#include "drift/observe.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "drift/evaluation.h"
+
+namespace perennial::drift {
+namespace {
+
+// Steady time at which the next look is due if a round of scrapes is over by then: a little less
+// than an interval, so that a round that ends early isn't left for the next.
+Millis DueAfterRound(Millis looked, Millis interval) {
+  return looked + interval - interval / 10;
+}
+
+// When to look without a new round: scrapes fail or take long.
+Millis DueAnyway(Millis looked, Millis interval) {
+  return looked + interval + interval / 2;
+}
+
+std::optional<int> PortOf(const api::EndpointSliceView& slice, const std::string& name) {
+  for (const api::EndpointPort& port : slice.ports) {
+    if (port.name == name && port.port > 0 && port.port <= 65'535) return port.port;
+  }
+  return std::nullopt;
+}
+
+// The champion first, then the other variants in the order of the status, each once.
+std::vector<std::string> VersionsOf(const api::ModelDeployment& deployment) {
+  std::vector<std::string> versions;
+  const auto add = [&](const std::string& version) {
+    if (version.empty()) return;
+    if (std::find(versions.begin(), versions.end(), version) == versions.end()) {
+      versions.push_back(version);
+    }
+  };
+  add(deployment.status.champion);
+  for (const api::VariantStatus& variant : deployment.status.variants) add(variant.version);
+  return versions;
+}
+
+}  // namespace
+
+std::string SubscriptionOf(std::string_view uid) {
+  return "drift/" + std::string(uid);
+}
+
+DriftReconciler::DriftReconciler(Stores stores, scrape::SampleStore& samples, const Clock& clock)
+    : stores_(stores), samples_(samples), clock_(clock) {}
+
+std::optional<Observed> DriftReconciler::Observe(const kube::Key& key,
+                                                 const kube::Attempt& attempt) {
+  Observed seen;
+  seen.monitor = stores_.monitors.Get(key);
+  if (seen.monitor == nullptr || seen.monitor->meta.deleting) {
+    Forget(key);
+    return std::nullopt;
+  }
+  const api::DriftMonitorSpec& spec = seen.monitor->spec;
+  seen.deployment = stores_.deployments.Get({key.ns, spec.target.model_deployment});
+  if (spec.suspend) {
+    Forget(key);
+    return seen;
+  }
+  const std::shared_ptr<Memory> memory = Recall(*seen.monitor);
+  const std::string id = SubscriptionOf(memory->uid);
+  if (seen.deployment != nullptr && !seen.deployment->status.champion.empty()) {
+    seen.versions = VersionsOf(*seen.deployment);
+    const auto champion = VersionOf(seen, seen.versions.front());
+    if (BaselineOf(seen, champion.get()) != nullptr) {
+      seen.baseline =
+          spec.baseline.from == api::BaselineFrom::kInline ? "inline" : seen.versions.front();
+    }
+  }
+  Subscribe(id, seen);
+  Count(id, seen);
+
+  const Millis interval = spec.interval.value;
+  const Millis now = clock_.Steady();
+  const std::uint64_t round = samples_.Generation(id);
+  const bool fresh = round != memory->round;
+  const bool due = fresh && (!memory->any_look || now >= DueAfterRound(memory->looked, interval));
+  if (!seen.versions.empty() && (due || now >= DueAnyway(memory->looked, interval))) {
+    Look(id, seen, *memory);
+    memory->looked = now;
+    memory->round = round;
+    memory->any_look = true;
+  }
+  seen.history = memory->history;
+  // Without versions a change of the ModelDeployment wakes us.
+  if (!seen.versions.empty()) {
+    const Millis next = now < memory->looked + interval ? memory->looked + interval
+                                                        : DueAnyway(memory->looked, interval);
+    seen.next_evaluation = attempt.now + (next - now);
+  }
+  return seen;
+}
+
+std::shared_ptr<DriftReconciler::Memory> DriftReconciler::Recall(const api::DriftMonitor& monitor) {
+  std::string stale;
+  std::shared_ptr<Memory> memory;
+  {
+    const std::lock_guard lock(mutex_);
+    std::shared_ptr<Memory>& place = memories_[monitor.meta.key];
+    if (place != nullptr && place->uid != monitor.meta.uid) stale = place->uid;
+    if (place == nullptr || !stale.empty()) {
+      place = std::make_shared<Memory>();
+      place->uid = monitor.meta.uid;
+      place->looked = clock_.Steady();
+      place->history.Resume(monitor.status);
+    }
+    memory = place;
+  }
+  // Deleted and made again under the same name before we looked.
+  if (!stale.empty()) samples_.Remove(SubscriptionOf(stale));
+  return memory;
+}
+
+void DriftReconciler::Forget(const kube::Key& key) {
+  std::shared_ptr<Memory> memory;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = memories_.find(key);
+    if (it == memories_.end()) return;
+    memory = std::move(it->second);
+    memories_.erase(it);
+  }
+  samples_.Remove(SubscriptionOf(memory->uid));
+}
+
+// Without a known target nothing is scraped: addresses of pods that are gone may be anybody's. What
+// was counted stays until it ages out.
+void DriftReconciler::Subscribe(const std::string& id, Observed& seen) {
+  const api::DriftMonitorSpec& spec = seen.monitor->spec;
+  scrape::Subscription subscription;
+  subscription.interval = spec.interval.value;
+  subscription.retention = spec.window.value;
+  subscription.metrics = WantedMetrics(spec);
+  if (!seen.versions.empty()) {
+    for (const api::VariantStatus& variant : seen.deployment->status.variants) {
+      std::string problem;
+      AddTargets(seen, variant, subscription, problem);
+      if (variant.version == seen.versions.front()) seen.problem = problem;
+    }
+  }
+  seen.targets = static_cast<int>(subscription.targets.size());
+  samples_.Set(id, std::move(subscription));
+}
+
+void DriftReconciler::AddTargets(const Observed& seen, const api::VariantStatus& variant,
+                                 scrape::Subscription& subscription, std::string& problem) const {
+  if (variant.service.empty() || variant.version.empty()) return;
+  const api::MetricsEndpoint& metrics = seen.deployment->spec.metrics;
+  const std::string service = seen.monitor->meta.key.ns + "/" + variant.service;
+  std::set<std::string> known;
+  for (const scrape::Target& target : subscription.targets) known.insert(target.id);
+  bool has_port = false;
+  bool any = false;
+  const auto slices = stores_.slices.ByIndex(kByService, service);
+  for (const auto& slice : slices) {
+    const auto port = PortOf(*slice, metrics.port);
+    if (!port) continue;
+    has_port = true;
+    for (const api::Endpoint& endpoint : slice->endpoints) {
+      if (!endpoint.ready || endpoint.pod_uid.empty() || endpoint.address.empty()) continue;
+      any = true;
+      // A pod is in one slice for each of its address families.
+      if (!known.insert(endpoint.pod_uid).second) continue;
+      subscription.targets.push_back({endpoint.pod_uid, endpoint.address,
+                                      static_cast<std::uint16_t>(*port), metrics.path,
+                                      variant.version});
+    }
+  }
+  if (any) return;
+  problem = slices.empty() ? "Service " + service + " of version " + variant.version +
+                                 " has no EndpointSlices yet"
+            : !has_port ? "Service " + service + " has no port named " + metrics.port +
+                              ": name a container port in spec.metrics.port of the ModelDeployment"
+                        : "no pod of version " + variant.version + " is ready";
+}
+
+std::shared_ptr<const api::ModelVersion> DriftReconciler::VersionOf(
+    const Observed& seen, const std::string& version) const {
+  return stores_.versions.Get({seen.monitor->meta.key.ns, version});
+}
+
+// Each version is judged by the data that it was trained on; an inline baseline is for all.
+const api::Profile* DriftReconciler::BaselineOf(const Observed& seen,
+                                                const api::ModelVersion* version) const {
+  const api::Baseline& baseline = seen.monitor->spec.baseline;
+  if (baseline.from == api::BaselineFrom::kInline) {
+    return baseline.profile ? &*baseline.profile : nullptr;
+  }
+  return version != nullptr && version->spec.profile ? &*version->spec.profile : nullptr;
+}
+
+void DriftReconciler::Look(const std::string& id, const Observed& seen, Memory& memory) const {
+  const api::DriftMonitorSpec& spec = seen.monitor->spec;
+  const Millis now = clock_.Steady();
+  std::set<History::Id> watched;
+  for (const std::string& version : seen.versions) {
+    const scrape::WindowView view = samples_.View(id, version, spec.window.value, Millis{0}, now);
+    const auto object = VersionOf(seen, version);
+    const api::Profile* baseline = BaselineOf(seen, object.get());
+    for (const api::Signal& signal : spec.signals) {
+      History::Id entry{signal.name, version};
+      memory.history.Add(entry, Evaluate(signal, view, baseline, spec.min_samples),
+                         spec.of_evaluations);
+      watched.insert(std::move(entry));
+    }
+  }
+  memory.history.Retain([&](const History::Id& entry) { return watched.contains(entry); });
+}
+
+void DriftReconciler::Count(const std::string& id, Observed& seen) const {
+  std::string failing;
+  for (const std::string& version : seen.versions) {
+    const scrape::WindowView view =
+        samples_.View(id, version, seen.monitor->spec.interval.value, Millis{0}, clock_.Steady());
+    seen.targets_up += view.targets_up;
+    if (version == seen.versions.front() && view.targets > 0 && view.targets_up == 0 &&
+        !view.problems.empty()) {
+      failing = view.problems.front();
+    }
+  }
+  if (seen.problem.empty()) seen.problem = failing;
+}
+
+}  // namespace perennial::drift

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/children.h"
+#include "api/drift_monitor.h"
+#include "api/model_deployment.h"
+#include "api/model_version.h"
+#include "base/clock.h"
+#include "drift/decide.h"
+#include "drift/history.h"
+#include "kube/runner.h"
+#include "kube/store.h"
+#include "scrape/sample_store.h"
+
+namespace perennial::drift {
+
+// The index that the store of EndpointSlices must have before its informer starts: by their
+// Service, "namespace/name" (the same index as the deployment controller's).
+inline constexpr std::string_view kByService = "service";
+
+// The key under which the sample store measures for a monitor: "drift/<uid>".
+std::string SubscriptionOf(std::string_view uid);
+
+// Reconciler of DriftMonitors over the stores (kube/runner.h). It keeps a subscription in the
+// sample store for every monitor that isn't suspended, and looks at the window once an interval:
+// when a round of scrapes is over, or without one half an interval later. Between looks it repeats
+// what it knows. The last looks are kept in memory; after a restart they continue from what status
+// shows. Several threads may observe different keys at once.
+class DriftReconciler {
+ public:
+  static constexpr std::string_view kName = "driftmonitor";
+  using Observed = drift::Observed;
+
+  struct Stores {
+    const kube::Store<api::DriftMonitor>& monitors;
+    const kube::Store<api::ModelDeployment>& deployments;
+    const kube::Store<api::ModelVersion>& versions;
+    const kube::Store<api::EndpointSliceView>& slices;
+  };
+
+  DriftReconciler(Stores stores, scrape::SampleStore& samples, const Clock& clock);
+
+  std::optional<Observed> Observe(const kube::Key& key, const kube::Attempt& attempt);
+  static kube::Plan Decide(const Observed& seen, WallTime now) { return drift::Decide(seen, now); }
+
+ private:
+  // What is known of one monitor beyond the stores. Used by one thread at a time.
+  struct Memory {
+    std::string uid;
+    History history;
+    Millis looked{0};  // steady time of the last look, or of the beginning
+    std::uint64_t round = 0;
+    bool any_look = false;
+  };
+
+  std::shared_ptr<Memory> Recall(const api::DriftMonitor& monitor);
+  void Forget(const kube::Key& key);
+  void Subscribe(const std::string& id, Observed& seen);
+  void AddTargets(const Observed& seen, const api::VariantStatus& variant,
+                  scrape::Subscription& subscription, std::string& problem) const;
+  std::shared_ptr<const api::ModelVersion> VersionOf(const Observed& seen,
+                                                     const std::string& version) const;
+  const api::Profile* BaselineOf(const Observed& seen, const api::ModelVersion* version) const;
+  void Look(const std::string& id, const Observed& seen, Memory& memory) const;
+  void Count(const std::string& id, Observed& seen) const;
+
+  Stores stores_;
+  scrape::SampleStore& samples_;
+  const Clock& clock_;
+  std::mutex mutex_;
+  std::map<kube::Key, std::shared_ptr<Memory>> memories_;
+};
+
+}  // namespace perennial::drift

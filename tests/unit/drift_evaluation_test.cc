@@ -1,0 +1,348 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "drift/evaluation.h"
+
+namespace perennial::drift {
+namespace {
+
+using api::SignalState;
+using scrape::SeriesKind;
+using scrape::SeriesWindow;
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+api::Decimal Decimal(const std::string& text) {
+  return {std::stod(text), text};
+}
+
+SeriesWindow Histogram(std::vector<double> bounds, std::vector<double> counts, double sum,
+                       scrape::Labels labels = {}) {
+  SeriesWindow series;
+  series.metric = "x";
+  series.labels = std::move(labels);
+  series.kind = SeriesKind::kHistogram;
+  series.bounds = std::move(bounds);
+  series.bounds.push_back(kInfinity);
+  for (const double count : counts) series.count += count;
+  series.counts = std::move(counts);
+  series.sum = sum;
+  return series;
+}
+
+SeriesWindow Counter(std::string metric, double increase, scrape::Labels labels = {}) {
+  SeriesWindow series;
+  series.metric = std::move(metric);
+  series.labels = std::move(labels);
+  series.kind = SeriesKind::kCounter;
+  series.increase = increase;
+  return series;
+}
+
+scrape::WindowView View(std::vector<SeriesWindow> series) {
+  scrape::WindowView view;
+  view.series = std::move(series);
+  view.targets = view.targets_up = 1;
+  view.newest_age = Millis{0};
+  return view;
+}
+
+api::Profile Numeric(std::vector<double> bounds, std::vector<double> counts) {
+  api::MetricProfile metric;
+  metric.metric = "x";
+  metric.bounds = std::move(bounds);
+  metric.counts = std::move(counts);
+  return {0, {metric}};
+}
+
+api::Profile Categorical(std::vector<api::Category> categories) {
+  api::MetricProfile metric;
+  metric.metric = "x";
+  metric.type = api::MetricType::kCategorical;
+  metric.label = "kind";
+  metric.categories = std::move(categories);
+  return {0, {metric}};
+}
+
+api::Signal Drift(std::vector<api::DriftTest> tests) {
+  api::Signal signal;
+  signal.name = "s";
+  signal.metric = "x";
+  signal.tests = std::move(tests);
+  return signal;
+}
+
+api::DriftTest Index(const std::string& threshold, std::optional<std::string> warn = {}) {
+  api::DriftTest test{"population_stability_index", std::nullopt, Decimal(threshold)};
+  if (warn) test.warn = Decimal(*warn);
+  return test;
+}
+
+struct Case {
+  const char* what;
+  std::vector<double> counts;
+  SignalState want;
+  const char* message;  // part of it
+};
+
+TEST(EvaluateDrift, JudgesHistogramsAgainstTheProfile) {
+  const api::Profile baseline = Numeric({1, 2, 3}, {2000, 3000, 3000, 2000});
+  const api::Signal signal = Drift({Index("0.25", "0.1")});
+  const Case cases[] = {
+      {"the same", {200, 300, 300, 200}, SignalState::kOk, "is 0, threshold 0.25"},
+      {"somewhat off", {100, 300, 400, 200}, SignalState::kOk, "threshold 0.25"},
+      {"off beyond warn", {100, 200, 400, 300}, SignalState::kWarning, "threshold 0.25"},
+      {"off beyond threshold", {50, 150, 300, 500}, SignalState::kDrifted, "is 0."},
+      {"few samples", {20, 30, 30, 19}, SignalState::kNoData, "99 samples in the window"},
+      {"nothing", {0, 0, 0, 0}, SignalState::kNoData, "fewer than minSamples 100"},
+  };
+  for (const Case& test : cases) {
+    SCOPED_TRACE(test.what);
+    const Evaluation got =
+        Evaluate(signal, View({Histogram({1, 2, 3}, test.counts, 0)}), &baseline, 100);
+    EXPECT_EQ(got.outcome, test.want) << got.message;
+    EXPECT_NE(got.message.find(test.message), std::string::npos) << got.message;
+    double total = 0;
+    for (const double count : test.counts) total += count;
+    EXPECT_EQ(got.samples, static_cast<std::int64_t>(total));
+    EXPECT_EQ(got.tests.size(), test.want == SignalState::kNoData ? 0u : 1u);
+  }
+}
+
+// A threshold that chance alone reaches at this sample size answers NoData, with the reason.
+TEST(EvaluateDrift, AThresholdBelowTheNoiseIsNoData) {
+  const api::Profile baseline = Numeric({1, 2, 3, 4, 5, 6, 7, 8, 9}, std::vector<double>(10, 20));
+  const Evaluation got = Evaluate(
+      Drift({Index("0.1")}),
+      View({Histogram({1, 2, 3, 4, 5, 6, 7, 8, 9}, {27, 13, 24, 15, 26, 12, 24, 16, 26, 17}, 0)}),
+      &baseline, 100);
+  EXPECT_EQ(got.outcome, SignalState::kNoData);
+  EXPECT_NE(got.message.find("chance alone reaches 0.16"), std::string::npos) << got.message;
+  ASSERT_EQ(got.tests.size(), 1u);
+  EXPECT_EQ(got.tests[0].state, SignalState::kNoData);
+  EXPECT_NE(got.tests[0].noise_floor, "");
+  EXPECT_NE(got.tests[0].p_value, "");
+  EXPECT_EQ(got.value, got.tests[0].value);
+}
+
+TEST(EvaluateDrift, TheWorstTestDecides) {
+  const api::Profile baseline = Numeric({1, 2, 3}, {2000, 3000, 3000, 2000});
+  const auto window = View({Histogram({1, 2, 3}, {50, 150, 300, 500}, 0)});
+  const api::DriftTest lax{"total_variation_distance", std::nullopt, Decimal("0.9")};
+  const Evaluation got = Evaluate(Drift({lax, Index("0.25")}), window, &baseline, 100);
+  EXPECT_EQ(got.outcome, SignalState::kDrifted);
+  EXPECT_EQ(got.threshold, "0.25");
+  ASSERT_EQ(got.tests.size(), 2u);
+  EXPECT_EQ(got.tests[0].state, SignalState::kOk);
+  EXPECT_EQ(got.tests[1].state, SignalState::kDrifted);
+  // A calm test says nothing while another can't be judged.
+  const auto calm = View({Histogram({1, 2, 3}, {21, 30, 29, 20}, 0)});
+  EXPECT_EQ(Evaluate(Drift({lax, Index("0.01")}), calm, &baseline, 100).outcome,
+            SignalState::kNoData);
+  EXPECT_EQ(Evaluate(Drift({lax}), calm, &baseline, 100).outcome, SignalState::kOk);
+  EXPECT_EQ(Evaluate(Drift({{"psi", {}, Decimal("1")}}), calm, &baseline, 100).outcome,
+            SignalState::kError);
+}
+
+TEST(EvaluateDrift, AddsUpLabelSetsAtCommonBounds) {
+  const api::Profile baseline = Numeric({1, 2, 3}, {200, 300, 300, 200});
+  const Evaluation got =
+      Evaluate(Drift({Index("0.25")}),
+               View({Histogram({1, 2, 3}, {100, 150, 150, 100}, 0, {{"path", "/a"}}),
+                     Histogram({1, 3}, {100, 300, 100}, 0, {{"path", "/b"}})}),
+               &baseline, 100);
+  EXPECT_EQ(got.outcome, SignalState::kOk) << got.message;
+  EXPECT_EQ(got.samples, 1000);
+  EXPECT_NE(got.message.find("2 of 3 bucket bounds"), std::string::npos) << got.message;
+}
+
+TEST(EvaluateDrift, UsesTheSumsOfBothSides) {
+  api::Profile baseline = Numeric({1, 2, 3}, {200, 300, 300, 200});
+  baseline.metrics[0].sum = 2000;
+  baseline.metrics[0].sum_squares = 5000;
+  const api::Signal signal = Drift({{"mean_shift", {}, Decimal("0.2")}});
+  const std::vector<double> counts{200, 300, 300, 200};
+  EXPECT_EQ(Evaluate(signal, View({Histogram({1, 2, 3}, counts, 2000)}), &baseline, 100).outcome,
+            SignalState::kOk);
+  EXPECT_EQ(Evaluate(signal, View({Histogram({1, 2, 3}, counts, 2500)}), &baseline, 100).outcome,
+            SignalState::kDrifted);
+  EXPECT_EQ(
+      Evaluate(signal, View({Histogram({1, 2, 3}, counts, std::nan(""))}), &baseline, 100).outcome,
+      SignalState::kOk)
+      << "a sum that is not a number leaves the buckets";
+}
+
+TEST(EvaluateDrift, JudgesCountersByLabel) {
+  const api::Profile baseline = Categorical({{"cat", 500}, {"dog", 300}, {"bird", 200}});
+  const api::Signal signal = Drift({{"jensen_shannon_distance", {}, Decimal("0.2")}});
+  const auto window = [](double cat, double dog, double bird, double fish) {
+    return View({Counter("x", cat, {{"kind", "cat"}, {"pod", "a"}}),
+                 Counter("x", dog, {{"kind", "dog"}}), Counter("x", bird, {{"kind", "bird"}}),
+                 Counter("x", fish, {{"kind", "fish"}})});
+  };
+  const Evaluation same = Evaluate(signal, window(250, 150, 100, 0), &baseline, 100);
+  EXPECT_EQ(same.outcome, SignalState::kOk) << same.message;
+  EXPECT_EQ(same.samples, 500);
+  EXPECT_EQ(Evaluate(signal, window(100, 150, 250, 0), &baseline, 100).outcome,
+            SignalState::kDrifted);
+  const Evaluation fresh = Evaluate(signal, window(250, 100, 50, 100), &baseline, 100);
+  EXPECT_EQ(fresh.outcome, SignalState::kDrifted);
+  EXPECT_NE(fresh.message.find("20 % of the window lie where the baseline has nothing"),
+            std::string::npos)
+      << fresh.message;
+  // A baseline that folded its rare categories knows the unknown.
+  const api::Profile folded =
+      Categorical({{"cat", 500}, {"dog", 200}, {"bird", 100}, {"__other__", 200}});
+  EXPECT_EQ(Evaluate(signal, window(250, 100, 50, 100), &folded, 100).outcome, SignalState::kOk);
+}
+
+TEST(EvaluateDrift, FindsTheProfileWithAndWithoutTotal) {
+  api::Profile baseline = Categorical({{"cat", 500}, {"dog", 500}});
+  baseline.metrics[0].metric = "x_total";
+  const auto window =
+      View({Counter("x", 250, {{"kind", "cat"}}), Counter("x", 250, {{"kind", "dog"}})});
+  EXPECT_EQ(Evaluate(Drift({Index("0.25")}), window, &baseline, 100).outcome, SignalState::kOk);
+}
+
+TEST(EvaluateDrift, SaysWhatIsMissingOrWrong) {
+  const api::Profile numeric = Numeric({1, 2}, {100, 100, 100});
+  const api::Profile categories = Categorical({{"a", 100}});
+  const auto histogram = View({Histogram({1, 2}, {100, 100, 100}, 0)});
+  api::Signal labelled = Drift({Index("0.25")});
+  labelled.label = "kind";
+  SeriesWindow gauge;
+  gauge.metric = "x";
+  gauge.kind = SeriesKind::kGauge;
+  api::Signal other = Drift({Index("0.25")});
+  other.metric = "y";
+  api::Profile broken = numeric;
+  broken.metrics[0].counts.pop_back();
+  scrape::WindowView down;
+  down.targets = 2;
+  down.problems = {"2 of 2 targets failed: connection refused"};
+  const struct {
+    api::Signal signal;
+    scrape::WindowView window;
+    const api::Profile* baseline;
+    SignalState want;
+    const char* message;
+  } cases[] = {
+      {Drift({Index("1")}), histogram, nullptr, SignalState::kNoData, "there is no baseline"},
+      {other, histogram, &numeric, SignalState::kNoData, "no metric y (it has: x)"},
+      {Drift({Index("1")}), {}, &numeric, SignalState::kNoData, "no ready pod to read"},
+      {Drift({Index("1")}), View({}), &numeric, SignalState::kNoData,
+       "no pod exposes the histogram x"},
+      {Drift({Index("1")}), down, &numeric, SignalState::kNoData, "connection refused"},
+      {Drift({Index("1")}), View({gauge}), &numeric, SignalState::kError, "x is a Gauge"},
+      {Drift({Index("1")}), View({gauge}), &categories, SignalState::kError, "x is a Gauge"},
+      {Drift({Index("1")}), View({Counter("x", 500)}), &categories, SignalState::kError,
+       "x has no label kind"},
+      {labelled, histogram, &numeric, SignalState::kError, "remove the label"},
+      {Drift({Index("1")}), histogram, &broken, SignalState::kError, "the baseline of x"},
+  };
+  for (const auto& test : cases) {
+    SCOPED_TRACE(test.message);
+    const Evaluation got = Evaluate(test.signal, test.window, test.baseline, 100);
+    EXPECT_EQ(got.outcome, test.want) << got.message;
+    EXPECT_NE(got.message.find(test.message), std::string::npos) << got.message;
+    EXPECT_EQ(got.value, "");
+  }
+}
+
+api::Signal Bound(std::optional<std::string> max, std::optional<std::string> min = {}) {
+  api::Signal signal;
+  signal.name = "b";
+  signal.type = api::SignalType::kModelPerformance;
+  signal.metric = "x";
+  if (max) signal.max = Decimal(*max);
+  if (min) signal.min = Decimal(*min);
+  return signal;
+}
+
+api::Signal Ratio(std::optional<std::string> max, std::optional<std::string> min = {}) {
+  api::Signal signal = Bound(std::move(max), std::move(min));
+  signal.metric.clear();
+  signal.numerator = "bad";
+  signal.denominator = "all";
+  return signal;
+}
+
+TEST(EvaluateBound, BoundsTheMeanOfAHistogram) {
+  const auto window = View({Histogram({1}, {300, 100}, 900, {{"a", "1"}}),
+                            Histogram({1}, {50, 50}, 100, {{"a", "2"}})});  // 1000 / 500
+  const struct {
+    std::optional<std::string> max;
+    std::optional<std::string> min;
+    SignalState want;
+    const char* threshold;
+  } cases[] = {
+      {"2.5", {}, SignalState::kOk, "2.5"},      {"2", {}, SignalState::kOk, "2"},
+      {"1.9", {}, SignalState::kDrifted, "1.9"}, {{}, "2.1", SignalState::kDrifted, "2.1"},
+      {{}, "2", SignalState::kOk, "2"},          {"3", "2.5", SignalState::kDrifted, "2.5"},
+      {"1.5", "1", SignalState::kDrifted, "1.5"}};
+  for (const auto& test : cases) {
+    const Evaluation got = Evaluate(Bound(test.max, test.min), window, nullptr, 500);
+    EXPECT_EQ(got.outcome, test.want) << got.message;
+    EXPECT_EQ(got.threshold, test.threshold) << got.message;
+    EXPECT_EQ(got.value, "2");
+    EXPECT_EQ(got.samples, 500);
+  }
+  EXPECT_EQ(Evaluate(Bound("1"), window, nullptr, 501).outcome, SignalState::kNoData);
+}
+
+TEST(EvaluateBound, BoundsARatioOfCounters) {
+  const auto window = View({Counter("all", 600, {{"code", "200"}}), Counter("all", 400),
+                            Counter("bad", 10, {{"why", "null"}}), Counter("bad", 20)});
+  EXPECT_EQ(Evaluate(Ratio("0.02"), window, nullptr, 500).outcome, SignalState::kDrifted);
+  const Evaluation fine = Evaluate(Ratio("0.03"), window, nullptr, 500);
+  EXPECT_EQ(fine.outcome, SignalState::kOk);
+  EXPECT_EQ(fine.value, "0.03");
+  EXPECT_EQ(fine.message, "bad / all is 0.03, within max 0.03");
+  EXPECT_EQ(Evaluate(Ratio("0"), window, nullptr, 500).outcome, SignalState::kDrifted)
+      << "a bound of 0 counts";
+  EXPECT_EQ(Evaluate(Ratio("0.03"), window, nullptr, 1001).outcome, SignalState::kNoData);
+  const Evaluation none = Evaluate(Ratio("0"), View({Counter("all", 600)}), nullptr, 500);
+  EXPECT_EQ(none.outcome, SignalState::kOk);
+  EXPECT_NE(none.message.find("counted as 0"), std::string::npos) << none.message;
+  EXPECT_EQ(Evaluate(Ratio("0"), View({Counter("bad", 6)}), nullptr, 500).outcome,
+            SignalState::kNoData);
+  EXPECT_EQ(Evaluate(Ratio("0"), View({Counter("all", 0)}), nullptr, 1).outcome,
+            SignalState::kNoData);
+}
+
+TEST(EvaluateBound, AveragesAGaugeWhateverMinSamplesSays) {
+  SeriesWindow gauge;
+  gauge.metric = "x";
+  gauge.kind = SeriesKind::kGauge;
+  gauge.sum = 2.7;
+  gauge.count = 3;
+  EXPECT_EQ(Evaluate(Bound({}, "0.91"), View({gauge}), nullptr, 500).outcome,
+            SignalState::kDrifted);
+  EXPECT_EQ(Evaluate(Bound({}, "0.89"), View({gauge}), nullptr, 500).outcome, SignalState::kOk);
+  gauge.count = 0;
+  EXPECT_EQ(Evaluate(Bound({}, "0.89"), View({gauge}), nullptr, 500).outcome, SignalState::kNoData);
+}
+
+TEST(EvaluateBound, SaysWhatIsWrong) {
+  EXPECT_EQ(Evaluate(Bound("1"), View({Counter("x", 5)}), nullptr, 1).outcome, SignalState::kError);
+  EXPECT_EQ(Evaluate(Bound({}), View({Counter("x", 5)}), nullptr, 1).outcome, SignalState::kError);
+  EXPECT_EQ(Evaluate(Bound("1"), View({}), nullptr, 1).outcome, SignalState::kNoData);
+  EXPECT_EQ(Evaluate(Bound("1"), View({Histogram({1}, {5, 5}, std::nan(""))}), nullptr, 1).outcome,
+            SignalState::kNoData);
+  SeriesWindow gauge;
+  gauge.metric = "bad";
+  gauge.kind = SeriesKind::kGauge;
+  EXPECT_EQ(Evaluate(Ratio("1"), View({gauge, Counter("all", 5)}), nullptr, 1).outcome,
+            SignalState::kError);
+}
+
+TEST(WantedMetrics, NamesEachFamilyOnce) {
+  api::DriftMonitorSpec spec;
+  spec.signals = {Drift({}), Bound("1"), Ratio("1")};
+  EXPECT_EQ(WantedMetrics(spec), (std::vector<std::string>{"all", "bad", "x"}));
+}
+
+}  // namespace
+}  // namespace perennial::drift

@@ -1,0 +1,419 @@
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <limits>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "api/codec.h"
+#include "drift/observe.h"
+
+namespace perennial::drift {
+namespace {
+
+using api::SignalState;
+
+constexpr Millis kMinute{60'000};
+
+struct FakeClock : Clock {
+  WallTime Wall() const override { return WallTime(Millis{1'764'000'000'000}) + steady.load(); }
+  Millis Steady() const override { return steady.load(); }
+  std::atomic<Millis> steady{Millis{10'000'000}};
+};
+
+std::vector<std::string> ServiceOf(const api::EndpointSliceView& slice) {
+  return {slice.meta.key.ns + "/" + slice.service};
+}
+
+// A monitor of one model over the real sample store. Pods are scraped by Record(), as the pool
+// does.
+class DriftObserve : public ::testing::Test {
+ protected:
+  DriftObserve() {
+    slices_.AddIndex(kByService, ServiceOf);
+    monitor_.meta.key = {"ns", "m"};
+    monitor_.meta.uid = "uid-m";
+    monitor_.spec.target.model_deployment = "d";
+    monitor_.spec.interval.value = kMinute;
+    monitor_.spec.window.value = kMinute * 10;
+    monitor_.spec.min_samples = 300;
+    monitor_.spec.for_evaluations = 2;
+    monitor_.spec.of_evaluations = 3;
+    api::Signal signal;
+    signal.name = "distance";
+    signal.metric = "x";
+    signal.tests = {{"population_stability_index", std::nullopt, {0.25, "0.25"}}};
+    monitor_.spec.signals = {signal};
+    Put(monitors_, monitor_);
+    deployment_.meta.key = {"ns", "d"};
+    deployment_.meta.uid = "uid-d";
+    deployment_.spec.metrics = {"metrics", "/stats"};
+    deployment_.status.champion = "v1";
+    deployment_.status.variants = {Variant("champion", "v1", "d-v1")};
+    Put(deployments_, deployment_);
+    PutVersion("v1", {400, 300, 200, 100});
+    PutSlice("d-v1-abc", "d-v1", {{"10.0.0.1", "a"}, {"10.0.0.2", "b"}});
+  }
+
+  static api::VariantStatus Variant(std::string name, std::string version, std::string service) {
+    api::VariantStatus variant;
+    variant.name = std::move(name);
+    variant.version = std::move(version);
+    variant.service = std::move(service);
+    return variant;
+  }
+
+  template <class T>
+  void Put(kube::Store<T>& store, T object) {
+    object.meta.resource_version = std::to_string(++revision_);
+    store.Upsert(std::make_shared<T>(std::move(object)));
+  }
+
+  void PutVersion(const std::string& name, std::vector<double> counts) {
+    api::ModelVersion version;
+    version.meta.key = {"ns", name};
+    version.meta.uid = "uid-" + name;
+    if (!counts.empty()) {
+      api::MetricProfile metric;
+      metric.metric = "x";
+      metric.bounds = {1, 2, 3};
+      metric.counts = std::move(counts);
+      version.spec.profile = api::Profile{1000, {metric}};
+    }
+    Put(versions_, version);
+  }
+
+  // Pods as (address, UID); a "-" before the UID makes one that isn't ready.
+  void PutSlice(const std::string& name, const std::string& service,
+                const std::vector<std::pair<std::string, std::string>>& pods,
+                const std::string& port = "metrics") {
+    api::EndpointSliceView slice;
+    slice.meta.key = {"ns", name};
+    slice.meta.uid = "uid-" + name;
+    slice.service = service;
+    slice.ports = {{"http", 8080}, {port, 9090}};
+    for (const auto& [address, uid] : pods) {
+      const bool ready = !uid.starts_with("-");
+      slice.endpoints.push_back({address, "pod", ready ? uid : uid.substr(1), ready});
+    }
+    Put(slices_, slice);
+  }
+
+  // A scrape of a pod: `counts` more observations than at the last one.
+  void Scrape(const std::string& pod, const std::vector<double>& counts) {
+    auto& total = counters_[pod];
+    total.resize(4);
+    scrape::Series series;
+    series.metric = "x";
+    series.kind = scrape::SeriesKind::kHistogram;
+    series.bounds = {1, 2, 3, std::numeric_limits<double>::infinity()};
+    double cumulative = 0;
+    for (std::size_t i = 0; i < 4; ++i) {
+      total[i] += counts[i];
+      series.cumulative.push_back(cumulative += total[i]);
+    }
+    series.count = cumulative;
+    scrape::Scrape page;
+    page.series.push_back(series);
+    const auto job = samples_.FindJob("drift/" + monitor_.meta.uid, pod);
+    ASSERT_TRUE(job.has_value()) << pod;
+    samples_.Record(*job, page, clock_.Steady(), clock_.Wall());
+  }
+
+  void Fail(const std::string& pod) {
+    const auto job = samples_.FindJob("drift/" + monitor_.meta.uid, pod);
+    ASSERT_TRUE(job.has_value());
+    samples_.Record(*job, Error{Errc::kUnavailable, "connection refused"}, clock_.Steady(),
+                    clock_.Wall());
+  }
+
+  Observed Observe() {
+    auto seen = reconciler_.Observe({"ns", "m"}, {clock_.Wall(), ""});
+    EXPECT_TRUE(seen.has_value());
+    return seen ? *std::move(seen) : Observed{};
+  }
+
+  // Observes, decides, and lets the store see the status.
+  kube::Plan Reconcile() {
+    const kube::Plan plan = DriftReconciler::Decide(Observe(), clock_.Wall());
+    if (plan.status) {
+      ++writes_;
+      const nlohmann::json object = {
+          {"metadata", {{"name", "m"}, {"namespace", "ns"}, {"uid", monitor_.meta.uid}}},
+          {"spec", nlohmann::json::parse(api::EncodeSpec(monitor_.spec))},
+          {"status", nlohmann::json::parse(*plan.status)}};
+      const auto decoded = api::DecodeDriftMonitor(object);
+      EXPECT_TRUE(decoded.ok()) << decoded.error().message;
+      if (decoded.ok()) monitor_.status = decoded->status;
+      Put(monitors_, monitor_);
+    }
+    return plan;
+  }
+
+  // A minute passes, both pods count the same, a round is over.
+  kube::Plan Round(const std::vector<double>& counts) {
+    clock_.steady = clock_.Steady() + kMinute;
+    Scrape("a", counts);
+    Scrape("b", counts);
+    return Reconcile();
+  }
+
+  std::string Marks(const Observed& seen, const std::string& version = "v1") const {
+    const auto it = seen.history.entries().find({"distance", version});
+    return it == seen.history.entries().end() ? "" : it->second.marks;
+  }
+
+  const std::vector<double> usual_{80, 60, 40, 20};
+  const std::vector<double> moved_{20, 40, 60, 80};
+
+  FakeClock clock_;
+  std::uint64_t revision_ = 0;
+  int writes_ = 0;
+  std::map<std::string, std::vector<double>> counters_;
+  kube::Store<api::DriftMonitor> monitors_;
+  kube::Store<api::ModelDeployment> deployments_;
+  kube::Store<api::ModelVersion> versions_;
+  kube::Store<api::EndpointSliceView> slices_;
+  api::DriftMonitor monitor_;
+  api::ModelDeployment deployment_;
+  scrape::SampleStore samples_{clock_};
+  DriftReconciler reconciler_{{monitors_, deployments_, versions_, slices_}, samples_, clock_};
+};
+
+static_assert(kube::Reconciler<DriftReconciler>);
+
+TEST_F(DriftObserve, SubscribesToTheReadyPodsOfEveryVariant) {
+  deployment_.status.variants.push_back(Variant("challenger", "v2", "d-v2"));
+  Put(deployments_, deployment_);
+  PutSlice("d-v1-xyz", "d-v1", {{"10.0.0.3", "c"}, {"10.0.0.4", "-d"}, {"fd00::1", "a"}});
+  PutSlice("d-v2-abc", "d-v2", {{"10.0.1.1", "e"}});
+  PutSlice("other-abc", "other", {{"10.0.9.9", "z"}});
+  const Observed seen = Observe();
+  EXPECT_EQ(seen.targets, 4);
+  EXPECT_EQ(seen.versions, (std::vector<std::string>{"v1", "v2"}));
+  EXPECT_EQ(seen.problem, "");
+  std::map<std::string, scrape::Target> targets;
+  for (const auto& job : samples_.TakeJobChanges().started) {
+    targets[job->target.id] = job->target;
+    EXPECT_EQ(job->interval, kMinute);
+    EXPECT_EQ(job->wanted->names(), (std::vector<std::string>{"x"}));
+  }
+  ASSERT_EQ(targets.size(), 4u);
+  EXPECT_EQ(targets["a"], (scrape::Target{"a", "10.0.0.1", 9090, "/stats", "v1"}));
+  EXPECT_EQ(targets["e"], (scrape::Target{"e", "10.0.1.1", 9090, "/stats", "v2"}));
+  EXPECT_FALSE(targets.contains("d")) << "not ready";
+  Observe();
+  EXPECT_TRUE(samples_.TakeJobChanges().started.empty()) << "the same again changes nothing";
+}
+
+TEST_F(DriftObserve, SaysWhyNothingIsScraped) {
+  PutSlice("d-v1-abc", "d-v1", {{"10.0.0.1", "-a"}});
+  EXPECT_EQ(Observe().problem, "no pod of version v1 is ready");
+  PutSlice("d-v1-abc", "d-v1", {{"10.0.0.1", "a"}}, "prom");
+  EXPECT_NE(Observe().problem.find("no port named metrics"), std::string::npos);
+  slices_.Remove({"ns", "d-v1-abc"});
+  EXPECT_NE(Observe().problem.find("has no EndpointSlices yet"), std::string::npos);
+}
+
+TEST_F(DriftObserve, TellsThatScrapesFail) {
+  Reconcile();
+  Fail("a");
+  Fail("b");
+  const Observed seen = Observe();
+  EXPECT_EQ(seen.targets, 2);
+  EXPECT_EQ(seen.targets_up, 0);
+  EXPECT_NE(seen.problem.find("connection refused"), std::string::npos) << seen.problem;
+}
+
+TEST_F(DriftObserve, LooksOnceAnIntervalHoweverOftenItIsWoken) {
+  Reconcile();
+  Round(usual_);
+  EXPECT_EQ(Marks(Observe()), "?") << "a first scrape counts nothing";
+  for (int i = 0; i < 5; ++i) Observe();
+  EXPECT_EQ(Marks(Observe()), "?");
+  Round(usual_);
+  EXPECT_EQ(Marks(Observe()), "-?");
+  clock_.steady = clock_.Steady() + kMinute / 2;
+  Scrape("a", usual_);
+  Scrape("b", usual_);
+  EXPECT_EQ(Marks(Observe()), "-?") << "a round before its time";
+  clock_.steady = clock_.Steady() + kMinute / 2;
+  EXPECT_EQ(Marks(Observe()), "--?");
+}
+
+TEST_F(DriftObserve, LooksWithoutARoundTooAndSaysWhen) {
+  Reconcile();
+  Round(usual_);
+  Observed seen = Observe();
+  EXPECT_EQ(seen.next_evaluation, clock_.Wall() + kMinute);
+  clock_.steady = clock_.Steady() + kMinute;
+  seen = Observe();
+  EXPECT_EQ(Marks(seen), "?") << "the round may still come";
+  EXPECT_EQ(seen.next_evaluation, clock_.Wall() + kMinute / 2);
+  clock_.steady = clock_.Steady() + kMinute / 2;
+  seen = Observe();
+  EXPECT_EQ(Marks(seen), "??");
+  EXPECT_EQ(seen.next_evaluation, clock_.Wall() + kMinute);
+}
+
+TEST_F(DriftObserve, FindsADriftAndItsEndOverRealWindows) {
+  Reconcile();
+  for (int i = 0; i < 12; ++i) Round(usual_);
+  EXPECT_EQ(monitor_.status.signals.at(0).state, SignalState::kOk);
+  EXPECT_EQ(monitor_.status.targets_up, 2);
+  EXPECT_EQ(monitor_.status.baseline, "v1");
+  const int writes = writes_;
+  for (int i = 0; i < 20; ++i) Round(usual_);
+  EXPECT_EQ(writes_, writes) << "idle is no writes";
+  int rounds = 0;
+  while (!monitor_.status.episode && rounds < 20) {
+    Round(moved_);
+    ++rounds;
+  }
+  EXPECT_GT(rounds, 2) << "the window must fill with what is new";
+  EXPECT_LT(rounds, 12);
+  EXPECT_EQ(monitor_.status.signals.at(0).state, SignalState::kDrifted);
+  EXPECT_EQ(monitor_.status.signals.at(0).tests.at(0).measure, "population_stability_index");
+  const std::string id = monitor_.status.episode->id;
+  for (int i = 0; i < 5; ++i) Round(moved_);
+  EXPECT_EQ(monitor_.status.episode->id, id);
+  for (int i = 0; i < 14; ++i) Round(usual_);
+  EXPECT_FALSE(monitor_.status.episode.has_value());
+}
+
+TEST_F(DriftObserve, ANewReconcilerContinuesFromStatus) {
+  Reconcile();
+  for (int i = 0; i < 14; ++i) Round(moved_);
+  const auto episode = monitor_.status.episode;
+  ASSERT_TRUE(episode.has_value());
+  scrape::SampleStore samples(clock_);
+  DriftReconciler restarted({monitors_, deployments_, versions_, slices_}, samples, clock_);
+  for (int i = 0; i < 6; ++i) {
+    const auto seen = restarted.Observe({"ns", "m"}, {clock_.Wall(), ""});
+    ASSERT_TRUE(seen.has_value());
+    const kube::Plan plan = DriftReconciler::Decide(*seen, clock_.Wall());
+    EXPECT_TRUE(plan.actions.empty()) << "no event";
+    if (plan.status) {
+      EXPECT_NE(plan.status->find(episode->id), std::string::npos);
+    }
+    clock_.steady = clock_.Steady() + kMinute * 2;
+  }
+}
+
+TEST_F(DriftObserve, JudgesAChallengerByItsOwnProfile) {
+  PutVersion("v2", {100, 200, 300, 400});
+  PutSlice("d-v2-abc", "d-v2", {{"10.0.1.1", "e"}});
+  deployment_.status.variants.push_back(Variant("challenger", "v2", "d-v2"));
+  Put(deployments_, deployment_);
+  Reconcile();
+  for (int i = 0; i < 4; ++i) {
+    clock_.steady = clock_.Steady() + kMinute;
+    Scrape("a", usual_);
+    Scrape("b", usual_);
+    Scrape("e", {60, 120, 180, 240});
+    Reconcile();
+  }
+  Observed seen = Observe();
+  EXPECT_EQ(Marks(seen, "v1"), "---");
+  EXPECT_EQ(Marks(seen, "v2"), "---");
+  // An inline baseline is for all.
+  monitor_.spec.baseline.from = api::BaselineFrom::kInline;
+  monitor_.spec.baseline.profile = versions_.Get({"ns", "v1"})->spec.profile;
+  Put(monitors_, monitor_);
+  clock_.steady = clock_.Steady() + kMinute * 2;
+  seen = Observe();
+  EXPECT_EQ(seen.baseline, "inline");
+  EXPECT_EQ(Marks(seen, "v1").front(), '-');
+  EXPECT_EQ(Marks(seen, "v2").front(), 'B');
+}
+
+TEST_F(DriftObserve, APromotionDropsTheOldChampionsHistory) {
+  Reconcile();
+  for (int i = 0; i < 14; ++i) Round(moved_);
+  ASSERT_TRUE(monitor_.status.episode.has_value());
+  PutVersion("v2", {100, 200, 300, 400});
+  PutSlice("d-v2-abc", "d-v2", {{"10.0.1.1", "e"}});
+  deployment_.status.champion = "v2";
+  deployment_.status.variants = {Variant("champion", "v2", "d-v2")};
+  Put(deployments_, deployment_);
+  Reconcile();
+  EXPECT_FALSE(monitor_.status.episode.has_value());
+  EXPECT_EQ(monitor_.status.champion, "v2");
+  EXPECT_EQ(monitor_.status.baseline, "v2");
+  clock_.steady = clock_.Steady() + kMinute * 2;
+  const Observed seen = Observe();
+  EXPECT_EQ(Marks(seen, "v1"), "");
+  EXPECT_EQ(Marks(seen, "v2"), "?");
+}
+
+TEST_F(DriftObserve, NoProfileIsNoBaseline) {
+  PutVersion("v1", {});
+  Reconcile();
+  Round(usual_);
+  EXPECT_EQ(Observe().baseline, "");
+  EXPECT_EQ(kube::FindCondition(monitor_.status.conditions, "Ready")->reason, "NoBaseline");
+}
+
+TEST_F(DriftObserve, ForgetsWhatIsGoneOrSuspendedAndScrapesNothingOfAnUnknownTarget) {
+  Reconcile();
+  EXPECT_EQ(samples_.Usage().subscriptions, 1u);
+  EXPECT_EQ(samples_.Usage().targets, 2u);
+  deployments_.Remove({"ns", "d"});
+  Observe();
+  EXPECT_EQ(samples_.Usage().targets, 0u) << "the addresses may be anybody's now";
+  Put(deployments_, deployment_);
+  Observe();
+  EXPECT_EQ(samples_.Usage().targets, 2u);
+  monitor_.spec.suspend = true;
+  Put(monitors_, monitor_);
+  const Observed seen = Observe();
+  EXPECT_EQ(samples_.Usage().subscriptions, 0u);
+  EXPECT_TRUE(seen.versions.empty());
+  EXPECT_FALSE(seen.next_evaluation.has_value());
+  monitor_.spec.suspend = false;
+  Put(monitors_, monitor_);
+  Observe();
+  EXPECT_EQ(samples_.Usage().subscriptions, 1u);
+  monitors_.Remove({"ns", "m"});
+  EXPECT_FALSE(reconciler_.Observe({"ns", "m"}, {clock_.Wall(), ""}).has_value());
+  EXPECT_EQ(samples_.Usage().subscriptions, 0u);
+}
+
+TEST_F(DriftObserve, AnotherMonitorOfTheSameNameStartsAnew) {
+  Reconcile();
+  for (int i = 0; i < 14; ++i) Round(moved_);
+  ASSERT_TRUE(monitor_.status.episode.has_value());
+  monitors_.Remove({"ns", "m"});
+  monitor_.meta.uid = "uid-new";
+  monitor_.status = {};
+  Put(monitors_, monitor_);
+  const Observed seen = Observe();
+  EXPECT_EQ(Marks(seen), "");
+  EXPECT_EQ(samples_.Usage().subscriptions, 1u);
+  EXPECT_TRUE(samples_.FindJob("drift/uid-new", "a").has_value());
+}
+
+TEST_F(DriftObserve, SeveralThreadsObserveDifferentKeys) {
+  constexpr int kMonitors = 8;
+  for (int i = 0; i < kMonitors; ++i) {
+    api::DriftMonitor monitor = monitor_;
+    monitor.meta.key.name = "m" + std::to_string(i);
+    monitor.meta.uid = "uid-" + std::to_string(i);
+    Put(monitors_, monitor);
+  }
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kMonitors; ++i) {
+    threads.emplace_back([&, i] {
+      for (int round = 0; round < 50; ++round) {
+        reconciler_.Observe({"ns", "m" + std::to_string(i)}, {clock_.Wall(), ""});
+        clock_.steady = clock_.Steady() + kMinute;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(samples_.Usage().subscriptions, static_cast<std::size_t>(kMonitors));
+}
+
+}  // namespace
+}  // namespace perennial::drift
