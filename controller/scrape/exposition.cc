@@ -1,5 +1,6 @@
 #include "scrape/exposition.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -123,14 +124,22 @@ class ExpositionParser::Impl {
     while (p != end) {
       line_start_ = p;
       p = Line(p);
-      if (p == nullptr) return false;
-      if (static_cast<std::size_t>(p - line_start_) > limits_.line) {
+      // A line that is too long is nothing else, so that the cut into pieces makes no difference.
+      const bool too_long = p == nullptr ? std::memchr(line_start_, '\n', LineRoom(end)) == nullptr
+                                         : static_cast<std::size_t>(p - line_start_) > limits_.line;
+      if (p == nullptr && !too_long) return false;
+      if (too_long) {
         Refuse(Errc::kTooLarge, "line is longer than the limit");
         return false;
       }
       ++line_;
     }
     return true;
+  }
+
+  // How far the end of a line that is short enough may be.
+  std::size_t LineRoom(const char* end) const {
+    return std::min(limits_.line, static_cast<std::size_t>(end - line_start_));
   }
 
   // Past the line's '\n', or nullptr after Fail().
