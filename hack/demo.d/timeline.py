@@ -7,6 +7,7 @@ the time is up (2). Reads only what `kubectl get` shows.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -18,12 +19,19 @@ KINDS = ",".join(
 
 
 class Timeline:
-    """Remembers what was said, so that only news is printed."""
+    """Remembers what was said, so that only news is printed.
 
-    def __init__(self, namespace, name, elapsed):
+    `memory` is a file that carries it from one call of the script to the next, or empty.
+    """
+
+    def __init__(self, namespace, name, elapsed, memory):
         self.namespace, self.name = namespace, name
         self.start = time.monotonic() - elapsed
+        self.memory = memory
         self.said = {}
+        if memory and os.path.exists(memory):
+            with open(memory, encoding="utf-8") as stream:
+                self.said = json.load(stream)
 
     def say(self, topic, text):
         minutes, seconds = divmod(int(time.monotonic() - self.start), 60)
@@ -31,9 +39,14 @@ class Timeline:
 
     def once(self, key, value, topic, text):
         """Says something when `value` is another one than the last time."""
-        if value and self.said.get(key) != value:
-            self.said[key] = value
-            self.say(topic, text)
+        key = " ".join(key) if isinstance(key, tuple) else key
+        if not value or self.said.get(key) == value:
+            return
+        self.said[key] = value
+        self.say(topic, text)
+        if self.memory:
+            with open(self.memory, "w", encoding="utf-8") as stream:
+                json.dump(self.said, stream)
 
     def look(self):
         """Prints the news; returns (status of the ModelDeployment, its policies, its monitors)."""
@@ -107,7 +120,7 @@ class Timeline:
         ]
         self.once("weights", ", ".join(shares), "traffic", ", ".join(shares))
         rollout = status.get("rollout") or {}
-        version = rollout.get("version")
+        version = rollout.get("version", "")
         self.once(
             ("rollout", version), f"{rollout.get('phase')} {rollout.get('step')}" if version else "",
             "rollout",
@@ -163,9 +176,10 @@ def main():
     parser.add_argument("--until", choices=["serving", "stable", "promoted"], required=True)
     parser.add_argument("--not-champion", default="", help="with promoted: any champion but this one")
     parser.add_argument("--timeout", type=float, default=180)
+    parser.add_argument("--memory", default="", help="file that remembers what was said")
     parser.add_argument("--elapsed", type=float, default=0, help="seconds that the story already took")
     args = parser.parse_args()
-    timeline = Timeline(args.namespace, args.name, args.elapsed)
+    timeline = Timeline(args.namespace, args.name, args.elapsed, args.memory)
     end = time.monotonic() + args.timeout
     status = {}
     while time.monotonic() < end:

@@ -84,8 +84,6 @@ class Install(unittest.TestCase):
         make_namespaces()
 
     def tearDown(self):
-        if story.get("modeldeployments.perennial.dev", namespace=PLAYGROUND):
-            story.kubectl("delete", "modeldeployments", "--all", "-n", PLAYGROUND, "--timeout=60s")
         remove_namespaces()
 
     def check_controller_works(self, name):
@@ -109,9 +107,11 @@ class Install(unittest.TestCase):
 
     def check_children_go_with(self, name):
         story.kubectl("delete", "modeldeployment", name, "-n", PLAYGROUND, "--timeout=60s")
-        story.wait_for(f"{name}'s children are gone", 60,
-                       lambda: not left_in(PLAYGROUND) - {("PodMetrics", "")},
-                       lambda: left_in(PLAYGROUND))
+
+        def children():
+            return {thing for thing in left_in(PLAYGROUND) if thing[1].startswith(name)}
+
+        story.wait_for(f"{name}'s children are gone", 60, lambda: not children(), children)
 
     def controller_pods(self):
         return story.get("pods", namespace=story.SYSTEM,
