@@ -36,15 +36,15 @@ class Arbitrary {
   template <class T>
   void Fill(T& out, const api::Rules& rules) {
     if constexpr (api::internal::IsOptional<T>::value) {
-      if (rules.required || Chance(50)) Fill(out.emplace(), rules);
+      if (rules.required || Chance(40)) Fill(out.emplace(), rules);
     } else if constexpr (api::internal::IsVector<T>::value) {
-      const std::size_t size = std::max<std::size_t>(rules.min_items, Below(4));
+      const std::size_t size = std::max<std::size_t>(rules.min_items, Below(3));
       out.resize(std::min(size, rules.max_items));
       for (auto& item : out) Fill(item, rules);
     } else if constexpr (api::HasSchema<T>) {
       const T defaults{};
       api::ForEachField(out, defaults, [&](const auto& field, auto& member, const auto&) {
-        if (field.rules.required || Chance(60)) Fill(member, field.rules);
+        if (field.rules.required || Chance(40)) Fill(member, field.rules);
       });
     } else if constexpr (std::is_enum_v<T>) {
       out = static_cast<T>(Below(api::EnumNames<T>::kNames.size()));
@@ -61,7 +61,7 @@ class Arbitrary {
     const auto high = static_cast<std::int64_t>(rules.max.value_or(static_cast<double>(low) + 1e6));
     if (Chance(10)) return low;
     if (Chance(10)) return high;
-    if (texts_ == Texts::kTame && Chance(4)) return Chance(50) ? low - 1 : high + 1;
+    if (texts_ == Texts::kTame && Chance(2)) return Chance(50) ? low - 1 : high + 1;
     return low + static_cast<std::int64_t>(Below(static_cast<std::uint64_t>(high - low) + 1));
   }
 
@@ -82,8 +82,8 @@ class Arbitrary {
     out = {value, text};
   }
   void Scalar(api::Duration& out, const api::Rules&) {
-    static constexpr std::array<int, 6> kSome{0, 500, 1000, 90'000, 3'600'000, 86'399'999};
-    out.value = Millis(kSome[Below(kSome.size())]);
+    static constexpr std::array<int, 6> kSome{1000, 90'000, 600'000, 3'600'000, 86'399'999, 500};
+    out.value = Millis(Chance(5) ? 0 : kSome[Below(kSome.size())]);
   }
   void Scalar(api::Time& out, const api::Rules&) {
     out.value = WallTime(Seconds(1'700'000'000 + static_cast<std::int64_t>(Below(100'000'000))));
@@ -132,7 +132,7 @@ class Arbitrary {
           rules.pattern.empty() || RE2::PartialMatch(text, RE2(std::string(rules.pattern)));
       if (rules.names.empty() && fits && text.size() <= rules.max_length) allowed.push_back(text);
     }
-    out = allowed.empty() || Chance(3) ? "No such thing!" : allowed[Below(allowed.size())];
+    out = allowed.empty() || Chance(1) ? "No such thing!" : allowed[Below(allowed.size())];
   }
 
   std::mt19937_64 random_;

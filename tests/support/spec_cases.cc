@@ -345,7 +345,7 @@ json ValidSpec(const std::string& kind) {
       "model": {"uri": "oci://models/departures:3"}})");
   }
   return json::parse(R"({"modelVersion": "departures-1", "decision": "Approve",
-    "approver": "kubernetes-admin"})");
+    "approver": "admin"})");
 }
 
 std::vector<SpecCase> SpecCases() {
