@@ -230,10 +230,12 @@ Status Client::Delete(const Ref& ref, std::string_view uid, std::string_view res
   if (Success(response)) return Ok();
   Error error = ErrorFromStatus(response);
   if (error.code == Errc::kNotFound) return Ok();
-  // "Precondition failed: UID in precondition: a, UID in object meta: b" (apiserver's
-  // storage.Preconditions, which looks at the UID first).
+  // "the UID in the precondition (a) does not match the UID in record (b). ..." (BeforeDelete of
+  // apiserver's registry/rest), or, where the object changes meanwhile, "Precondition failed: UID
+  // in precondition: a, UID in object meta: b" (storage.Preconditions, which looks at it first).
+  const auto says = [&](const char* text) { return error.message.find(text) != std::string::npos; };
   if (error.code == Errc::kConflict &&
-      error.message.find("UID in precondition") != std::string::npos) {
+      (says("the UID in the precondition") || says("UID in precondition"))) {
     return Ok();
   }
   return error;

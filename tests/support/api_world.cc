@@ -216,7 +216,10 @@ std::optional<Response> ApiWorld::CheckPreconditions(const json& body, const jso
   const std::string uid = metadata.value("uid", "");
   const std::string version = metadata.value("resourceVersion", "");
   if (!uid.empty() && uid != object["metadata"]["uid"]) {
-    return Failure(409, "Conflict", "Precondition failed: UID in precondition: " + uid);
+    return Failure(409, "Conflict",
+                   "the UID in the precondition (" + uid + ") does not match the UID in record (" +
+                       object["metadata"]["uid"].get<std::string>() +
+                       "). The object might have been deleted and then recreated");
   }
   if (!version.empty() && version != object["metadata"]["resourceVersion"]) {
     return Failure(409, "Conflict",
