@@ -144,12 +144,25 @@ Status AnswerRollout(const CommandContext& context, const std::string& deploymen
   if (version.empty() || phase == "Promoted" || phase == "RolledBack") {
     return Error{Errc::kInvalid, "ModelDeployment " + deployment + " has no rollout under way"};
   }
-  const bool promote = answer == RolloutAnswer::kPromote;
-  PERENNIAL_TRY_STATUS(Annotate(context, api::kModelDeployments, deployment,
-                                promote ? api::kAnnotationPromote : api::kAnnotationAbort,
-                                version));
-  context.out << "asked ModelDeployment " << deployment << " to "
-              << (promote ? "promote " : "abort the rollout of ") << version << "\n";
+  std::string_view key = api::kAnnotationPromote;
+  std::string value = version;
+  std::string what = "promote " + version;
+  if (answer == RolloutAnswer::kResume) {
+    if (phase != "Paused") {
+      return Error{Errc::kInvalid, "the rollout of " + version + " is not paused but " + phase};
+    }
+    // Names the step too: an answer to one pause is none to the next.
+    const json::json_pointer step("/status/rollout/step");
+    const int index =
+        object.contains(step) && object[step].is_number_integer() ? object[step].get<int>() : 0;
+    value += "/" + std::to_string(index + 1);
+    what = "go on with " + version;
+  } else if (answer == RolloutAnswer::kAbort) {
+    key = api::kAnnotationAbort;
+    what = "abort the rollout of " + version;
+  }
+  PERENNIAL_TRY_STATUS(Annotate(context, api::kModelDeployments, deployment, key, value));
+  context.out << "asked ModelDeployment " << deployment << " to " << what << "\n";
   return Ok();
 }
 

@@ -32,9 +32,9 @@ Status Judge(const CommandContext& context, const std::string& version,
 // Annotates the policy with a token that was never used: one run starts.
 Status Retrain(const CommandContext& context, const std::string& policy);
 
-// Answers the rollout under way; refused where there is none, since the annotation would then wait
-// for a later one.
-enum class RolloutAnswer { kPromote, kAbort };
+// Answers the rollout under way: give all traffic to its version now, go on from a pause, or roll
+// back. Refused where there is none (or no pause): the answer would be about nothing.
+enum class RolloutAnswer { kPromote, kResume, kAbort };
 Status AnswerRollout(const CommandContext& context, const std::string& deployment,
                      RolloutAnswer answer);
 

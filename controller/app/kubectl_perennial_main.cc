@@ -117,6 +117,7 @@ int Main(int argc, char** argv) {
     }
     if (retrain->parsed()) return Retrain(context, flags.name);
     if (promote->parsed()) return AnswerRollout(context, flags.name, RolloutAnswer::kPromote);
+    if (resume->parsed()) return AnswerRollout(context, flags.name, RolloutAnswer::kResume);
     return abort->parsed() ? AnswerRollout(context, flags.name, RolloutAnswer::kAbort) : Ok();
   });
 }

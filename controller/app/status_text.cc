@@ -122,6 +122,7 @@ std::vector<std::string> Choices(const StatusInput& input) {
   const std::string name = Text(input.deployment, "/metadata/name");
   const std::string phase = Text(input.deployment, "/status/rollout/phase");
   if (phase == "Starting" || phase == "Progressing" || phase == "Paused") {
+    if (phase == "Paused") out.push_back("resume " + name);
     out.push_back("promote " + name);
     out.push_back("abort " + name);
   }

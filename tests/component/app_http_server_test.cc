@@ -145,7 +145,8 @@ TEST_F(HttpServerTest, AnswersProbesWhileManyConnectionsSayNothing) {
     idle.push_back(std::make_unique<Client>(server_->port()));
     ASSERT_TRUE(idle.back()->connected()) << i;
     if (i % 2 == 0) idle.back()->Send("GET /heal");
-    if (i % 100 == 99) EXPECT_EQ(Ask(kGet).rfind("HTTP/1.1 200", 0), 0u) << "after " << i;
+    if (i % 100 != 99) continue;
+    EXPECT_EQ(Ask(kGet).rfind("HTTP/1.1 200", 0), 0u) << "after " << i;
   }
 }
 

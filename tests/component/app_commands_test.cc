@@ -1,0 +1,162 @@
+// The commands of kubectl-perennial against an API server in this process.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "api/names.h"
+#include "app/commands.h"
+#include "support/fake_api_server.h"
+#include "support/in_process.h"
+#include "support/manual_clock.h"
+
+namespace perennial::app {
+namespace {
+
+using nlohmann::json;
+using ::perennial::testing::FakeApiServer;
+using ::perennial::testing::InProcess;
+
+// Who the user is, as an API server would say.
+class AsUser final : public kube::Transport {
+ public:
+  AsUser(kube::Transport& inner, std::string user) : inner_(inner), user_(std::move(user)) {}
+  Result<kube::Response> Send(const kube::Request& request, Millis deadline) override {
+    if (request.path == "/apis/authentication.k8s.io/v1/selfsubjectreviews") {
+      return kube::Response{
+          201, json{{"status", {{"userInfo", {{"username", user_}}}}}}.dump(), {}};
+    }
+    return inner_.Send(request, deadline);
+  }
+  Status Stream(const kube::Request& request, Millis idle,
+                const std::function<void(std::string_view)>& on_line,
+                std::stop_token stop) override {
+    return inner_.Stream(request, idle, on_line, stop);
+  }
+
+ private:
+  kube::Transport& inner_;
+  std::string user_;
+};
+
+constexpr const char* kDigest =
+    "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+class CommandsTest : public ::testing::Test {
+ protected:
+  CommandsTest() {
+    server_.Put(api::kModelVersions,
+                {{"metadata", {{"namespace", "transit"}, {"name", "departures-2"}}},
+                 {"spec",
+                  {{"modelDeployment", "departures"},
+                   {"revision", 2},
+                   {"model", {{"uri", "http://models/2"}, {"digest", kDigest}}}}},
+                 {"status", {{"phase", "AwaitingApproval"}}}});
+    server_.Put(api::kRetrainPolicies,
+                {{"metadata", {{"namespace", "transit"}, {"name", "departures"}}},
+                 {"spec", {{"modelDeployment", "departures"}}}});
+    server_.Put(api::kRetrainPolicies,
+                {{"metadata", {{"namespace", "transit"}, {"name", "another"}}},
+                 {"spec", {{"modelDeployment", "arrivals"}}}});
+  }
+
+  void PutDeployment(json status) {
+    server_.Put(api::kModelDeployments,
+                {{"metadata", {{"namespace", "transit"}, {"name", "departures"}}},
+                 {"spec", json::object()},
+                 {"status", std::move(status)}});
+  }
+  CommandContext As(const char* user) {
+    transport_.emplace(server_.transport(), user);
+    client_.emplace(*transport_, clock_, "kubectl-perennial");
+    out_.str("");
+    return {*transport_, *client_, clock_, "transit", out_};
+  }
+  std::string Annotation(const kube::Resource& resource, std::string_view key) {
+    const auto object = server_.Get({resource, {"transit", "departures"}});
+    const json annotations = object->at("metadata").value("annotations", json::object());
+    return annotations.value(std::string(key), "");
+  }
+
+  FakeApiServer server_{InProcess()};
+  ::perennial::testing::ManualClock clock_;
+  std::optional<AsUser> transport_;
+  std::optional<kube::Client> client_;
+  std::ostringstream out_;
+};
+
+TEST_F(CommandsTest, AnApprovalNamesItsUserAndTheDigestOnce) {
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(
+        Judge(As("ada"), "departures-2", api::ApprovalDecision::kApprove, "report is fine").ok());
+  }
+  EXPECT_NE(out_.str().find("already approved by ada"), std::string::npos) << out_.str();
+  const auto approvals = server_.List(api::kModelApprovals);
+  ASSERT_EQ(approvals.size(), 1u);
+  EXPECT_EQ(approvals[0]["spec"], json({{"modelVersion", "departures-2"},
+                                        {"digest", kDigest},
+                                        {"decision", "Approve"},
+                                        {"approver", "ada"},
+                                        {"reason", "report is fine"}}));
+  EXPECT_EQ(approvals[0]["metadata"]["ownerReferences"][0]["kind"], "ModelVersion");
+}
+
+TEST_F(CommandsTest, PeopleAndDecisionsAreKeptApart) {
+  using api::ApprovalDecision;
+  ASSERT_TRUE(Judge(As("ada"), "departures-2", ApprovalDecision::kApprove, "").ok());
+  ASSERT_TRUE(Judge(As("bob"), "departures-2", ApprovalDecision::kApprove, "").ok());
+  ASSERT_TRUE(Judge(As("bob"), "departures-2", ApprovalDecision::kReject, "bias").ok());
+  EXPECT_EQ(server_.List(api::kModelApprovals).size(), 3u);
+}
+
+TEST_F(CommandsTest, AVersionThatDoesNotExistIsNamed) {
+  const Status status = Judge(As("ada"), "nope", api::ApprovalDecision::kApprove, "");
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().message, "ModelVersion transit/nope does not exist");
+}
+
+TEST_F(CommandsTest, RetrainAsksWithATokenThatIsNew) {
+  ASSERT_TRUE(Retrain(As("ada"), "departures").ok());
+  const std::string first = Annotation(api::kRetrainPolicies, api::kAnnotationRetrain);
+  EXPECT_FALSE(first.empty());
+  clock_.Advance(Millis(1));
+  ASSERT_TRUE(Retrain(As("ada"), "departures").ok());
+  EXPECT_NE(Annotation(api::kRetrainPolicies, api::kAnnotationRetrain), first);
+}
+
+TEST_F(CommandsTest, PromoteAndAbortNameTheVersionUnderWay) {
+  PutDeployment({{"rollout", {{"version", "departures-2"}, {"phase", "Progressing"}}}});
+  ASSERT_TRUE(AnswerRollout(As("ada"), "departures", RolloutAnswer::kPromote).ok());
+  EXPECT_EQ(Annotation(api::kModelDeployments, api::kAnnotationPromote), "departures-2");
+  ASSERT_TRUE(AnswerRollout(As("ada"), "departures", RolloutAnswer::kAbort).ok());
+  EXPECT_EQ(Annotation(api::kModelDeployments, api::kAnnotationAbort), "departures-2");
+  EXPECT_FALSE(AnswerRollout(As("ada"), "departures", RolloutAnswer::kResume).ok())
+      << "it is not paused";
+}
+
+TEST_F(CommandsTest, ResumeNamesTheStep) {
+  PutDeployment({{"rollout", {{"version", "departures-2"}, {"phase", "Paused"}, {"step", 1}}}});
+  ASSERT_TRUE(AnswerRollout(As("ada"), "departures", RolloutAnswer::kResume).ok());
+  EXPECT_EQ(Annotation(api::kModelDeployments, api::kAnnotationPromote), "departures-2/2");
+}
+
+TEST_F(CommandsTest, NothingUnderWayIsNothingToAnswer) {
+  PutDeployment({{"rollout", {{"version", "departures-2"}, {"phase", "Promoted"}}}});
+  const Status status = AnswerRollout(As("ada"), "departures", RolloutAnswer::kAbort);
+  ASSERT_FALSE(status.ok());
+  EXPECT_NE(status.error().message.find("no rollout under way"), std::string::npos);
+  EXPECT_EQ(Annotation(api::kModelDeployments, api::kAnnotationAbort), "");
+}
+
+TEST_F(CommandsTest, StatusShowsWhatBelongsToTheDeployment) {
+  PutDeployment({{"why", "all traffic goes to departures-1"}});
+  ASSERT_TRUE(PrintStatus(As("ada"), "departures").ok());
+  const std::string text = out_.str();
+  EXPECT_NE(text.find("WHY  all traffic goes to departures-1"), std::string::npos) << text;
+  EXPECT_NE(text.find("approve departures-2"), std::string::npos) << text;
+  EXPECT_NE(text.find("RETRAIN departures"), std::string::npos) << text;
+  EXPECT_EQ(text.find("another"), std::string::npos) << text;
+}
+
+}  // namespace
+}  // namespace perennial::app
