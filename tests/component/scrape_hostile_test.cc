@@ -165,10 +165,11 @@ INSTANTIATE_TEST_SUITE_P(Every, HostileServer, ::testing::ValuesIn(AllHostile())
                          [](const auto& info) { return info.param.name; });
 
 TEST(HttpFetch, NeverPassesOnMoreThanTheLimit) {
-  SocketServer server([](Connection& peer) {
+  const std::string bomb = HttpAnswer("200 OK", "Content-Encoding: gzip\r\n",
+                                      Gzip(std::string(std::size_t{16} << 20, 'a')));
+  SocketServer server([&](Connection& peer) {
     peer.ReadHead();
-    peer.Send(HttpAnswer("200 OK", "Content-Encoding: gzip\r\n",
-                         Gzip(std::string(std::size_t{16} << 20, 'a'))));
+    peer.Send(bomb);
   });
   std::size_t seen = 0;
   HttpFetcher fetcher;
