@@ -69,7 +69,7 @@ Gathered GatherHistogram(const std::string& metric, const scrape::WindowView& wi
     }
     auto histogram = stats::MakeHistogram(series->bounds, series->counts);
     if (!histogram.ok()) return Wrong(metric + ": " + histogram.error().message);
-    if (std::isfinite(series->sum)) histogram->sum = series->sum;
+    histogram->sum = series->sum;
     if (!sum) {
       sum = *std::move(histogram);
       continue;

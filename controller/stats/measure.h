@@ -71,7 +71,7 @@ struct MeasureResult {
   //   being the index / 8 for small differences; total variation: sqrt(c / k) / 2, by Cauchy and
   //   Schwarz;
   // - Chebyshev: the widest bucket's standard deviation times the normal point for B buckets;
-  // - Wasserstein: 1.9 times its mean, sqrt(2 / (pi k)) times the area under sqrt(F (1 - F)) (the
+  // - Wasserstein: 1.8 times its mean, sqrt(2 / (pi k)) times the area under sqrt(F (1 - F)) (the
   //   Brownian bridge); mean shift: 1.96 standard errors.
   std::optional<double> noise_floor;
   // Pearson's statistic over the pooled buckets, where the measure uses them, and its degrees of

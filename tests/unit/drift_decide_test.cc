@@ -293,6 +293,23 @@ TEST_F(DriftDecide, AChangeOfTheChampionEndsTheEpisode) {
   EXPECT_EQ(monitor_.status.episode->version, "v2");
 }
 
+TEST_F(DriftDecide, ANewChampionThatHasDriftedTooIsAnotherEpisode) {
+  versions_ = {"v1", "v2"};
+  for (int i = 0; i < 3; ++i) {
+    history_.Add({"distance", "v2"}, Of('B'), 4);
+    Look('B');
+  }
+  const api::Episode first = *monitor_.status.episode;
+  deployment_.status.champion = "v2";
+  versions_ = {"v2", "v1"};
+  now_ += Seconds{60};
+  Decide();
+  ASSERT_TRUE(monitor_.status.episode.has_value());
+  EXPECT_EQ(monitor_.status.episode->version, "v2");
+  EXPECT_NE(monitor_.status.episode->id, first.id);
+  EXPECT_EQ(monitor_.status.episode->started.value, now_);
+}
+
 TEST_F(DriftDecide, AChallengersDriftIsShownButStartsNothing) {
   versions_ = {"v1", "v2"};
   for (int i = 0; i < 4; ++i) {

@@ -289,9 +289,14 @@ TEST_F(DriftObserve, ANewReconcilerContinuesFromStatus) {
   ASSERT_TRUE(episode.has_value());
   scrape::SampleStore samples(clock_);
   DriftReconciler restarted({monitors_, deployments_, versions_, slices_}, samples, clock_);
+  const std::string before = monitor_.status.signals.at(0).recent;
+  EXPECT_NE(before.find('B'), std::string::npos);
   for (int i = 0; i < 6; ++i) {
     const auto seen = restarted.Observe({"ns", "m"}, {clock_.Wall(), ""});
     ASSERT_TRUE(seen.has_value());
+    if (i < 2) {
+      EXPECT_EQ(Marks(*seen), i == 0 ? before : "?" + before.substr(0, 2));
+    }
     const kube::Plan plan = DriftReconciler::Decide(*seen, clock_.Wall());
     EXPECT_TRUE(plan.actions.empty()) << "no event";
     if (plan.status) {

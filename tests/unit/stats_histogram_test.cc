@@ -35,6 +35,11 @@ TEST(Histogram, QuantileMatchesPrometheus) {
   }
 }
 
+TEST(Histogram, QuantileRaisesACountThatFalls) {
+  // Rank 12 lies in (2, 3], which then holds 10 observations above 10, not 12 above 8.
+  EXPECT_DOUBLE_EQ(HistogramQuantile(0.6, {{1, 10}, {2, 8}, {3, 20}, {kInfinity, 20}}), 2.2);
+}
+
 TEST(Histogram, QuantileOfAHistogramIsThatOfItsCumulativeBuckets) {
   const Histogram histogram = *MakeHistogram({1, 2, 4}, {10, 20, 10, 0});
   EXPECT_DOUBLE_EQ(HistogramQuantile(0.5, histogram), 1.5);

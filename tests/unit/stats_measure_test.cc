@@ -259,7 +259,7 @@ TEST(NoiseFloor, IsWhatChanceStaysUnderInNinetyFivePercentOfWindows) {
   }
   for (const auto& [measure, count] : above) {
     SCOPED_TRACE(InfoOf(measure).name);
-    EXPECT_LE(count, kRuns * 0.08);
+    EXPECT_LE(count, kRuns * (measure == Measure::kNormalizedWassersteinDistance ? 0.055 : 0.08));
     // The bounds by Cauchy-Schwarz and Bonferroni are loose, the others are not.
     const bool loose =
         measure == Measure::kTotalVariationDistance || measure == Measure::kChebyshevDistance;
@@ -297,9 +297,9 @@ TEST(Judge, NoVerdictBelowTheNoiseUnlessTheDifferenceIsBeyondIt) {
 TEST(Judge, AnswersUnknownWhereTheIndexCannotBeJudged) {
   const Histogram baseline = Make({1, 2, 3, 4, 5, 6, 7, 8, 9}, std::vector<double>(10, 20));
   const Histogram current =
-      Make({1, 2, 3, 4, 5, 6, 7, 8, 9}, {27, 13, 24, 15, 26, 12, 24, 16, 26, 17});
+      Make({1, 2, 3, 4, 5, 6, 7, 8, 9}, {29, 11, 26, 13, 28, 11, 26, 14, 27, 15});
   const MeasureResult got = Evaluate(Measure::kPopulationStabilityIndex, baseline, current);
-  EXPECT_GT(*got.value, 0.05);
+  EXPECT_GT(*got.value, 0.1);
   EXPECT_NEAR(*got.noise_floor, 16.919 / 100, 1e-3);
   EXPECT_EQ(Judge(Measure::kPopulationStabilityIndex, got, 0.1).breach, Breach::kUnknown);
   EXPECT_EQ(Judge(Measure::kPopulationStabilityIndex, got, 0.25).breach, Breach::kNo);
