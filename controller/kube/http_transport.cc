@@ -11,6 +11,7 @@
 #include <atomic>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl.hpp>
+#include <cerrno>
 #include <charconv>
 #include <condition_variable>
 #include <mutex>
@@ -22,7 +23,8 @@
 // What cpprestsdk 2.10.18 does by itself, and what is done about it here (read in its source,
 // Release/src/http/client/http_client_asio.cpp, and measured):
 // - its time-out is an idle time: every wait below has an end of its own and cancels the request;
-// - it repeats a request whose pooled connection dies, unless the body's stream can't seek;
+// - it repeats a request whose pooled connection dies, unless the body's stream can't seek; it then
+//   leaves a connection in the pool that was never connected;
 // - it follows redirects with all headers; it trusts the system's CAs; it sets no keepalive;
 // - the end of a connection ends a body without a length well: callers check what they got.
 
@@ -52,6 +54,12 @@ void KeepAlive(int fd) {
   set(IPPROTO_TCP, TCP_KEEPCNT, 3);
   set(IPPROTO_TCP, TCP_USER_TIMEOUT, 30'000);
 }
+
+// A pooled connection that the peer has closed. Nothing was sent on it.
+struct Stale : std::runtime_error {
+  Stale() : std::runtime_error(kStale) {}
+  static constexpr char kStale[] = "the pooled connection is closed";
+};
 
 struct TooMuch : std::runtime_error {
   TooMuch() : std::runtime_error("the answer is too large") {}
@@ -106,6 +114,13 @@ Error FromException(const std::exception_ptr& failure) {
   } catch (...) {
     return Error{Errc::kUnavailable, "unknown failure of the HTTP library"};
   }
+}
+
+// Requests that can't have reached the server: an error while the head is written means that it is
+// not whole, and without a whole head there is no request.
+bool NotSent(const Error& error) {
+  return error.message == Stale::kStale ||
+         error.message.starts_with("Failed to write request headers");
 }
 
 // Waits for a task until `left` is over or one of two asks to stop.
@@ -227,10 +242,11 @@ class HttpTransport final : public Transport {
       }
       const Leave leave{gate_};
       std::string token = tokens_.Current();
-      auto response = SendOnce(request, token, end, stop);
+      const auto once = [&] { return SendOnce(request, token, end, stop); };
+      auto response = UntilSent(once);
       if (response.ok() && response->status == 401 && tokens_.Replace(token)) {
         token = tokens_.Current();
-        response = SendOnce(request, token, end, stop);
+        response = UntilSent(once);
       }
       return response;
     });
@@ -243,7 +259,8 @@ class HttpTransport final : public Transport {
     const std::stop_callback by_caller(stop, [&both] { both.request_stop(); });
     const std::stop_callback by_us(shutdown_.get_token(), [&both] { both.request_stop(); });
     const auto once = [&](const std::string& token) {
-      return StreamOnce(request, token, idle_timeout, on_line, both.get_token());
+      return UntilSent(
+          [&] { return StreamOnce(request, token, idle_timeout, on_line, both.get_token()); });
     };
     const auto status = Guarded([&]() -> Result<Unit> {
       const std::string token = tokens_.Current();
@@ -267,6 +284,17 @@ class HttpTransport final : public Transport {
     } catch (...) {
       return FromException(std::current_exception());
     }
+  }
+
+  // Again while the pool gives out connections that are closed: there may be as many as there were
+  // calls at once.
+  template <class Once>
+  auto UntilSent(const Once& once) -> decltype(once()) {
+    auto result = once();
+    for (int i = 0; i < options_.max_in_flight && !result.ok() && NotSent(result.error()); ++i) {
+      result = once();
+    }
+    return result;
   }
 
   http::http_request Build(const Request& request, const std::string& token) const {
@@ -380,13 +408,23 @@ class HttpTransport final : public Transport {
   http::client::http_client streams_;
 };
 
-// Runs before each request on a connection; the socket is not open yet on a new one, so it is
-// opened here to have something to set options on.
+// True for a connection that brings anything while nobody has asked anything: its end, mostly.
+bool Speaks(int fd) {
+  char byte;
+  const auto size = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  return size >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+}
+
+// Runs before each request. The socket of a new connection is not open yet, so it is opened here to
+// have something to set options on; one from the pool may have died there.
 void PrepareSocket(void* handle, bool tls, int family) {
   tcp::socket& socket =
       tls ? static_cast<boost::asio::ssl::stream<tcp::socket&>*>(handle)->next_layer()
           : *static_cast<tcp::socket*>(handle);
-  if (socket.is_open()) return;
+  if (socket.is_open()) {
+    if (Speaks(socket.native_handle())) throw Stale();
+    return;
+  }
   boost::system::error_code error;
   socket.open(family == AF_INET6 ? tcp::v6() : tcp::v4(), error);
   if (!error) KeepAlive(socket.native_handle());
