@@ -1,0 +1,192 @@
+// The documentation says what the code does: manifests in it are valid, names in it exist, and what
+// exists is named. Files are read from the source tree.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <regex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "api/codec.h"
+#include "app/lint.h"
+#include "app/metrics.h"
+#include "stats/measure.h"
+#include "support/in_process.h"
+#include "support/manual_clock.h"
+
+namespace perennial::app {
+namespace {
+
+namespace fs = std::filesystem;
+using Names = std::set<std::string>;
+
+const fs::path kRoot = PERENNIAL_SOURCE_DIR;
+
+std::string Read(const fs::path& path) {
+  std::ifstream stream(path);
+  EXPECT_TRUE(stream) << path;
+  return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+}
+
+std::vector<fs::path> Pages() {
+  std::vector<fs::path> out{kRoot / "README.md", kRoot / "CONTRIBUTING.md"};
+  for (const auto& entry : fs::recursive_directory_iterator(kRoot / "docs")) {
+    if (entry.path().extension() == ".md") out.push_back(entry.path());
+  }
+  return out;
+}
+
+// The fenced blocks of one language, in order.
+std::vector<std::string> Blocks(const std::string& page, const std::string& language) {
+  std::vector<std::string> out;
+  const std::string fence = "```" + language + "\n";
+  for (size_t at = page.find(fence); at != std::string::npos; at = page.find(fence, at)) {
+    at += fence.size();
+    const size_t end = page.find("\n```", at);
+    if (end == std::string::npos) break;
+    out.push_back(page.substr(at, end + 1 - at));
+    at = end;
+  }
+  return out;
+}
+
+Names Matches(const std::string& text, const std::string& pattern) {
+  Names out;
+  const std::regex regex(pattern);
+  for (std::sregex_iterator it(text.begin(), text.end(), regex), end; it != end; ++it) {
+    out.insert((*it)[1]);
+  }
+  return out;
+}
+
+// The C++ of the controllers in one text.
+std::string Source() {
+  std::string out;
+  for (const char* folder : {"deployment", "drift", "retrain"}) {
+    for (const auto& entry : fs::directory_iterator(kRoot / "controller" / folder)) {
+      out += Read(entry.path());
+    }
+  }
+  return out;
+}
+
+TEST(Docs, ManifestsAreValid) {
+  int checked = 0;
+  for (const fs::path& page : Pages()) {
+    for (const std::string& block : Blocks(Read(page), "yaml")) {
+      if (block.find("perennial.dev/") == std::string::npos) continue;
+      const LintReport report = Lint(block);
+      checked += report.checked;
+      for (const std::string& problem : report.problems) {
+        ADD_FAILURE() << page << ": " << problem << "\n" << block;
+      }
+    }
+  }
+  EXPECT_GE(checked, 9) << "where did the examples go?";
+}
+
+TEST(Docs, SamplesAreValid) {
+  int checked = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(kRoot / "samples")) {
+    if (entry.path().extension() != ".yaml") continue;
+    const LintReport report = Lint(Read(entry.path()));
+    checked += report.checked;
+    for (const std::string& problem : report.problems) {
+      ADD_FAILURE() << entry.path() << ": " << problem;
+    }
+  }
+  EXPECT_GE(checked, 8);
+}
+
+TEST(Docs, TheTrainingResultIsOne) {
+  const auto blocks = Blocks(Read(kRoot / "docs/reference/result-contract.md"), "json");
+  ASSERT_EQ(blocks.size(), 1u);
+  EXPECT_LE(blocks[0].size(), 4096u) << "Kubernetes would cut it";
+  const auto result = api::DecodeTrainingResult(blocks[0]);
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  EXPECT_EQ(result->metrics.size(), 2u);
+  EXPECT_TRUE(result->profile.has_value());
+}
+
+TEST(Docs, LinksLeadSomewhere) {
+  for (const fs::path& page : Pages()) {
+    for (std::string target : Matches(Read(page), R"(\]\(([^)\s]+)\))")) {
+      if (target.rfind("http", 0) == 0 || target.rfind("#", 0) == 0) continue;
+      target = target.substr(0, target.find('#'));
+      EXPECT_TRUE(fs::exists(page.parent_path() / target)) << page << ": " << target;
+    }
+  }
+}
+
+TEST(Docs, NameEveryMetricAndNoOther) {
+  ::perennial::testing::ManualClock clock;
+  ::perennial::testing::FakeApiServer server(::perennial::testing::InProcess());
+  ClusterCache cache(server.transport(), clock, "");
+  const RunTally runs(cache.retrain_policies.store());
+  scrape::SampleStore samples(clock);
+  const scrape::ScrapePool pool(samples, clock);
+  kube::Client client(server.transport(), clock, "test");
+  const kube::EventRecorder events(client, clock, "perennial.dev/controller", "test");
+  kube::LeaderElection election(client, clock, {"ns", "name", "me"});
+  const ControllerMetrics metrics(
+      {cache, runs, samples, pool, events, {}, 2, &election, "x", clock});
+  Names collected;
+  for (const auto& family : metrics.Collect()) collected.insert(family.name);
+  const Names documented = Matches(Read(kRoot / "docs/reference/metrics.md"),
+                                   R"(\n\| `([a-z_]+)` \| (?:gauge|counter|histogram))");
+  EXPECT_EQ(documented, collected);
+}
+
+TEST(Docs, NameEveryEventAndNoOther) {
+  const std::string page = Read(kRoot / "docs/reference/events-and-conditions.md");
+  const Names rows = Matches(page, R"(\n\| `(\w+)` \| \w+ \| (?:Normal|Warning) )");
+  ASSERT_GE(rows.size(), 15u);
+  const std::string source = Source();
+  for (const std::string& reason : rows) {
+    EXPECT_NE(source.find("\"" + reason + "\""), std::string::npos)
+        << reason << " is documented, and nothing emits it";
+  }
+  Names emitted = Matches(source, R"(Emit\((?:kube::EmitEvent::)?Type::\w+,\s*"(\w+)\")");
+  emitted.merge(Matches(source, R"(Warn\(step, "(\w+)\"\))"));
+  emitted.merge(Matches(source, R"(event\.reason = [^;]*\? "(\w+)\")"));
+  emitted.merge(Matches(source, R"(event\.reason = [^;]*: "(\w+)\";)"));
+  ASSERT_GE(emitted.size(), 10u);
+  for (const std::string& reason : emitted) {
+    EXPECT_TRUE(rows.contains(reason)) << reason << " is emitted, and not documented";
+  }
+}
+
+TEST(Docs, ReasonsOfConditionsExist) {
+  const std::string page = Read(kRoot / "docs/reference/events-and-conditions.md");
+  const std::string source = Source();
+  const std::string conditions = page.substr(page.find("## Conditions"));
+  const Names words = Matches(conditions, R"(`([A-Z]\w+)`)");
+  ASSERT_GE(words.size(), 30u);
+  for (const std::string& word : words) {
+    EXPECT_NE(source.find("\"" + word + "\""), std::string::npos) << word;
+  }
+}
+
+TEST(Docs, DescribeEveryMeasure) {
+  const std::string page = Read(kRoot / "docs/concepts/drift-monitor.md");
+  for (const stats::MeasureInfo& info : stats::Measures()) {
+    const std::string kinds = info.numeric && info.categorical ? "histograms, categories"
+                              : info.numeric                   ? "histograms"
+                                                               : "categories";
+    const std::string worse = info.direction == stats::Direction::kGreaterIsWorse
+                                  ? "a greater value"
+                                  : "a smaller p-value";
+    const std::string row =
+        "\n| `" + std::string(info.name) + "` | " + kinds + " | " + worse + " |\n";
+    EXPECT_NE(page.find(row), std::string::npos) << row;
+  }
+  EXPECT_EQ(Matches(page, R"(\n\| `(\w+)` \| (?:histograms|categories))").size(),
+            stats::Measures().size());
+}
+
+}  // namespace
+}  // namespace perennial::app
