@@ -40,6 +40,13 @@ KindInfo DriftMonitorKind() {
       {"Why", "string", ".status.why", 1},
       kAgeColumn,
   };
+  kind.conditions = {
+      {"Ready", "The monitor looks. False says what is missing."},
+      {"Drifted",
+       "True: a signal of the champion has drifted. Unknown: there is no data, which is "
+       "never a verdict."},
+      {"Blind", "True: no signal of the champion has enough samples."},
+  };
   return kind;
 }
 

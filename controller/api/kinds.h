@@ -23,6 +23,12 @@ inline constexpr Column kReadyColumn{"Ready", "string",
 inline constexpr Column kReasonColumn{"Reason", "string",
                                       ".status.conditions[?(@.type==\"Ready\")].reason"};
 
+// A condition type or an annotation, and what it means.
+struct Term {
+  std::string_view name;
+  std::string_view meaning;
+};
+
 struct ScalePaths {
   std::string_view spec_replicas;
   std::string_view status_replicas;
@@ -39,6 +45,8 @@ struct KindInfo {
   std::optional<ScalePaths> scale{};
   std::vector<std::string_view> selectable{};  // JSON paths, for --field-selector
   std::vector<Column> columns{};
+  std::vector<Term> conditions{};
+  std::vector<Term> annotations{};  // what people may write
 };
 
 KindInfo ModelDeploymentKind();

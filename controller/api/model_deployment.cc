@@ -42,6 +42,16 @@ KindInfo ModelDeploymentKind() {
       {"Why", "string", ".status.why", 1},
       kAgeColumn,
   };
+  kind.conditions = {
+      {"Ready", "The champion has ready pods and serves. Stays True through a rollout or a wait."},
+      {"Promoted", "The newest approved version has all traffic. False says what it waits for."},
+      {"Reconciling", "Present and True while pods or routes are on their way."},
+      {"Stalled", "Present and True where somebody has to act: the message says who and how."},
+  };
+  kind.annotations = {
+      {kAnnotationPromote, "Names a ModelVersion: ends its pause, or promotes it at once."},
+      {kAnnotationAbort, "Names a ModelVersion: rolls its rollout back."},
+  };
   return kind;
 }
 

@@ -48,6 +48,10 @@ KindInfo ModelVersionKind() {
       {"Run", "string", ".spec.origin.run", 1},     {"URI", "string", ".spec.model.uri", 1},
       {"Why", "string", ".status.why", 1},          kAgeColumn,
   };
+  kind.conditions = {
+      {"Approved", "The version may serve. False says what it lacks."},
+      {"GatesPassed", "Every gate passed, or the gates are a dry run."},
+  };
   return kind;
 }
 

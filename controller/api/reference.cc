@@ -125,6 +125,15 @@ std::string Section(const std::string& title, const SchemaNode& node, const std:
   return out;
 }
 
+std::string Terms(std::string_view title, const std::vector<Term>& terms) {
+  if (terms.empty()) return {};
+  std::string out = "\n| " + std::string(title) + " | Meaning |\n|---|---|\n";
+  for (const Term& term : terms) {
+    out += "| `" + std::string(term.name) + "` | " + Cell(term.meaning) + " |\n";
+  }
+  return out;
+}
+
 std::string KindSection(const KindInfo& kind) {
   std::string out = "\n## " + kind.resource.kind + "\n\n" + std::string(kind.doc) +
                     "\n\nShort name `" + std::string(kind.short_name) + "`, `" +
@@ -133,6 +142,8 @@ std::string KindSection(const KindInfo& kind) {
   if (kind.status) {
     out += Section("### " + kind.resource.kind + " status", *kind.status, "status");
   }
+  out += Terms("Condition", kind.conditions);
+  out += Terms("Annotation", kind.annotations);
   return out;
 }
 

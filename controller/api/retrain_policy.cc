@@ -40,6 +40,11 @@ KindInfo RetrainPolicyKind() {
       {"Why", "string", ".status.why", 1},
       kAgeColumn,
   };
+  kind.conditions = {
+      {"Ready", "Triggers are watched, or the policy is suspended. False says what is wrong."},
+      {"Stalled", "Present and True where somebody has to act."},
+  };
+  kind.annotations = {{kAnnotationRetrain, "Any new value starts one run."}};
   return kind;
 }
 
