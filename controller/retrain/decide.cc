@@ -5,7 +5,7 @@
 
 #include "api/codec.h"
 #include "api/names.h"
-#include "base/hash.h"
+#include "base/text.h"
 #include "retrain/run.h"
 #include "retrain/trigger.h"
 
@@ -83,7 +83,7 @@ void Remember(const FiredTrigger& trigger, const std::vector<FiredTrigger>& fire
 
 kube::EmitEvent StartedEvent(const api::Run& run) {
   return {kube::EmitEvent::Type::kNormal, "RunStarted", "Retrain",
-          ("run " + run.name + " by " + run.trigger_type + " " + run.evidence).substr(0, 1000)};
+          CutText("run " + run.name + " by " + run.trigger_type + " " + run.evidence, 1000)};
 }
 
 // Starts at most one run; the first trigger in order of urgency wins and the others stay due.
@@ -193,7 +193,7 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
     if (!policy.spec.suspend) Earlier(triggers.next_schedule, plan.wake_at);
   }
   if (plan.why.empty()) plan.why = IdleReason(status);
-  status.why = plan.why.substr(0, 1024);
+  status.why = CutText(plan.why, 1024);
   Prune(policy, status);
   SetConditions(seen, triggers.problems, now, status);
   SetRetraining(hindered, policy.meta.generation, now, status);

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <exception>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
 #include "api/names.h"
 #include "base/hash.h"
@@ -75,10 +77,9 @@ json VersionOwners(const Observed& seen) {
 // training container must be able to trust what PERENNIAL_* says.
 void SetEnvironment(json& containers, const json& ours) {
   for (json& container : containers) {
-    if (!container.is_object()) continue;
     json merged = ours;
     for (const json& entry : container.value("env", json::array())) {
-      const std::string name = entry.value("name", "");
+      const auto name = entry.at("name").get<std::string>();
       const bool taken = std::any_of(ours.begin(), ours.end(),
                                      [&](const json& our) { return our["name"] == name; });
       if (!taken) merged.push_back(entry);
@@ -103,20 +104,14 @@ std::string TrainingImage(const Observed& seen) {
              : std::string();
 }
 
-}  // namespace
-
-Result<std::string> RenderJob(const Observed& seen, const api::Run& run, WallTime now) {
+// Throws where a part of the template has another type than a JobTemplateSpec's.
+json JobOf(const Observed& seen, const api::Run& run, WallTime now) {
   json job = json::parse(seen.policy->spec.job.job_template.text, nullptr, false);
   const json::json_pointer pod_path("/spec/template/spec");
-  if (!job.is_object() || !job.contains(pod_path) || !job[pod_path].is_object() ||
-      !job[pod_path].contains("containers") || !job[pod_path]["containers"].is_array() ||
-      job[pod_path]["containers"].empty()) {
-    return Error{Errc::kInvalid,
-                 "spec.job.template has no spec.template.spec.containers: it must be a "
-                 "batch/v1 JobTemplateSpec"};
-  }
-  json& pod = job[pod_path];
-  SetEnvironment(pod["containers"], Environment(seen, run));
+  json& pod = job.at(pod_path);
+  json& containers = pod.at("containers");
+  if (!containers.is_array() || containers.empty()) throw std::invalid_argument("no containers");
+  SetEnvironment(containers, Environment(seen, run));
   if (!pod.contains("restartPolicy")) pod["restartPolicy"] = "Never";
   json& pod_meta = job["spec"]["template"]["metadata"];
   if (!pod_meta.is_object()) pod_meta = json::object();
@@ -141,8 +136,20 @@ Result<std::string> RenderJob(const Observed& seen, const api::Run& run, WallTim
   return json{{"apiVersion", "batch/v1"},
               {"kind", "Job"},
               {"metadata", std::move(metadata)},
-              {"spec", std::move(spec)}}
-      .dump();
+              {"spec", std::move(spec)}};
+}
+
+}  // namespace
+
+Result<std::string> RenderJob(const Observed& seen, const api::Run& run, WallTime now) {
+  try {
+    return JobOf(seen, run, now).dump();
+  } catch (const std::exception&) {
+    // The CRD takes any object: whether it is a Job's template shows here.
+    return Error{Errc::kInvalid,
+                 "spec.job.template must be a batch/v1 JobTemplateSpec with "
+                 "spec.template.spec.containers"};
+  }
 }
 
 std::string VersionName(const api::RetrainPolicy& policy, const api::Run& run) {

@@ -4,6 +4,7 @@
 
 #include "api/codec.h"
 #include "api/names.h"
+#include "base/text.h"
 #include "retrain/render.h"
 
 namespace perennial::retrain {
@@ -43,14 +44,14 @@ const api::PodView* TellingPod(const Observed& seen, const std::string& job_uid)
 
 RunStep Finish(RunStep step, RunPhase phase, std::string message, WallTime now) {
   step.run.phase = phase;
-  step.run.message = message.substr(0, 1024);
+  step.run.message = CutText(message, 1024);
   step.run.finished = api::Time{now};
   kube::EmitEvent event;
   event.type =
       phase == RunPhase::kFailed ? kube::EmitEvent::Type::kWarning : kube::EmitEvent::Type::kNormal;
   event.reason = phase == RunPhase::kFailed ? "RunFailed" : "RunSucceeded";
   event.action = "Retrain";
-  event.note = ("run " + step.run.name + ": " + message).substr(0, 1000);
+  event.note = CutText("run " + step.run.name + ": " + message, 1000);
   step.actions.emplace_back(std::move(event));
   return step;
 }
@@ -58,7 +59,7 @@ RunStep Finish(RunStep step, RunPhase phase, std::string message, WallTime now) 
 void Warn(RunStep& step, const char* reason) {
   step.actions.emplace_back(
       kube::EmitEvent{kube::EmitEvent::Type::kWarning, reason, "Retrain",
-                      ("run " + step.run.name + ": " + step.run.message).substr(0, 1000)});
+                      CutText("run " + step.run.name + ": " + step.run.message, 1000)});
 }
 
 // True if the last plan could not be carried out and status does not say so yet. A plan ends at its
@@ -66,7 +67,7 @@ void Warn(RunStep& step, const char* reason) {
 bool TellsRefusal(const Observed& seen, const std::string& what, RunStep& step) {
   if (seen.last_error.empty()) return false;
   const std::string before = std::move(step.run.message);
-  step.run.message = (what + " cannot be created: " + seen.last_error).substr(0, 1024);
+  step.run.message = CutText(what + " cannot be created: " + seen.last_error, 1024);
   step.hindered = true;
   if (step.run.message == before) return false;
   Warn(step, "CreateRefused");
@@ -96,7 +97,7 @@ std::string WhyJobFailed(const api::JobView& job, const api::PodView* pod) {
     why += "; container exited with " + std::to_string(pod->exit_code) + " (" +
            pod->termination_reason + ")";
     if (!pod->termination_message.empty()) {
-      why += ": " + pod->termination_message.substr(0, 400);
+      why += ": " + CutText(pod->termination_message, 400);
     }
   }
   return why;
@@ -130,7 +131,11 @@ RunStep RetryOrFail(const Observed& seen, RunStep step, const api::JobView& job,
 
 RunStep TakeResult(const Observed& seen, RunStep step, const api::JobView& job, WallTime now) {
   const std::string name = VersionName(*seen.policy, step.run);
-  if (FindVersion(seen, name) != nullptr) {
+  if (const api::ModelVersion* version = FindVersion(seen, name)) {
+    if (version->spec.origin.run != step.run.name) {
+      return Finish(std::move(step), RunPhase::kFailed,
+                    "ModelVersion " + name + " exists and was not made by this run", now);
+    }
     step.run.model_version = name;
     return Finish(std::move(step), RunPhase::kSucceeded, "made ModelVersion " + name, now);
   }
@@ -179,7 +184,7 @@ std::string WhyWaiting(const api::PodView& pod, const std::string& said) {
       pod.waiting_reason == "ErrImagePull" ? "ImagePullBackOff" : pod.waiting_reason;
   const std::string why = "pod " + pod.meta.key.name + " waits: " + reason;
   if (said.rfind(why, 0) == 0) return said;
-  return pod.waiting_message.empty() ? why : why + ": " + pod.waiting_message.substr(0, 400);
+  return pod.waiting_message.empty() ? why : why + ": " + CutText(pod.waiting_message, 400);
 }
 
 // Follows a Job that neither succeeded nor failed. Nobody else tells a person that its pod can't

@@ -2,6 +2,7 @@
 
 #include <date/tz.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <exception>
@@ -9,6 +10,8 @@
 
 namespace perennial::retrain {
 namespace {
+
+constexpr date::days kHorizon{5 * 366};
 
 struct FieldRange {
   const char* name;
@@ -146,12 +149,38 @@ std::optional<WallTime> FirstOfDay(const CronExpression& cron, const date::time_
   return std::nullopt;
 }
 
+// The last firing of this local day that is not after `until`.
+std::optional<WallTime> LastOfDay(const CronExpression& cron, const date::time_zone& zone,
+                                  date::local_days day, WallTime until) {
+  for (int hour = 23; hour >= 0; --hour) {
+    if (!cron.hours.test(static_cast<size_t>(hour))) continue;
+    for (int minute = 59; minute >= 0; --minute) {
+      if (!cron.minutes.test(static_cast<size_t>(minute))) continue;
+      const WallTime at =
+          ToWall(zone, day + std::chrono::hours(hour) + std::chrono::minutes(minute));
+      if (at <= until) return at;
+    }
+  }
+  return std::nullopt;
+}
+
 const date::time_zone* FindZone(std::string_view name) {
   try {
     return date::locate_zone(std::string(name));
   } catch (const std::exception&) {
     return nullptr;
   }
+}
+
+Error UnknownZone(std::string_view time_zone) {
+  return Error{Errc::kInvalid, "timeZone \"" + std::string(time_zone) +
+                                   "\" is not an IANA time zone such as Europe/Berlin"};
+}
+
+// The local day of a time in the zone.
+date::local_days DayOf(const date::time_zone& zone, WallTime time) {
+  const date::sys_seconds at{std::chrono::floor<Seconds>(time.time_since_epoch())};
+  return date::floor<date::days>(zone.to_local(at));
 }
 
 }  // namespace
@@ -192,17 +221,29 @@ Result<CronExpression> ParseCron(std::string_view text) {
 Result<std::optional<WallTime>> NextTime(const CronExpression& cron, std::string_view time_zone,
                                          WallTime after) {
   const date::time_zone* zone = FindZone(time_zone);
-  if (zone == nullptr) {
-    return Error{Errc::kInvalid, "timeZone \"" + std::string(time_zone) +
-                                     "\" is not an IANA time zone such as Europe/Berlin"};
-  }
-  const date::sys_seconds start{std::chrono::floor<Seconds>(after.time_since_epoch())};
+  if (zone == nullptr) return UnknownZone(time_zone);
   // A day early: a transition can map a local time of the day before to after `after`.
-  date::local_days day = date::floor<date::days>(zone->to_local(start)) - date::days(1);
-  const date::local_days end = day + date::days(5 * 366);
+  date::local_days day = DayOf(*zone, after) - date::days(1);
+  const date::local_days end = day + kHorizon;
   for (; day < end; day += date::days(1)) {
     if (!DayMatches(cron, day)) continue;
     if (const auto at = FirstOfDay(cron, *zone, day, after)) return at;
+  }
+  return std::optional<WallTime>();
+}
+
+Result<std::optional<WallTime>> LastTime(const CronExpression& cron, std::string_view time_zone,
+                                         WallTime after, WallTime until) {
+  const date::time_zone* zone = FindZone(time_zone);
+  if (zone == nullptr) return UnknownZone(time_zone);
+  // Days with a margin of one, for the same reason as above.
+  date::local_days day = DayOf(*zone, until) + date::days(1);
+  const date::local_days end = std::max(DayOf(*zone, after) - date::days(1), day - kHorizon);
+  for (; day >= end; day -= date::days(1)) {
+    if (!DayMatches(cron, day)) continue;
+    const auto at = LastOfDay(cron, *zone, day, until);
+    if (!at) continue;
+    return *at > after ? at : std::optional<WallTime>();
   }
   return std::optional<WallTime>();
 }

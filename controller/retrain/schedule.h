@@ -32,4 +32,9 @@ Result<CronExpression> ParseCron(std::string_view text);
 Result<std::optional<WallTime>> NextTime(const CronExpression& cron, std::string_view time_zone,
                                          WallTime after);
 
+// The last such time after `after` and not after `until`, looking five years back from `until`:
+// what a caller that was away is to make up for, at the cost of a few days' minutes at most.
+Result<std::optional<WallTime>> LastTime(const CronExpression& cron, std::string_view time_zone,
+                                         WallTime after, WallTime until);
+
 }  // namespace perennial::retrain

@@ -5,12 +5,15 @@
 
 #include "api/names.h"
 #include "base/hash.h"
+#include "base/text.h"
 #include "retrain/schedule.h"
 
 namespace perennial::retrain {
 namespace {
 
 using nlohmann::json;
+
+constexpr size_t kLongestToken = 256;
 
 bool Selected(const api::DriftTrigger& trigger, const std::string& signal) {
   return trigger.signals.empty() ||
@@ -57,27 +60,18 @@ void EvaluateSchedule(const api::ScheduleTrigger& trigger, const api::RetrainPol
   }
   const WallTime since =
       policy.status.last_schedule ? policy.status.last_schedule->value : policy.meta.created;
-  std::optional<WallTime> due;
-  WallTime at = since;
-  // Bounded: a controller that was away for a year with a schedule of every minute skips ahead.
-  if (now - at > std::chrono::hours(24 * 8)) at = now - std::chrono::hours(24 * 8);
-  for (int i = 0; i < 20'000; ++i) {
-    const auto next = NextTime(*cron, trigger.time_zone, at);
-    if (!next.ok()) {
-      out.problems.push_back(next.error().message);
-      return;
-    }
-    if (!*next) break;
-    if (**next > now) {
-      if (!out.next_schedule || **next < *out.next_schedule) out.next_schedule = **next;
-      break;
-    }
-    due = at = **next;
+  const auto due = LastTime(*cron, trigger.time_zone, since, now);
+  const auto next = NextTime(*cron, trigger.time_zone, now);
+  if (!due.ok() || !next.ok()) {
+    out.problems.push_back(due.ok() ? next.error().message : due.error().message);
+    return;
   }
-  if (!due) return;
+  if (*next && (!out.next_schedule || **next < *out.next_schedule)) out.next_schedule = **next;
+  if (!*due) return;
+  const std::string time = FormatTime(**due);
   const json evidence = {
-      {"cron", trigger.cron}, {"timeZone", trigger.time_zone}, {"scheduledTime", FormatTime(*due)}};
-  out.fired.push_back({"Schedule", "schedule/" + FormatTime(*due), evidence.dump()});
+      {"cron", trigger.cron}, {"timeZone", trigger.time_zone}, {"scheduledTime", time}};
+  out.fired.push_back({"Schedule", "schedule/" + time, evidence.dump()});
 }
 
 }  // namespace
@@ -87,7 +81,10 @@ TriggerOutcome EvaluateTriggers(const TriggerInput& input, WallTime now) {
   const api::RetrainPolicy& policy = *input.policy;
   const std::string* token = kube::Find(policy.meta.annotations, api::kAnnotationRetrain);
   if (token != nullptr && !token->empty()) {
-    out.fired.push_back({"Manual", "manual/" + *token, json{{"token", *token}}.dump()});
+    // An identity that status can't hold as it is would be taken for another one ever after.
+    const std::string id = token->size() <= kLongestToken ? *token : "sha256:" + Sha256Hex(*token);
+    const json evidence = {{"token", CutText(*token, kLongestToken)}};
+    out.fired.push_back({"Manual", "manual/" + id, evidence.dump()});
   }
   for (const api::Trigger& trigger : policy.spec.triggers) {
     if (trigger.drift) EvaluateDrift(*trigger.drift, input, out);

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "api/codec.h"
+#include "base/text.h"
 #include "retrain/gates.h"
 
 namespace perennial::retrain {
@@ -44,6 +45,20 @@ std::string FailedGates(const std::vector<api::GateStatus>& gates) {
     out += gate.gate + ": " + gate.message;
   }
   return out;
+}
+
+// A comparison with a version that was deleted since stays as it was made: what served and was
+// judged by it must not fall because somebody tidies up.
+void KeepComparisons(const VersionObserved& seen, std::vector<api::GateStatus>& gates) {
+  const std::vector<api::GateStatus>& before = seen.version->status.gates;
+  const std::vector<api::Gate>& asked = seen.version->spec.requirements.gates;
+  if (seen.parent != nullptr || before.size() != gates.size()) return;
+  for (size_t i = 0; i < gates.size(); ++i) {
+    if (asked[i].versus == api::GateComparison::kChampion && before[i].gate == gates[i].gate &&
+        before[i].threshold == gates[i].threshold && before[i].value == gates[i].value) {
+      gates[i] = before[i];
+    }
+  }
 }
 
 struct Standing {
@@ -92,7 +107,7 @@ void AddEvent(VersionPhase before, const Standing& standing, kube::Plan& plan) {
           : kube::EmitEvent::Type::kNormal;
   event.reason = standing.reason;
   event.action = "Judge";
-  event.note = standing.why.substr(0, 1000);
+  event.note = CutText(standing.why, 1000);
   plan.actions.emplace_back(std::move(event));
 }
 
@@ -119,6 +134,7 @@ kube::Plan DecideVersion(const VersionObserved& seen, WallTime now) {
   api::ModelVersionStatus status = version.status;
   status.observed_generation = version.meta.generation;
   status.gates = EvaluateGates(version, seen.parent.get());
+  KeepComparisons(seen, status.gates);
   status.approved_by.assign(votes.approved.begin(), votes.approved.end());
   status.rejected_by = votes.rejection == nullptr ? "" : votes.rejection->spec.approver;
   const Standing standing = Judge(seen, status.gates, votes);

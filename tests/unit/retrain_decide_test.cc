@@ -6,6 +6,7 @@
 #include "api/codec.h"
 #include "api/names.h"
 #include "retrain/decide.h"
+#include "retrain/render.h"
 #include "retrain/run.h"
 #include "retrain/trigger.h"
 
@@ -272,6 +273,95 @@ TEST(Retrain, RunsOnceForManyMissedSchedules) {
   for (int i = 0; i < 4; ++i) world.Step();
   EXPECT_EQ(world.policy().status.runs.size(), 1u);
   EXPECT_EQ(world.versions_created, 1);
+}
+
+TEST(Retrain, KeepsAMissedScheduleThroughALongCooldown) {
+  World world;
+  api::Trigger trigger;
+  trigger.schedule = api::ScheduleTrigger{"0 0 1 * *", "UTC"};
+  world.policy().spec.triggers = {trigger};
+  world.policy().spec.cooldown.value = std::chrono::hours(24 * 20);
+  world.policy().meta.annotations["perennial.dev/retrain"] = "by-hand";
+  world.now = *ParseTime("2026-10-20T00:00:00Z");
+  world.policy().meta.created = world.now;
+  world.Step();
+  world.Step();
+  world.FinishJob(api::JobState::kSucceeded, kResult, 0);
+  for (int i = 0; i < 4; ++i) world.Step();
+  ASSERT_EQ(world.policy().status.runs.size(), 1u);
+  // The first of November fell into the cooldown, which ends on the ninth.
+  world.now = *ParseTime("2026-11-10T12:00:00Z");
+  world.Step();
+  ASSERT_EQ(world.policy().status.runs.size(), 2u);
+  EXPECT_EQ(world.policy().status.runs[0].trigger, "schedule/2026-11-01T00:00:00Z");
+}
+
+TEST(Retrain, TellsOneLongTokenFromAnotherAndRunsEachOnce) {
+  World world;
+  const std::string base(5000, 'x');
+  for (const char* end : {"1", "2"}) {
+    world.policy().meta.annotations["perennial.dev/retrain"] = base + end;
+    world.Step();
+    world.Step();
+    world.FinishJob(api::JobState::kFailed, "", 1);
+    world.policy().spec.retries = 0;
+    for (int i = 0; i < 4; ++i) world.Step();
+  }
+  EXPECT_EQ(world.jobs_created, 2);
+  EXPECT_EQ(world.policy().status.runs.size(), 2u);
+}
+
+TEST(Retrain, FailsARunWhoseTemplateIsNoJobTemplate) {
+  for (const char* text :
+       {R"({"spec":3})", R"({"spec":{"template":{"spec":{"containers":{}}}}})",
+        R"({"spec":{"template":{"spec":{"containers":[]}}}})",
+        R"({"spec":{"template":{"spec":{"containers":[3]}}}})",
+        R"({"spec":{"template":{"spec":{"containers":[{"env":"x"}]}}}})",
+        R"({"spec":{"template":{"spec":{"containers":[{"env":[3]}]}}}})",
+        R"({"spec":{"template":{"spec":{"containers":[{"env":[{"name":3}]}]}}}})",
+        R"({"spec":{"template":{"metadata":{"labels":3},"spec":{"containers":[{}]}}}})",
+        R"({"metadata":{"labels":[]},"spec":{"template":{"spec":{"containers":[{}]}}}})",
+        R"({"metadata":{"annotations":"x"},"spec":{"template":{"spec":{"containers":[{}]}}}})"}) {
+    SCOPED_TRACE(text);
+    World world;
+    world.policy().spec.job.job_template.text = text;
+    world.Drift("e1");
+    for (int i = 0; i < 3; ++i) world.Step();
+    ASSERT_EQ(world.policy().status.runs.size(), 1u);
+    EXPECT_EQ(world.policy().status.runs[0].phase, api::RunPhase::kFailed);
+    EXPECT_NE(world.policy().status.runs[0].message.find("JobTemplateSpec"), std::string::npos);
+    EXPECT_EQ(world.jobs_created, 0);
+  }
+}
+
+TEST(Retrain, TakesNobodyElsesVersionForItsResult) {
+  World world;
+  world.Drift("e1");
+  world.Step();
+  world.Step();
+  api::ModelVersion other;
+  other.meta.key = {"transit", VersionName(world.policy(), world.policy().status.runs[0])};
+  other.spec.model_deployment = "departures";
+  world.versions.push_back(other);
+  world.FinishJob(api::JobState::kSucceeded, kResult, 0);
+  for (int i = 0; i < 3; ++i) world.Step();
+  EXPECT_EQ(world.policy().status.runs[0].phase, api::RunPhase::kFailed);
+  EXPECT_NE(world.policy().status.runs[0].message.find("not made by this run"), std::string::npos);
+}
+
+TEST(Retrain, WritesAMessageOnceWhereverItIsCut) {
+  for (const char* pad : {"", "a", "ab", "abc"}) {
+    World world;
+    world.Drift("e1");
+    world.Step();
+    world.Step();
+    std::string message = pad;
+    for (int i = 0; i < 600; ++i) message += "\U0001f68c";
+    world.FinishJob(api::JobState::kFailed, message.c_str(), 1);
+    world.Step();
+    EXPECT_NE(world.policy().status.runs[0].message.find("next attempt at"), std::string::npos);
+    EXPECT_FALSE(world.Step().status.has_value()) << "the same look again writes nothing";
+  }
 }
 
 TEST(Retrain, GivesTheTrainingContainerItsCauseAndRefusesToBeOverruled) {

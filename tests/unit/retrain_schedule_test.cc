@@ -53,6 +53,36 @@ TEST(Schedule, FindsTheNextTime) {
   }
 }
 
+// Against the definition: the last of all times that NextTime() finds.
+TEST(Schedule, FindsTheLastTimeAsSteppingThroughAllOfThemWould) {
+  for (const char* zone : {"UTC", "Europe/Berlin", "America/St_Johns", "Pacific/Apia"}) {
+    for (const char* text : {"0 3 * * 1", "*/30 1-3 * * *", "30 2 29 3 *", "0 0 1 * *"}) {
+      const auto cron = *ParseCron(text);
+      const WallTime after = *ParseTime("2026-03-20T10:10:10Z");
+      for (int hours = 0; hours < 24 * 16; hours += 5) {
+        const WallTime until = after + std::chrono::hours(hours);
+        std::optional<WallTime> expected;
+        for (auto at = *NextTime(cron, zone, after); at && *at <= until;
+             at = *NextTime(cron, zone, *at)) {
+          expected = at;
+        }
+        const auto last = LastTime(cron, zone, after, until);
+        ASSERT_TRUE(last.ok());
+        ASSERT_EQ(*last, expected) << zone << " " << text << " " << FormatTime(until);
+      }
+    }
+  }
+}
+
+TEST(Schedule, FindsTheLastTimeOfYears) {
+  const auto cron = *ParseCron("* * * * *");
+  const WallTime until = *ParseTime("2026-11-24T12:00:30Z");
+  EXPECT_EQ(**LastTime(cron, "UTC", until - std::chrono::hours(24 * 365), until),
+            *ParseTime("2026-11-24T12:00:00Z"));
+  EXPECT_FALSE(LastTime(*ParseCron("0 0 31 2 *"), "UTC", WallTime{}, until)->has_value());
+  EXPECT_FALSE(LastTime(cron, "Mars/Olympus", until, until).ok());
+}
+
 TEST(Schedule, NamesTheFieldThatIsWrong) {
   EXPECT_NE(Next("61 * * * *", "UTC", "2026-11-24T12:00:00Z").find("minute"), std::string::npos);
   EXPECT_NE(Next("* 24 * * *", "UTC", "2026-11-24T12:00:00Z").find("hour"), std::string::npos);
