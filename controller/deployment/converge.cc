@@ -1,6 +1,7 @@
 #include "deployment/converge.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "api/names.h"
 #include "deployment/fleet.h"
@@ -50,10 +51,14 @@ class Converger {
     const std::string name = ChildName(md_, variant.version);
     const Running running = RunningOf(seen_, variant.version);
     const Rendered pods = RenderDeployment(md_, variant);
-    const bool right = running.deployment != nullptr && !running.deployment->meta.deleting &&
+    const bool right = running.deployment != nullptr &&
                        IsAsRendered(running.deployment->meta, pods) &&
                        running.deployment->replicas == variant.replicas;
-    if (!right && !Foreign(api::kDeployments, name)) Apply(api::kDeployments, name, pods);
+    // One that is being deleted comes again when it is gone.
+    const bool going = running.deployment != nullptr && running.deployment->meta.deleting;
+    if (!right && !going && !Foreign(api::kDeployments, name)) {
+      Apply(api::kDeployments, name, pods);
+    }
     const Rendered service = RenderService(md_, variant.version);
     const bool found = running.service != nullptr && IsAsRendered(running.service->meta, service);
     if (!found && !Foreign(api::kServices, name)) Apply(api::kServices, name, service);
@@ -74,7 +79,13 @@ class Converger {
       if (route != nullptr) Delete(api::kHttpRoutes, route->meta);
       return;
     }
-    if (intent_.shares.empty()) return;  // nobody has served yet
+    if (intent_.shares.empty()) {
+      // Nobody has served yet; or the only version that did is being rolled back.
+      const api::RolloutStatus* rollout = ActiveRollout(md_.status);
+      const bool withdrawn = rollout != nullptr && rollout->phase == RolloutPhase::kRollingBack;
+      if (route != nullptr && withdrawn) Delete(api::kHttpRoutes, route->meta);
+      return;
+    }
     std::vector<api::BackendWeight> backends;
     for (const Share& share : intent_.shares) {
       backends.push_back({ChildName(md_, share.version), share.weight});
@@ -103,11 +114,21 @@ class Converger {
     return !status.champion.empty() || ActiveRollout(status) != nullptr;
   }
 
-  // The annotation by which the champion is found again is there.
+  // When the champion was promoted, if that is known: what its ModelVersion must say too.
+  std::optional<WallTime> PromotedAt() const {
+    for (const api::HistoryEntry& entry : md_.status.history) {
+      const bool promotion = entry.outcome == "Promoted" && entry.version == md_.status.champion;
+      if (promotion) return entry.at.value;
+    }
+    return std::nullopt;
+  }
+
   bool ChampionMarked() const {
     const api::ModelVersion* champion = FindVersion(seen_, md_.status.champion);
-    return !md_.spec.variants.empty() || champion == nullptr ||
-           kube::Find(champion->meta.annotations, api::kAnnotationPromoted) != nullptr;
+    const auto at = PromotedAt();
+    if (champion == nullptr || champion->meta.deleting || !at) return true;
+    const std::string* mark = kube::Find(champion->meta.annotations, api::kAnnotationPromoted);
+    return mark != nullptr && *mark == FormatTime(*at);
   }
 
   // Pods go only after the traffic has: when the route that is in effect does not name them, and a
@@ -134,21 +155,16 @@ class Converger {
 
   // What later looks must find on the versions themselves.
   void WriteRecords() {
-    const auto& rollout = md_.status.rollout;
-    if (!rollout) return;
-    const api::ModelVersion* version = FindVersion(seen_, rollout->version);
-    if (version == nullptr || version->meta.deleting) return;
-    if (rollout->phase == RolloutPhase::kPromoted && rollout->version == md_.status.champion) {
-      const std::string at = FormatTime(rollout->step_started.value);
-      const std::string* mark = kube::Find(version->meta.annotations, api::kAnnotationPromoted);
-      if (mark == nullptr || *mark != at) {
-        actions_.emplace_back(RenderPromoted(*version, rollout->step_started.value));
-      }
-    }
-    if (rollout->phase == RolloutPhase::kRollingBack && !Rejected(version)) {
+    if (!ChampionMarked()) {
       actions_.emplace_back(
-          RenderRejection(*version, seen_.own_identity, "rolled back: " + rollout->message));
+          RenderPromoted(*FindVersion(seen_, md_.status.champion), *PromotedAt()));
     }
+    const api::RolloutStatus* rollout = ActiveRollout(md_.status);
+    if (rollout == nullptr || rollout->phase != RolloutPhase::kRollingBack) return;
+    const api::ModelVersion* version = FindVersion(seen_, rollout->version);
+    if (version == nullptr || version->meta.deleting || Rejected(version)) return;
+    actions_.emplace_back(
+        RenderRejection(*version, seen_.own_identity, "rolled back: " + rollout->message));
   }
 
   Turn& turn_;

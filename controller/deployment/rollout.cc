@@ -159,7 +159,8 @@ bool Interrupted(Turn& turn, const Selection& selection) {
   if (target == rollout.version) return false;
   // Not selected because its status was lost is not a decision against it.
   const api::ModelVersion* version = FindVersion(turn.seen, rollout.version);
-  if (target.empty() && version->status.phase == api::VersionPhase::kPending) return false;
+  const bool lost = version->status.phase == api::VersionPhase::kPending;
+  if (lost && (target.empty() || NewerThan(*version, *selection.target))) return false;
   Supersede(turn, target.empty() ? "it is not the version that should serve any more"
                                  : target + " should serve instead");
   if (selection.target != nullptr) Begin(turn, *selection.target);
@@ -200,7 +201,7 @@ void Start(Turn& turn, const Selection& selection) {
 bool StepInEffect(const Turn& turn) {
   const RolloutStatus& rollout = *turn.status.rollout;
   return turn.effect.settled && turn.intent.shares == turn.intent.wanted &&
-         WeightOf(turn.intent.wanted, rollout.version) > 0 &&
+         WeightOf(turn.intent.wanted, rollout.version) == StepWeight(Spec(turn), rollout.step) &&
          (Spec(turn).traffic.gateway ||
           std::all_of(turn.intent.variants.begin(), turn.intent.variants.end(),
                       [&](const WantedVariant& variant) {

@@ -200,7 +200,7 @@ void SetOrRemove(Turn& turn, const char* type, const std::optional<Blocked>& blo
 }  // namespace
 
 void TellStatus(Turn& turn, const std::vector<std::string>& problems) {
-  TellVariants(turn);
+  if (problems.empty()) TellVariants(turn);
   if (!problems.empty()) turn.why = "invalid spec, nothing is changed: " + problems.front();
   turn.why = turn.why.substr(0, kLongestMessage);
   turn.status.why = turn.why;

@@ -24,13 +24,6 @@ api::ModelReference ModelOf(const Observed& seen, const std::string& version) {
   return {};
 }
 
-int StepWeight(const api::ModelDeploymentSpec& spec, int step) {
-  const auto steps = StepsOf(spec.rollout);
-  if (steps.empty()) return 0;
-  const auto at = std::clamp<size_t>(static_cast<size_t>(std::max(step, 0)), 0, steps.size() - 1);
-  return std::clamp(steps[at].weight, 0, kAll);
-}
-
 // Without a gateway the split is by numbers of pods: c pods beside the champion's n take c / (n +
 // c). Never more than n: a challenger must not cost more than the champion does.
 int ChallengerReplicas(const Observed& seen, const api::RolloutStatus& rollout) {
@@ -50,6 +43,28 @@ std::vector<Share> Pair(const std::string& champion, const std::string& challeng
   return shares;
 }
 
+// All traffic goes to this version already, as the route or the main Service stands.
+bool HasAll(const Observed& seen, const std::string& version) {
+  const api::ModelDeployment& md = *seen.deployment;
+  if (md.spec.traffic.gateway) {
+    const api::HttpRouteView* route = FindRoute(seen, md.meta.key.name);
+    return route != nullptr && route->backends.size() == 1 &&
+           route->backends.front().service == ChildName(md, version);
+  }
+  const api::ServiceView* service = FindService(seen, md.meta.key.name);
+  const std::string* hash =
+      service == nullptr ? nullptr : kube::Find(service->meta.annotations, kAnnotationHash);
+  return hash != nullptr && *hash == RenderMainService(md, version).hash;
+}
+
+// A version takes everything only with as many pods as are to serve, or where it is all there is.
+// Once it has it, scaling moves no traffic back.
+bool MayTakeAll(const Observed& seen, const std::string& champion, const std::string& version) {
+  return champion.empty() || HasAll(seen, version) ||
+         RunningOf(seen, version).Complete(Replicas(*seen.deployment)) ||
+         !RunningOf(seen, champion).Serving();
+}
+
 // What the recorded status asks for, whoever is ready. The champion keeps everything unless a
 // rollout is under way; a challenger that is being rolled back is not in it any more.
 std::vector<Share> WantedShares(const Observed& seen, const std::string& champion) {
@@ -57,24 +72,18 @@ std::vector<Share> WantedShares(const Observed& seen, const std::string& champio
   std::vector<Share> alone;
   if (!champion.empty()) alone.push_back({champion, kAll});
   if (rollout == nullptr) return alone;
-  const int weight = StepWeight(seen.deployment->spec, rollout->step);
-  switch (rollout->phase) {
-    case RolloutPhase::kProgressing:
-    case RolloutPhase::kPaused:
-      return champion.empty() ? std::vector<Share>{{rollout->version, kAll}}
-                              : Pair(champion, rollout->version, weight);
-    case RolloutPhase::kPromoting: {
-      // Everything only to as many pods as the champion has; until then the last step stays.
-      const Running challenger = RunningOf(seen, rollout->version);
-      if (champion.empty() || challenger.Complete(Replicas(*seen.deployment)) ||
-          !RunningOf(seen, champion).Serving()) {
-        return {{rollout->version, kAll}};
-      }
-      return rollout->in_effect ? Pair(champion, rollout->version, weight) : alone;
-    }
-    default:
-      return alone;
-  }
+  const bool steps =
+      rollout->phase == RolloutPhase::kProgressing || rollout->phase == RolloutPhase::kPaused;
+  if (!steps && rollout->phase != RolloutPhase::kPromoting) return alone;
+  // The share that the challenger has until it may take everything.
+  int held = steps && rollout->step == 0
+                 ? 0
+                 : StepWeight(seen.deployment->spec, steps ? rollout->step - 1 : rollout->step);
+  if (!steps && !rollout->in_effect) held = 0;
+  const int next = steps ? StepWeight(seen.deployment->spec, rollout->step) : kAll;
+  const bool take = next < kAll || MayTakeAll(seen, champion, rollout->version);
+  if (champion.empty()) return {{rollout->version, kAll}};
+  return Pair(champion, rollout->version, take ? next : std::min(held, kAll - 1));
 }
 
 std::vector<Share> ToReady(const Observed& seen, const std::vector<Share>& wanted) {
@@ -153,8 +162,9 @@ Effect RouteEffect(const Observed& seen, const Intent& intent) {
 
 Effect ServiceEffect(const Observed& seen, const Intent& intent) {
   Effect effect;
+  effect.settled = effect.known = intent.shares.empty();
   const api::ServiceView* service = FindService(seen, seen.deployment->meta.key.name);
-  if (service == nullptr) return effect;
+  if (service == nullptr || effect.settled) return effect;
   const std::string* hash = kube::Find(service->meta.annotations, kAnnotationHash);
   const Rendered wanted = RenderMainService(*seen.deployment, intent.main_version);
   effect.settled = hash != nullptr && *hash == wanted.hash;
@@ -184,6 +194,13 @@ std::vector<api::RolloutStep> StepsOf(const api::Rollout& rollout) {
     return {{kAll, rollout.analysis->window, false}};
   }
   return {};
+}
+
+int StepWeight(const api::ModelDeploymentSpec& spec, int step) {
+  const auto steps = StepsOf(spec.rollout);
+  if (steps.empty()) return 0;
+  const auto at = std::clamp<size_t>(static_cast<size_t>(std::max(step, 0)), 0, steps.size() - 1);
+  return std::clamp(steps[at].weight, 0, kAll);
 }
 
 Intent IntentOf(const Observed& seen) {

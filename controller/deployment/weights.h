@@ -47,6 +47,9 @@ std::vector<api::RolloutStep> StepsOf(const api::Rollout& rollout);
 Intent IntentOf(const Observed& seen);
 Effect EffectOf(const Observed& seen, const Intent& intent);
 
+// Percent that the challenger gets in a step; 0 where there are no steps.
+int StepWeight(const api::ModelDeploymentSpec& spec, int step);
+
 int WeightOf(const std::vector<Share>& shares, const std::string& version);
 
 // Integer percentages in proportion to `weights` that sum to 100 (largest remainders); all zero if

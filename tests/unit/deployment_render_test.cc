@@ -1,0 +1,125 @@
+// What children look like.
+#include <gtest/gtest.h>
+
+#include "deployment/render.h"
+#include "support/serving_world.h"
+
+namespace perennial::deployment {
+namespace {
+
+using nlohmann::json;
+
+TEST(Render, GivesEveryContainerItsModelAndRefusesToBeOverruled) {
+  ServingWorld world;
+  world.spec["template"]["spec"]["initContainers"] = json::parse(R"([{"name": "fetch"}])");
+  const json body =
+      json::parse(RenderDeployment(world.Deployment(), {"v7", {"oci://m:7", "sha256:77"}, 3}).body);
+  const json& pod = body["spec"]["template"];
+  for (const char* list : {"containers", "initContainers"}) {
+    std::map<std::string, std::string> env;
+    for (const json& entry : pod["spec"][list][0]["env"]) {
+      EXPECT_TRUE(env.emplace(entry["name"], entry["value"]).second) << "name given twice";
+    }
+    EXPECT_EQ(env["MODEL_URI"], "oci://m:7");
+    EXPECT_EQ(env["MODEL_DIGEST"], "sha256:77");
+    EXPECT_EQ(env["MODEL_VERSION"], "v7");
+    EXPECT_EQ(env.contains("KEEP"), std::string(list) == "containers");
+  }
+  EXPECT_EQ(pod["metadata"]["labels"]["team"], "eta");
+  EXPECT_EQ(pod["metadata"]["labels"][std::string(api::kLabelVersion)], "v7");
+  EXPECT_EQ(body["spec"]["replicas"], 3);
+  EXPECT_EQ(body["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"], 0);
+  for (const auto& [label, value] : body["spec"]["selector"]["matchLabels"].items()) {
+    EXPECT_EQ(pod["metadata"]["labels"][label], value) << "the selector must find its own pods";
+  }
+  EXPECT_EQ(body["metadata"]["ownerReferences"][0]["uid"], "md-uid");
+}
+
+TEST(Render, WritesTheRoutesDefaultsOut) {
+  ServingWorld world;
+  const json body = json::parse(RenderRoute(world.Deployment(), {{"v1", 90}, {"v2", 10}}).body);
+  EXPECT_EQ(body["spec"]["parentRefs"],
+            json::parse(R"([{"group": "gateway.networking.k8s.io", "kind": "Gateway",
+                             "name": "edge"}])"));
+  EXPECT_EQ(body["spec"]["hostnames"], json::parse(R"(["m.example.org"])"));
+  const json& backend = body["spec"]["rules"][0]["backendRefs"][1];
+  EXPECT_EQ(backend, (json{{"group", ""},
+                           {"kind", "Service"},
+                           {"name", world.Child("v2")},
+                           {"port", 8080},
+                           {"weight", 10}}));
+}
+
+TEST(Render, NamesServingAndMetricsPorts) {
+  ServingWorld world;
+  world.spec["metrics"] = {{"port", "admin"}};
+  world.spec["template"]["spec"]["containers"][0]["ports"].push_back(
+      {{"name", "admin"}, {"containerPort", 9000}});
+  const json ports = json::parse(RenderService(world.Deployment(), "v1").body)["spec"]["ports"];
+  ASSERT_EQ(ports.size(), 2u);
+  EXPECT_EQ(ports[0]["name"], "http");
+  EXPECT_EQ(ports[0]["port"], 8080);
+  EXPECT_EQ(ports[1]["name"], "admin");
+  EXPECT_EQ(ports[1]["targetPort"], "admin");
+}
+
+TEST(Render, HashesWhatItRenders) {
+  ServingWorld world;
+  const auto deployment = world.Deployment();
+  const Rendered a = RenderRoute(deployment, {{"v1", 100}});
+  EXPECT_EQ(a.hash, RenderRoute(deployment, {{"v1", 100}}).hash);
+  EXPECT_NE(a.hash, RenderRoute(deployment, {{"v1", 99}, {"v2", 1}}).hash);
+  EXPECT_EQ(json::parse(a.body)["metadata"]["annotations"]["perennial.dev/spec-hash"], a.hash);
+}
+
+TEST(Render, NamesFitHoweverLongTheyAre) {
+  api::ModelDeployment deployment;
+  deployment.meta.key.name = std::string(200, 'd');
+  EXPECT_LE(ChildName(deployment, std::string(200, 'v')).size(), 63u);
+  deployment.meta.key.name = "d";
+  EXPECT_NE(ChildName(deployment, "v1"), ChildName(deployment, "v2"));
+}
+
+TEST(Render, SaysWhatIsWrongWithATemplate) {
+  const struct {
+    const char* pod_template;
+    const char* says;
+  } kCases[] = {
+      {R"([])", "must be a pod template"},
+      {R"({"spec": 5})", "spec.template.spec must be a pod spec"},
+      {R"({"spec": {}})", "at least one container"},
+      {R"({"spec": {"containers": []}})", "at least one container"},
+      {R"({"spec": {"containers": ["x"]}})", "each an object"},
+      {R"({"spec": {"containers": [{"name": "m", "env": {}}]}})", "env as a list"},
+      {R"({"spec": {"containers": [{"name": "m"}]}, "metadata": {"labels": []}})", "labels"},
+      {R"({"spec": {"containers": [{"name": "m"}]}, "metadata": 1})", "labels"},
+      {R"({"spec": {"containers": [{"name": "m"}]}})", "no container in spec.template has a port"},
+      {R"({"spec": {"containers": [{"name": "m", "ports": [1, {"name": 2}]}]}})", "no container"},
+  };
+  for (const auto& [pod_template, says] : kCases) {
+    SCOPED_TRACE(pod_template);
+    api::ModelDeployment deployment;
+    deployment.spec.pod_template.text = pod_template;
+    const auto problem = TemplateProblem(deployment);
+    ASSERT_TRUE(problem.has_value());
+    EXPECT_NE(problem->find(says), std::string::npos) << *problem;
+  }
+}
+
+TEST(Render, AnInvalidSpecChangesNothingThatRuns) {
+  ServingWorld world;
+  world.Settle();
+  const auto before = world.objects;
+  world.spec["template"]["spec"]["containers"] = json::array();
+  ++world.generation;
+  world.Settle();
+  EXPECT_EQ(world.objects, before);
+  EXPECT_EQ(world.Condition("Ready"), "False/InvalidSpec");
+  EXPECT_EQ(world.Condition("Stalled"), "True/InvalidSpec");
+  EXPECT_EQ(world.Condition("Reconciling"), "-");
+  EXPECT_EQ(world.Status().observed_generation, world.generation);
+  EXPECT_NE(world.Message("Stalled").find("at least one container"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace perennial::deployment

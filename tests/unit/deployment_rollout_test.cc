@@ -1,0 +1,353 @@
+// Rollouts as stories: what people see of a new version, from the first pod to the last.
+#include <gtest/gtest.h>
+
+#include "support/serving_world.h"
+
+namespace perennial::deployment {
+namespace {
+
+using api::RolloutPhase;
+using std::chrono::minutes;
+using Weights = std::map<std::string, int>;
+
+// A world in which the first version serves.
+struct Serving : ServingWorld {
+  Serving() {
+    Settle();
+    v1 = NewestDeclared();
+    Pass(Seconds(10));
+  }
+  // Lets a second declared version arrive and start.
+  std::string Release(const std::string& uri = "oci://m:2") {
+    SetModel(uri);
+    Settle();
+    return NewestDeclared();
+  }
+  std::string v1;
+};
+
+TEST(Rollout, ServesTheFirstVersionAsSoonAsItIsReady) {
+  ServingWorld world;
+  world.broken = {"departures-placeholder"};
+  world.Step();  // records the declared version
+  const std::string v1 = world.NewestDeclared();
+  ASSERT_FALSE(v1.empty());
+  world.broken = {v1};
+  world.React();
+  world.Settle();
+  EXPECT_EQ(world.Champion(), "");
+  EXPECT_EQ(world.Phase(), RolloutPhase::kStarting);
+  EXPECT_EQ(world.Condition("Ready"), "False/Starting");
+  EXPECT_EQ(world.Condition("Reconciling"), "True/Starting");
+  EXPECT_EQ(world.Condition("Promoted"), "Unknown/NothingServes");
+  EXPECT_TRUE(world.Weights().empty()) << "no traffic before a pod is ready";
+
+  world.broken.clear();
+  world.React();
+  world.Settle();
+  EXPECT_EQ(world.Champion(), v1);
+  EXPECT_EQ(world.Weights(), (Weights{{v1, 100}}));
+  EXPECT_EQ(world.Condition("Ready"), "True/Serving");
+  EXPECT_EQ(world.Condition("Reconciling"), "-");
+  EXPECT_EQ(world.Condition("Promoted"), "True/Promoted");
+  EXPECT_EQ(world.Count("Promoted"), 1);
+}
+
+TEST(Rollout, RecordsItsDecisionBeforeTheFirstPod) {
+  ServingWorld world;
+  world.Step();
+  world.React();
+  const kube::Plan decision = world.Step();
+  ASSERT_TRUE(decision.status.has_value());
+  for (const kube::Action& action : decision.actions) {
+    EXPECT_TRUE(std::holds_alternative<kube::EmitEvent>(action));
+  }
+  EXPECT_FALSE(world.HasPods(world.NewestDeclared()));
+  world.Step();
+  EXPECT_TRUE(world.HasPods(world.NewestDeclared()));
+}
+
+TEST(Rollout, TakesEachStepAndThenPromotes) {
+  Serving world;
+  const std::string v2 = world.Release();
+  EXPECT_EQ(world.Status().challenger, v2);
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 90}, {v2, 10}}));
+  EXPECT_EQ(world.Condition("Ready"), "True/Serving");
+  EXPECT_EQ(world.Condition("Reconciling"), "-") << "a long soak is not in progress";
+  EXPECT_EQ(world.Condition("Promoted"), "False/Progressing");
+
+  world.Live(Seconds(50));
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 90}, {v2, 10}}));
+  world.Live(Seconds(15));
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 50}, {v2, 50}}));
+  world.Live(Seconds(110));
+  EXPECT_EQ(world.Champion(), world.v1);
+  world.Live(Seconds(20));
+  EXPECT_EQ(world.Champion(), v2);
+  EXPECT_EQ(world.Weights(), (Weights{{v2, 100}}));
+  EXPECT_FALSE(world.HasPods(world.v1)) << "the old variant goes after the traffic has";
+  EXPECT_EQ(world.Status().history.front().version, v2);
+  EXPECT_EQ(world.Status().history.front().outcome, "Promoted");
+  EXPECT_EQ(world.Count("RolloutStarted"), 2);
+  EXPECT_EQ(world.Count("WeightChanged"), 2);
+  EXPECT_EQ(world.Count("Promoted"), 2);
+  EXPECT_EQ(world.Condition("Promoted"), "True/Promoted");
+}
+
+TEST(Rollout, HoldsFromWhenTheWeightIsInEffect) {
+  Serving world;
+  world.gateway_accepts = false;
+  const std::string v2 = world.Release();
+  world.Live(minutes(3));
+  EXPECT_EQ(world.Status().rollout->step, 0);
+  EXPECT_FALSE(world.Status().rollout->in_effect);
+  for (const api::VariantStatus& variant : world.Status().variants) {
+    EXPECT_EQ(variant.weight, variant.name == "champion" ? 100 : 0) << "not in effect yet";
+    EXPECT_EQ(variant.weight_wanted, variant.name == "champion" ? 90 : 10);
+  }
+  world.gateway_accepts = true;
+  world.React();
+  world.Settle();
+  world.Live(Seconds(55));
+  EXPECT_EQ(world.Status().rollout->step, 0) << "the hold began only now";
+  world.Live(Seconds(10));
+  EXPECT_EQ(world.Status().rollout->step, 1);
+}
+
+TEST(Rollout, RollsBackAVersionWhosePodsNeverGetReady) {
+  Serving world;
+  world.SetModel("oci://broken");
+  world.Step();
+  const std::string v2 = world.NewestDeclared();
+  world.broken = {v2};
+  world.React();
+  world.Settle();
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 100}}));
+  world.Live(minutes(9));
+  EXPECT_EQ(world.Phase(), RolloutPhase::kStarting);
+  world.Live(minutes(2));
+  EXPECT_EQ(world.Phase(), RolloutPhase::kRolledBack);
+  EXPECT_FALSE(world.HasPods(v2));
+  EXPECT_EQ(world.Champion(), world.v1);
+  EXPECT_EQ(world.Condition("Ready"), "True/Serving");
+  EXPECT_EQ(world.Condition("Stalled"), "True/RolloutAborted");
+  EXPECT_EQ(world.Condition("Reconciling"), "-");
+  EXPECT_EQ(world.Condition("Promoted"), "False/RolledBack");
+  EXPECT_NE(world.Message("Stalled").find("progressDeadline 10m"), std::string::npos);
+  // On the record: it is not tried again, whatever is lost.
+  world.status = nlohmann::json::object();
+  world.Live(minutes(1));
+  EXPECT_EQ(world.Champion(), world.v1);
+  EXPECT_EQ(world.Status().challenger, "");
+  EXPECT_FALSE(world.HasPods(v2));
+
+  // A second bad version is caught like the first.
+  world.SetModel("oci://broken-too");
+  world.Step();
+  world.broken.insert(world.NewestDeclared());
+  world.React();
+  world.Settle();
+  world.Live(minutes(12));
+  EXPECT_EQ(world.Phase(), RolloutPhase::kRolledBack);
+}
+
+TEST(Rollout, GoesOnWaitingForABrokenFirstVersionAndSaysSo) {
+  ServingWorld world;
+  world.Step();
+  world.broken = {world.NewestDeclared()};
+  world.React();
+  world.Settle();
+  world.Live(minutes(11));
+  EXPECT_EQ(world.Condition("Ready"), "False/Starting");
+  EXPECT_EQ(world.Condition("Stalled"), "True/ProgressDeadlineExceeded");
+  EXPECT_EQ(world.Condition("Reconciling"), "-") << "never both";
+  world.broken.clear();
+  world.React();
+  world.Settle();
+  EXPECT_EQ(world.Condition("Ready"), "True/Serving");
+  EXPECT_EQ(world.Condition("Stalled"), "-");
+}
+
+TEST(Rollout, RemovesTheBackendOnAbortAndRejectsTheVersion) {
+  Serving world;
+  const std::string v2 = world.Release();
+  ASSERT_EQ(world.Weights().size(), 2u);
+  world.Annotate(api::kAnnotationAbort, "some-other-version");
+  world.Live(Seconds(10));
+  EXPECT_EQ(world.Phase(), RolloutPhase::kProgressing) << "a stale wish does nothing";
+  world.Annotate(api::kAnnotationAbort, v2);
+  world.Settle();
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 100}})) << "removed, not set to 0";
+  EXPECT_TRUE(world.HasPods(v2)) << "until proxies follow";
+  world.Live(Seconds(10));
+  EXPECT_FALSE(world.HasPods(v2));
+  EXPECT_EQ(world.Phase(), RolloutPhase::kRolledBack);
+  const auto& approval = world.Object(api::kModelApprovals, v2 + "-rolled-back");
+  EXPECT_EQ(approval["spec"]["approver"], "system:serviceaccount:perennial-system:perennial");
+  EXPECT_EQ(approval["spec"]["modelVersion"], v2);
+  EXPECT_EQ(world.Count("RollbackStarted"), 1);
+  EXPECT_EQ(world.Count("RolledBack"), 1);
+}
+
+TEST(Rollout, PromotesByAnnotationAtOnce) {
+  Serving world;
+  const std::string v2 = world.Release();
+  world.Annotate(api::kAnnotationPromote, v2);
+  world.Live(Seconds(10));
+  EXPECT_EQ(world.Champion(), v2);
+}
+
+TEST(Rollout, StaysAtAPauseUntilItIsNamed) {
+  Serving world;
+  world.spec["rollout"]["steps"][0]["pause"] = true;
+  const std::string v2 = world.Release();
+  world.Live(minutes(30));
+  EXPECT_EQ(world.Phase(), RolloutPhase::kPaused);
+  EXPECT_EQ(world.Condition("Promoted"), "False/Paused");
+  EXPECT_EQ(world.Condition("Ready"), "True/Serving");
+  EXPECT_EQ(world.Count("RolloutPaused"), 1);
+  EXPECT_NE(world.Status().why.find(v2 + "/1"), std::string::npos) << "says how to go on";
+  world.Annotate(api::kAnnotationPromote, v2 + "/1");
+  world.Settle();
+  EXPECT_EQ(world.Status().rollout->step, 1);
+  world.Live(Seconds(30));
+  EXPECT_EQ(world.Champion(), world.v1) << "the next step is held as long as any other";
+}
+
+TEST(Rollout, GivesWayToANewerVersion) {
+  Serving world;
+  const std::string v2 = world.Release();
+  world.Live(Seconds(70));
+  ASSERT_EQ(world.Status().rollout->step, 1);
+  const std::string v3 = world.Release("oci://m:3");
+  EXPECT_EQ(world.Status().challenger, v3);
+  EXPECT_EQ(world.Status().rollout->step, 0) << "nothing that was measured before counts";
+  EXPECT_EQ(world.Status().history.front().outcome, "Superseded");
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 90}, {v3, 10}}));
+  world.Live(Seconds(10));
+  EXPECT_FALSE(world.HasPods(v2));
+  world.Live(minutes(4));
+  EXPECT_EQ(world.Champion(), v3);
+  EXPECT_FALSE(world.objects.contains({api::kModelApprovals, {"transit", v2 + "-rolled-back"}}))
+      << "superseded is not rejected";
+}
+
+TEST(Rollout, NeverPromotesWhatIsRejectedMeanwhile) {
+  Serving world;
+  const std::string v2 = world.Release();
+  world.Reject(v2);
+  world.Live(Seconds(20));
+  EXPECT_EQ(world.Champion(), world.v1);
+  EXPECT_EQ(world.Phase(), RolloutPhase::kRolledBack);
+  EXPECT_FALSE(world.HasPods(v2));
+}
+
+TEST(Rollout, WaitsForApproval) {
+  Serving world;
+  world.verdicts["r2"] = "AwaitingApproval";
+  world.Train("r2", 7);
+  world.Live(minutes(5));
+  EXPECT_EQ(world.Status().challenger, "");
+  EXPECT_EQ(world.Condition("Promoted"), "False/AwaitingApproval");
+  EXPECT_EQ(world.Condition("Ready"), "True/Serving");
+  world.verdicts.erase("r2");
+  world.React();
+  world.Settle();
+  EXPECT_EQ(world.Status().challenger, "r2");
+}
+
+TEST(Rollout, RestoresTheVersionBeforeARejectedChampionAtOnce) {
+  Serving world;
+  const std::string v2 = world.Release();
+  world.Live(minutes(4));
+  ASSERT_EQ(world.Champion(), v2);
+  world.Reject(v2);
+  world.Step();
+  EXPECT_EQ(world.Status().challenger, world.v1);
+  world.broken = {world.v1};
+  world.React();
+  world.Settle();
+  EXPECT_EQ(world.Weights(), (Weights{{v2, 100}})) << "something has to serve meanwhile";
+  world.broken.clear();
+  world.React();
+  world.Live(Seconds(15));
+  EXPECT_EQ(world.Champion(), world.v1);
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 100}}));
+  EXPECT_FALSE(world.HasPods(v2));
+}
+
+TEST(Rollout, KeepsARejectedChampionThatNobodyCanReplace) {
+  Serving world;
+  world.Reject(world.v1);
+  world.Live(minutes(1));
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 100}}));
+  EXPECT_EQ(world.Condition("Ready"), "True/Serving");
+  EXPECT_EQ(world.Condition("Stalled"), "True/NoApprovedVersion");
+}
+
+TEST(Rollout, FreezesWhileScaledToZeroAndStartsItsDeadlineAnew) {
+  Serving world;
+  const std::string v2 = world.Release();
+  world.spec["replicas"] = 0;
+  ++world.generation;
+  world.Live(minutes(20));
+  EXPECT_EQ(world.Condition("Ready"), "True/ScaledToZero");
+  EXPECT_EQ(world.Status().challenger, v2);
+  world.spec["replicas"] = 2;
+  ++world.generation;
+  world.Settle();
+  EXPECT_NE(world.Phase(), RolloutPhase::kRollingBack);
+  world.Live(minutes(4));
+  EXPECT_EQ(world.Champion(), v2);
+}
+
+TEST(Rollout, RollsBackAChallengerThatLosesItsPods) {
+  Serving world;
+  const std::string v2 = world.Release();
+  world.broken = {v2};
+  world.React();
+  world.Settle();
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 100}})) << "traffic leaves it at once";
+  world.Live(minutes(11));
+  EXPECT_EQ(world.Phase(), RolloutPhase::kRolledBack);
+}
+
+TEST(Rollout, BlamesTheRouteAndNotTheVersion) {
+  Serving world;
+  world.gateway_accepts = false;
+  const std::string v2 = world.Release();
+  world.Live(minutes(15));
+  EXPECT_EQ(world.Status().challenger, v2);
+  EXPECT_EQ(world.Condition("Stalled"), "True/RouteNotAccepted");
+  EXPECT_NE(world.Message("Stalled").find("no listener takes m.example.org"), std::string::npos);
+}
+
+TEST(Rollout, UpdatesBothVariantsPodsByTheOrdinaryWay) {
+  Serving world;
+  const std::string v2 = world.Release();
+  world.spec["template"]["spec"]["containers"][0]["image"] = "server:2";
+  ++world.generation;
+  world.Settle();
+  for (const std::string& version : {world.v1, v2}) {
+    EXPECT_EQ(
+        world.Object(api::kDeployments,
+                     world.Child(version))["spec"]["template"]["spec"]["containers"][0]["image"],
+        "server:2");
+  }
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 90}, {v2, 10}})) << "no traffic moves";
+}
+
+TEST(Rollout, KeepsTenHistoryEntries) {
+  Serving world;
+  for (int i = 2; i < 16; ++i) {
+    const std::string version = world.Release("oci://m:" + std::to_string(i));
+    world.Annotate(api::kAnnotationPromote, version);
+    world.Live(Seconds(10));
+    ASSERT_EQ(world.Champion(), version);
+  }
+  EXPECT_EQ(world.Status().history.size(), 10u);
+  EXPECT_EQ(world.Status().history.front().version, world.Champion());
+}
+
+}  // namespace
+}  // namespace perennial::deployment
