@@ -12,13 +12,22 @@ kube::RunnerCore::Dependencies For(kube::Client& client, const Work::Dependencie
   return {client, from.events, from.clock, from.permit};
 }
 
+template <class Runner>
+bool LookAtOne(Runner& runner) {
+  const auto key = runner.queue().TryTake();
+  if (!key) return false;
+  runner.Reconcile(*key);
+  runner.queue().Done(*key);
+  return true;
+}
+
 }  // namespace
 
 Work::Work(Dependencies from)
-    : deployment_client_(from.transport, from.clock, "perennial-modeldeployment"),
-      monitor_client_(from.transport, from.clock, "perennial-driftmonitor"),
-      policy_client_(from.transport, from.clock, "perennial-retrainpolicy"),
-      version_client_(from.transport, from.clock, "perennial-modelversion"),
+    : deployment_client_(from.transport, from.clock, "perennial-modeldeployment", from.client),
+      monitor_client_(from.transport, from.clock, "perennial-driftmonitor", from.client),
+      policy_client_(from.transport, from.clock, "perennial-retrainpolicy", from.client),
+      version_client_(from.transport, from.clock, "perennial-modelversion", from.client),
       deployments_({from.cache.model_deployments.store(), from.cache.model_versions.store(),
                     from.cache.deployments.store(), from.cache.services.store(),
                     from.cache.http_routes.store(), from.cache.endpoint_slices.store()},
@@ -59,6 +68,11 @@ void Work::Stop() {
   monitor_runner_.Stop();
   policy_runner_.Stop();
   version_runner_.Stop();
+}
+
+bool Work::Step() {
+  return LookAtOne(deployment_runner_) || LookAtOne(monitor_runner_) ||
+         LookAtOne(policy_runner_) || LookAtOne(version_runner_);
 }
 
 std::vector<kube::RunnerCore*> Work::Cores() {

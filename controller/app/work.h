@@ -30,6 +30,7 @@ class Work {
     kube::EventRecorder& events;
     kube::WritePermit permit;
     std::string identity;  // our user name at the API server
+    kube::ClientOptions client{};
   };
   explicit Work(Dependencies dependencies);
   Work(const Work&) = delete;
@@ -38,6 +39,9 @@ class Work {
   void Start(int workers);
   // Returns when no worker runs any more.
   void Stop();
+
+  // One look at a key that is due, on the caller's thread, for tests; false if none is.
+  bool Step();
 
   std::vector<kube::RunnerCore*> Cores();
   std::vector<WorkerSign> Signs();

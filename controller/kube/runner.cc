@@ -87,7 +87,11 @@ void RunnerCore::Carry(const Key& key, const Meta& seen, const Plan& plan) {
 }
 
 void RunnerCore::Succeeded(const Key& key, const Plan& plan, const Executed& executed) {
-  bool told_error = false;
+  const bool acted = std::any_of(plan.actions.begin(), plan.actions.end(), [](const Action& one) {
+    return !std::holds_alternative<EmitEvent>(one);
+  });
+  bool had_error = false;
+  bool only_told = false;
   {
     const std::lock_guard lock(mutex_);
     ++(plan.wake_at ? counters_.requeue_after : counters_.success);
@@ -97,16 +101,22 @@ void RunnerCore::Succeeded(const Key& key, const Plan& plan, const Executed& exe
       memory.written_version = *executed.resource_version;
       memory.written_at = Steady();
     }
-    told_error = !memory.last_error.empty();
-    memory.last_error.clear();
+    had_error = !memory.last_error.empty();
+    // A plan that only told of the error in status left out what was refused: it is still to do.
+    only_told = had_error && !acted && plan.status.has_value();
+    if (!only_told) memory.last_error.clear();
     if (executed.writes > 0 && memory.last_why != plan.why) {
       memory.last_why = plan.why;
       spdlog::info("{} {}: {}", name_, ToString(key), Redact(plan.why));
     }
   }
-  queue_.Forget(key);
-  // The plan was decided while there was an error to tell of: its status says what is over now.
-  if (told_error) queue_.Add(key);
+  if (only_told) {
+    queue_.Retry(key);
+  } else {
+    queue_.Forget(key);
+    // Decided while there was an error to tell of: the status may say what is over now.
+    if (had_error) queue_.Add(key);
+  }
   if (plan.wake_at) {
     queue_.Add(key, Priority::kResync, std::max(kShortestSleep, *plan.wake_at - Now()));
   }

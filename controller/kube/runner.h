@@ -56,8 +56,9 @@ struct RunnerCounters {
 // ok -> wake_at. kThrottled -> after Retry-After. kCancelled -> dropped: the process ends.
 // Everything else -> Retry, from 5 ms (a lost optimistic lock sees fresh data then) doubling up to
 // 5 minutes. kInvalid, kForbidden, kAlreadyExists and kTooLarge, which trying again can't cure, are
-// also remembered in Attempt::last_error: the next plan's actions are tried all the same, and while
-// they fail its conditions alone are written (TellConditions), so that people see why.
+// also remembered in Attempt::last_error, until a plan's actions go through or a plan has nothing
+// to do. The next plan may tell of it in a status of its own and act again later; while its actions
+// fail once more, its conditions alone are written (TellConditions), so that people see why.
 class RunnerCore {
  public:
   struct Dependencies {

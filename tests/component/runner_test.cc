@@ -56,7 +56,16 @@ class ToyReconciler {
     const Toy& toy = *seen.toy;
     const std::string value = toy.spec.value("value", "");
     plan.why = "value is " + value;
-    if (seen.child_value != value) {
+    json status = {
+        {"value", value},
+        {"observedGeneration", toy.meta.generation},
+        {"conditions", json::array({{{"type", "Ready"},
+                                     {"status", seen.last_error.empty() ? "True" : "False"},
+                                     {"message", seen.last_error}}})}};
+    // A controller may tell of an error in a plan of its own and act again only in the next one.
+    const bool tells = toy.spec.value("tells", false) && !seen.last_error.empty() &&
+                       status["conditions"] != toy.status.value("conditions", json::array());
+    if (seen.child_value != value && !tells) {
       const Ref child{ConfigMaps(), toy.meta.key};
       json body = testing::MakeObject(child);
       body["metadata"]["ownerReferences"] = {{{"apiVersion", "perennial.dev/v1alpha1"},
@@ -67,12 +76,6 @@ class ToyReconciler {
       body["spec"] = {{"value", value}};
       plan.actions.emplace_back(ApplyObject{child, body.dump(), true});
     }
-    json status = {
-        {"value", value},
-        {"observedGeneration", toy.meta.generation},
-        {"conditions", json::array({{{"type", "Ready"},
-                                     {"status", seen.last_error.empty() ? "True" : "False"},
-                                     {"message", seen.last_error}}})}};
     if (status != toy.status) plan.status = status.dump();
     if (const int wake = toy.spec.value("wake", 0)) plan.wake_at = now + Millis(wake);
     return plan;
@@ -317,6 +320,29 @@ TEST_F(RunnerTest, TellsWhyAWriteIsRefusedAndGoesOnTrying) {
   api_.ForgetRequests();
   Settle(Millis(3'600'000));
   EXPECT_EQ(api_.Writes(), 0u);
+}
+
+TEST_F(RunnerTest, RemembersAnErrorThatAPlanOnlyTellsOf) {
+  json object = *api_.Get(Self());
+  object["spec"]["tells"] = true;
+  api_.Put(Self().resource, object);
+  api_.FailNext(testing::On("PATCH", "/configmaps"), testing::Answer(403, "Forbidden"), 1'000'000);
+  Settle(Millis(3'600'000));
+  EXPECT_NE(LastError(), "");
+  EXPECT_EQ(ReadyMessage(), LastError());
+  api_.ForgetRequests();
+  Settle(Millis(3'600'000));
+  EXPECT_EQ(api_.Count(testing::On("", "/status")), 0u) << "told once";
+  EXPECT_LE(api_.Count(testing::On("PATCH", "/configmaps")), 13u) << "and tried less often";
+  EXPECT_GE(api_.Count(testing::On("PATCH", "/configmaps")), 9u);
+
+  // What was refused is wanted no more: nothing is left to tell of.
+  object = *api_.Get(Self());
+  object["spec"]["value"] = "";
+  api_.Put(Self().resource, object);
+  Settle(Millis(10'000));
+  EXPECT_EQ(LastError(), "");
+  EXPECT_EQ(ReadyMessage(), "");
 }
 
 TEST_F(RunnerTest, TellsOfANameThatSomebodyElseHas) {
