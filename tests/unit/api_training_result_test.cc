@@ -2,10 +2,14 @@
 
 #include <array>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "api/codec.h"
+#include "support/training_result_property.h"
 
 namespace perennial::api {
 namespace {
@@ -116,6 +120,20 @@ TEST(TrainingResult, RefusesWhatIsNoDocument) {
             "the result is nested too deeply");
   const std::string cut = Valid().dump().substr(0, 60) + std::string(4036, 'x');
   EXPECT_NE(DecodeTrainingResult(cut).error().message.find("holds 4096 bytes"), std::string::npos);
+}
+
+TEST(TrainingResult, HoldsForEachTextOfTheFuzzersCorpus) {
+  namespace fs = std::filesystem;
+  int texts = 0;
+  for (const auto& file :
+       fs::directory_iterator(PERENNIAL_SOURCE_DIR "/tests/fuzz/corpus/training_result")) {
+    SCOPED_TRACE(file.path().string());
+    std::ifstream in(file.path(), std::ios::binary);
+    const std::string text((std::istreambuf_iterator<char>(in)), {});
+    EXPECT_EQ(testing::ViolatedByResult(text), "");
+    ++texts;
+  }
+  EXPECT_GT(texts, 10);
 }
 
 }  // namespace
