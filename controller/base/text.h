@@ -10,4 +10,8 @@ namespace perennial {
 // back from the API server as another text, and be written again at every look.
 std::string CutText(std::string_view text, std::size_t limit);
 
+// A DNS label of RFC 1035: at most 63 lower-case letters, digits and '-', from a letter to a letter
+// or digit. What the name of a Service must be, and what fits into a label's value.
+bool IsDnsLabel(std::string_view text);
+
 }  // namespace perennial

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/codec.h"
+#include "base/text.h"
 #include "deployment/converge.h"
 #include "deployment/fixed.h"
 #include "deployment/fleet.h"
@@ -16,6 +17,11 @@ namespace {
 std::vector<std::string> Problems(const api::ModelDeployment& deployment) {
   std::vector<std::string> problems = api::Validate(deployment.spec);
   if (auto problem = TemplateProblem(deployment)) problems.push_back(*std::move(problem));
+  if (!IsDnsLabel(deployment.meta.key.name)) {
+    problems.push_back(
+        "the ModelDeployment's name is a Service's and a label's too: make one with a name of at "
+        "most 63 lower-case letters, digits and '-' that begins with a letter");
+  }
   return problems;
 }
 

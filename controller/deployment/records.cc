@@ -6,6 +6,7 @@
 #include "api/model_approval.h"
 #include "api/names.h"
 #include "base/hash.h"
+#include "base/text.h"
 
 namespace perennial::deployment {
 namespace {
@@ -66,7 +67,7 @@ kube::CreateObject RenderRejection(const api::ModelVersion& version, const std::
   spec.digest = version.spec.model.digest;
   spec.decision = api::ApprovalDecision::kReject;
   spec.approver = approver;
-  spec.reason = reason.substr(0, 1000);
+  spec.reason = CutText(reason, 1000);
   const std::string name = BoundedName(version.meta.key.name, "rolled-back");
   const json body = {
       {"apiVersion", api::kModelApprovals.ApiVersion()},

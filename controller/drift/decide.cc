@@ -8,6 +8,7 @@
 
 #include "api/codec.h"
 #include "base/hash.h"
+#include "base/text.h"
 
 namespace perennial::drift {
 namespace {
@@ -210,10 +211,10 @@ void AddEvents(const Observed& seen, const api::DriftMonitorStatus& status, kube
     event.type = drifted ? kube::EmitEvent::Type::kWarning : kube::EmitEvent::Type::kNormal;
     event.reason = drifted ? "DriftDetected" : "DriftEnded";
     event.action = "Evaluate";
-    event.note = ("signal " + signal.name + " of " + signal.variant + ": value " + signal.value +
-                  ", threshold " + signal.threshold + ", " + std::to_string(signal.samples) +
-                  " samples. " + signal.message)
-                     .substr(0, 1000);
+    event.note = CutText("signal " + signal.name + " of " + signal.variant + ": value " +
+                             signal.value + ", threshold " + signal.threshold + ", " +
+                             std::to_string(signal.samples) + " samples. " + signal.message,
+                         1000);
     plan.actions.emplace_back(std::move(event));
   }
 }
@@ -312,7 +313,7 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
              : !summary.empty()                         ? summary
              : kube::IsTrue(status.conditions, "Blind") ? "waiting for enough samples"
                                                         : "no drift";
-  status.why = plan.why.substr(0, 1024);
+  status.why = CutText(plan.why, 1024);
   AddEvents(seen, status, plan);
   status.last_evaluation = monitor.status.last_evaluation;
   if (status != monitor.status) {

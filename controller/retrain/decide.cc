@@ -16,6 +16,15 @@ using api::RunPhase;
 
 constexpr size_t kMaxHandled = 50;
 
+// Jobs and ModelVersions carry the policy's name as a label.
+bool Nameable(const api::RetrainPolicy& policy) {
+  return IsDnsLabel(policy.meta.key.name);
+}
+constexpr const char* kNameProblem =
+    "the RetrainPolicy's name is a label's value too: make one with a name of at most 63 "
+    "lower-case "
+    "letters, digits and '-' that begins with a letter";
+
 bool Finished(const api::Run& run) {
   return run.phase == RunPhase::kSucceeded || run.phase == RunPhase::kFailed;
 }
@@ -132,7 +141,10 @@ void SetConditions(const Observed& seen, const std::vector<std::string>& problem
   const std::int64_t generation = seen.policy->meta.generation;
   std::string reason = "Watching";
   std::string message = status.why;
-  if (!problems.empty()) {
+  if (!Nameable(*seen.policy)) {
+    reason = "InvalidName";
+    message = kNameProblem;
+  } else if (!problems.empty()) {
     reason = "InvalidTrigger";
     message = problems.front();
   } else if (seen.deployment == nullptr) {
@@ -188,7 +200,7 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
     plan.why = "run " + active->name + ": " + active->message;
   } else if (policy.spec.suspend) {
     plan.why = "suspended: no run starts until spec.suspend is false";
-  } else if (seen.deployment != nullptr) {
+  } else if (seen.deployment != nullptr && Nameable(policy)) {
     StartRun(seen, triggers, now, status, plan);
     if (!policy.spec.suspend) Earlier(triggers.next_schedule, plan.wake_at);
   }

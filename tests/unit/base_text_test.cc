@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <string>
+
 #include "base/text.h"
 
 namespace perennial {
@@ -16,6 +18,17 @@ TEST(CutText, CutsBetweenCharacters) {
   EXPECT_EQ(CutText("a\u00e4b", 3), "a\u00e4");
   EXPECT_EQ(CutText("\U0001f68c", 3), "");
   EXPECT_EQ(CutText("\u20ac\u20ac", 5), "\u20ac");
+}
+
+TEST(IsDnsLabel, TakesWhatNamesAService) {
+  for (const std::string& good : {std::string("a"), std::string("a-1"), std::string(63, 'a')}) {
+    EXPECT_TRUE(IsDnsLabel(good)) << good;
+  }
+  for (const std::string& bad :
+       {std::string(), std::string("1a"), std::string("a."), std::string("a.b"), std::string("-a"),
+        std::string("a-"), std::string("A"), std::string("\u00e4"), std::string(64, 'a')}) {
+    EXPECT_FALSE(IsDnsLabel(bad)) << bad;
+  }
 }
 
 }  // namespace

@@ -334,6 +334,17 @@ TEST(Retrain, FailsARunWhoseTemplateIsNoJobTemplate) {
   }
 }
 
+TEST(Retrain, StartsNothingUnderANameThatNoLabelHolds) {
+  World world;
+  world.policy().meta.key.name = "departures.weekly";
+  world.Drift("e1");
+  for (int i = 0; i < 3; ++i) world.Step();
+  EXPECT_TRUE(world.policy().status.runs.empty());
+  const kube::Condition* ready = kube::FindCondition(world.policy().status.conditions, "Ready");
+  ASSERT_NE(ready, nullptr);
+  EXPECT_EQ(ready->reason, "InvalidName");
+}
+
 TEST(Retrain, TakesNobodyElsesVersionForItsResult) {
   World world;
   world.Drift("e1");
