@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -43,15 +44,20 @@ class Process {
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
-    // Nothing of this machine's own configuration.
-    std::string home = "HOME=" + output_.parent_path().string();
-    char* environment[] = {home.data(), nullptr};
+    // Nothing of this machine's own configuration, but what sanitizers are told.
+    std::vector<std::string> kept{"HOME=" + output_.parent_path().string()};
+    for (const char* name : {"TSAN_OPTIONS", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"}) {
+      if (const char* value = std::getenv(name)) kept.push_back(std::string(name) + "=" + value);
+    }
+    std::vector<char*> environment;
+    for (std::string& entry : kept) environment.push_back(entry.data());
+    environment.push_back(nullptr);
     posix_spawn_file_actions_t files;
     posix_spawn_file_actions_init(&files);
     posix_spawn_file_actions_addopen(&files, 1, output_.c_str(), O_CREAT | O_TRUNC | O_WRONLY,
                                      0600);
     posix_spawn_file_actions_adddup2(&files, 1, 2);
-    started_ = posix_spawn(&pid_, argv[0], &files, nullptr, argv.data(), environment) == 0;
+    started_ = posix_spawn(&pid_, argv[0], &files, nullptr, argv.data(), environment.data()) == 0;
     posix_spawn_file_actions_destroy(&files);
     EXPECT_TRUE(started_) << argv[0];
   }
