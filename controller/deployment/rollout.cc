@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/names.h"
+#include "base/text.h"
 #include "deployment/fleet.h"
 #include "deployment/judgement.h"
 
@@ -412,11 +413,11 @@ void Turn::WakeAt(WallTime at) {
 }
 
 void Turn::Emit(kube::EmitEvent::Type type, const char* reason, const std::string& note) {
-  events.push_back({type, reason, "Rollout", note.substr(0, 1000)});
+  events.push_back({type, reason, "Rollout", CutText(note, 1000)});
 }
 
 void Remember(api::ModelDeploymentStatus& status, api::HistoryEntry entry) {
-  entry.message = entry.message.substr(0, 512);
+  entry.message = CutText(entry.message, 512);
   status.history.insert(status.history.begin(), std::move(entry));
   if (status.history.size() > kMaxHistory) status.history.resize(kMaxHistory);
 }

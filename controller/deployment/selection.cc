@@ -13,8 +13,12 @@ namespace {
 using api::ModelVersion;
 using api::OriginType;
 
-// Label values, and so the labels of a version's pods, have at most 63 characters.
-constexpr size_t kLongestName = 63;
+// Label values, and so the labels of a version's pods, have at most 63 characters; and where
+// another version names its parent, or an approval its version, the API takes no dots.
+bool NameFits(const ModelVersion& version) {
+  const std::string& name = version.meta.key.name;
+  return name.size() <= 63 && name.find('.') == std::string::npos;
+}
 
 bool Declared(const ModelVersion& version) {
   return version.spec.origin.type == OriginType::kSpec;
@@ -22,8 +26,7 @@ bool Declared(const ModelVersion& version) {
 
 // May serve as champion or challenger, as far as the version itself goes.
 bool Eligible(const ModelVersion& version) {
-  return Approved(version) && version.spec.origin.variant.empty() &&
-         version.meta.key.name.size() <= kLongestName;
+  return Approved(version) && version.spec.origin.variant.empty() && NameFits(version);
 }
 
 template <class Accept>
@@ -99,6 +102,11 @@ std::string WhyNone(const Observed& seen) {
   });
   if (newest == nullptr) {
     return "there is no ModelVersion yet: set spec.model, or let a RetrainPolicy train one";
+  }
+  if (Approved(*newest)) {
+    return "ModelVersion " + newest->meta.key.name +
+           " is approved, but cannot serve under its name: make one with a name of at most 63 "
+           "characters and without dots";
   }
   return "no ModelVersion is approved; the newest, " + newest->meta.key.name +
          ", is not: " + (newest->status.why.empty() ? "not judged yet" : newest->status.why);

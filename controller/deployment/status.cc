@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "deployment/fleet.h"
 #include "deployment/render.h"
 
@@ -192,7 +193,7 @@ Standing Stand(const Turn& turn, const std::vector<std::string>& problems) {
 void SetOrRemove(Turn& turn, const char* type, const std::optional<Blocked>& blocked) {
   if (!blocked) return kube::RemoveCondition(turn.status.conditions, type);
   kube::SetCondition(turn.status.conditions,
-                     {type, "True", blocked->reason, blocked->message.substr(0, kLongestMessage),
+                     {type, "True", blocked->reason, CutText(blocked->message, kLongestMessage),
                       turn.seen.deployment->meta.generation, ""},
                      turn.now);
 }
@@ -202,7 +203,7 @@ void SetOrRemove(Turn& turn, const char* type, const std::optional<Blocked>& blo
 void TellStatus(Turn& turn, const std::vector<std::string>& problems) {
   if (problems.empty()) TellVariants(turn);
   if (!problems.empty()) turn.why = "invalid spec, nothing is changed: " + problems.front();
-  turn.why = turn.why.substr(0, kLongestMessage);
+  turn.why = CutText(turn.why, kLongestMessage);
   turn.status.why = turn.why;
   const Standing standing = Stand(turn, problems);
   const std::int64_t generation = turn.seen.deployment->meta.generation;
@@ -210,7 +211,7 @@ void TellStatus(Turn& turn, const std::vector<std::string>& problems) {
   kube::SetCondition(
       turn.status.conditions,
       {"Ready", standing.ready ? "True" : "False", standing.ready_reason,
-       (standing.ready ? turn.why : message).substr(0, kLongestMessage), generation, ""},
+       CutText(standing.ready ? turn.why : message, kLongestMessage), generation, ""},
       turn.now);
   kube::SetCondition(
       turn.status.conditions,
