@@ -115,14 +115,24 @@ ordered_json OpenApi(const SchemaNode& node) {
   return {};
 }
 
+ordered_json Metadata(const KindInfo& kind) {
+  ordered_json name = {{"type", "string"}};
+  if (kind.name_is_label) {
+    name["maxLength"] = 63;
+    name["x-kubernetes-validations"] = ordered_json::array(
+        {{{"rule", "self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')"},
+          {"message",
+           "labels and Services are named after this: use lower-case letters, digits and '-', "
+           "from a letter to a letter or digit, 63 at most"}}});
+  }
+  return {{"type", "object"}, {"properties", {{"name", std::move(name)}}}};
+}
+
 ordered_json RootSchema(const KindInfo& kind) {
-  ordered_json properties = {
-      {"apiVersion", {{"type", "string"}}},
-      {"kind", {{"type", "string"}}},
-      // Names become values of labels, which are shorter than names may be.
-      {"metadata",
-       {{"type", "object"}, {"properties", {{"name", {{"type", "string"}, {"maxLength", 63}}}}}}},
-      {"spec", OpenApi(kind.spec)}};
+  ordered_json properties = {{"apiVersion", {{"type", "string"}}},
+                             {"kind", {{"type", "string"}}},
+                             {"metadata", Metadata(kind)},
+                             {"spec", OpenApi(kind.spec)}};
   if (kind.status) {
     ordered_json status = {{"description", "What the controller found and did."}};
     status.update(OpenApi(*kind.status));

@@ -45,6 +45,8 @@ struct KindInfo {
   std::optional<ScalePaths> scale{};
   std::vector<std::string_view> selectable{};  // JSON paths, for --field-selector
   std::vector<Column> columns{};
+  // Its name becomes a label, and where the kind serves or trains the name of a Service or Job.
+  bool name_is_label = true;
   std::vector<Term> conditions{};
   std::vector<Term> annotations{};  // what people may write
 };

@@ -25,6 +25,7 @@ KindInfo ModelApprovalKind() {
                     "and never changed; the creator needs the verb \"approve\" on the "
                     "ModelVersion.",
                 .spec = Describe<ModelApprovalSpec>()};
+  kind.name_is_label = false;  // nothing is named after it, and pipelines name them freely
   kind.selectable = {".spec.modelVersion"};
   kind.columns = {
       {"Version", "string", ".spec.modelVersion"},

@@ -3,6 +3,8 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "base/text.h"
+
 namespace perennial::api {
 namespace {
 
@@ -15,9 +17,8 @@ constexpr int kMaxDepth = 64;
 std::string Found(const json& value) {
   if (value.is_object()) return "an object";
   if (value.is_array()) return "a list";
-  std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
-  if (text.size() > 60) text = text.substr(0, 57) + "...";
-  return text;
+  const std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
+  return text.size() > 60 ? CutText(text, 57) + "..." : text;
 }
 
 bool Fail(const Path& path, const std::string& expected, const json& value, std::string& error) {

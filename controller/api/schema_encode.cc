@@ -64,11 +64,4 @@ void WriteScalar(const std::map<std::string, std::string>& value, std::string& o
   out += '}';
 }
 
-std::string Clip(const std::string& text, std::size_t limit) {
-  if (text.size() <= limit) return text;
-  std::size_t end = limit;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return text.substr(0, end);
-}
-
 }  // namespace perennial::api

@@ -10,6 +10,7 @@
 
 #include "api/scalars.h"
 #include "api/schema.h"
+#include "base/text.h"
 
 // Canonical compact JSON by Schema<T>: members sorted by name, defaults left out unless the field
 // is `required` or `always`. Equal values give equal text.
@@ -30,8 +31,6 @@ void WriteScalar(const Duration& value, std::string& out);
 void WriteScalar(const Time& value, std::string& out);
 void WriteScalar(const RawJson& value, std::string& out);
 void WriteScalar(const std::map<std::string, std::string>& value, std::string& out);
-// At most `limit` bytes of `text`, never ending inside a UTF-8 sequence.
-std::string Clip(const std::string& text, std::size_t limit);
 
 template <class T>
 void Write(const T& value, const Rules& rules, EncodeOptions options, std::string& out);
@@ -83,7 +82,7 @@ void Write(const T& value, const Rules& rules, EncodeOptions options, std::strin
     WriteScalar(std::string(EnumNames<T>::kNames.at(static_cast<std::size_t>(value))), out);
   } else if constexpr (std::is_same_v<T, std::string>) {
     if (options.clip && value.size() > rules.max_length) {
-      WriteScalar(Clip(value, rules.max_length), out);
+      WriteScalar(CutText(value, rules.max_length), out);
     } else {
       WriteScalar(value, out);
     }

@@ -9,6 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/text.h"
+
 namespace perennial::api {
 namespace {
 
@@ -80,7 +82,7 @@ class Checker {
       Problem(path, "expected " +
                         (rules.wants.empty() ? "a match of " + std::string(rules.pattern)
                                              : std::string(rules.wants)) +
-                        ", got \"" + text.substr(0, 80) + "\"");
+                        ", got \"" + CutText(text, 80) + "\"");
     }
   }
 
@@ -94,7 +96,7 @@ class Checker {
       if (!expected.empty()) expected += ", ";
       expected += name;
     }
-    Problem(path, "expected one of " + expected + ", got \"" + text.substr(0, 80) + "\"");
+    Problem(path, "expected one of " + expected + ", got \"" + CutText(text, 80) + "\"");
   }
 
   void CheckNumber(const Rules& rules, const json& value, const Path& path) {

@@ -4,6 +4,7 @@
 #include "api/kinds.h"
 #include "api/model_version_schema.h"
 #include "api/schema_describe.h"
+#include "base/text.h"
 
 namespace perennial::api {
 
@@ -67,7 +68,7 @@ Result<TrainingResult> DecodeTrainingResult(std::string_view text) {
   if (DepthOf(text) > kMaxResultDepth) return Invalid("the result is nested too deeply");
   const json value = json::parse(text, nullptr, false);
   if (value.is_discarded()) {
-    return Invalid("not JSON: \"" + Clip(std::string(text), 80) + "\"" +
+    return Invalid("not JSON: \"" + CutText(text, 80) + "\"" +
                    // The kubelet keeps no more, so a long result ends in the middle.
                    (text.size() >= 4096 ? " (cut: a termination message holds 4096 bytes)" : ""));
   }
@@ -77,7 +78,7 @@ Result<TrainingResult> DecodeTrainingResult(std::string_view text) {
   const json* version = Member(value, "schemaVersion");
   if (version == nullptr) return Invalid("schemaVersion: required; this controller reads 1");
   if (*version != 1) {
-    return Invalid("schemaVersion: expected 1, got " + Clip(version->dump(), 60));
+    return Invalid("schemaVersion: expected 1, got " + CutText(version->dump(), 60));
   }
   TrainingResult result;
   if (!ReadObject(value, root, result, error)) return Invalid(error);

@@ -149,12 +149,20 @@ TEST(Crd, RecordsNeverChange) {
   }
 }
 
-TEST(Crd, RefusesNamesThatNoLabelCanHold) {
-  const json object =
-      InNamespace("default", "ModelDeployment", std::string(64, 'a'), ValidSpec("ModelDeployment"));
-  const Answer answer = Admin().Create(RefOf(object), object, "dryRun=All");
-  EXPECT_EQ(answer.status, 422);
-  EXPECT_NE(answer.message().find("metadata.name"), std::string::npos) << answer.message();
+TEST(Crd, RefusesNamesThatNoLabelOrServiceCanHave) {
+  for (const char* kind : {"ModelDeployment", "DriftMonitor", "RetrainPolicy", "ModelVersion"}) {
+    for (const std::string& name : {std::string(64, 'a'), std::string("1st"), std::string("a.b")}) {
+      SCOPED_TRACE(std::string(kind) + " " + name);
+      const json object = InNamespace("default", kind, name, ValidSpec(kind));
+      const Answer answer = Admin().Create(RefOf(object), object, "dryRun=All");
+      EXPECT_EQ(answer.status, 422);
+      EXPECT_NE(answer.message().find("metadata.name"), std::string::npos) << answer.message();
+      EXPECT_NE(answer.message().find("63"), std::string::npos) << answer.message();
+    }
+    const json object = InNamespace("default", kind, std::string(63, 'a'), ValidSpec(kind));
+    const Answer answer = Admin().Create(RefOf(object), object, "dryRun=All");
+    EXPECT_EQ(answer.status, 201) << answer.message();
+  }
 }
 
 TEST(Crd, ScalesADeploymentOfModels) {

@@ -123,7 +123,7 @@ class Arbitrary {
                                                 "2026-11-24T16:13:47Z",
                                                 "True"};
     if (texts_ == Texts::kWild) {
-      out = api::Clip(kWild[Below(kWild.size())], rules.max_length);
+      out = CutText(kWild[Below(kWild.size())], rules.max_length);
       return;
     }
     std::vector<std::string> allowed(rules.names.begin(), rules.names.end());

@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
 #include "api/codec.h"
 #include "api/drift_monitor_schema.h"
 #include "api/model_approval_schema.h"
@@ -48,15 +51,21 @@ TEST(Validate, TellsEveryProblemAtOnce) {
 }
 
 TEST(Validate, AcceptsTheSamples) {
-  for (const char* file :
-       {"samples/minimal/modeldeployment.yaml", "samples/minimal/driftmonitor.yaml",
-        "samples/minimal/retrainpolicy.yaml", "samples/minimal/modelversion.yaml",
-        "samples/minimal/modelapproval.yaml"}) {
-    SCOPED_TRACE(file);
-    const auto manifests = testing::ParseManifests(testing::ReadSource(file));
-    ASSERT_EQ(manifests.size(), 1u);
-    EXPECT_EQ(Join(testing::Problems(manifests[0]["kind"], manifests[0]["spec"])), "");
+  namespace fs = std::filesystem;
+  const std::string root = PERENNIAL_SOURCE_DIR;
+  int seen = 0;
+  for (const char* folder : {"/samples/minimal", "/samples/departures/manifests/perennial"}) {
+    for (const auto& file : fs::directory_iterator(root + folder)) {
+      const std::string path = file.path().string().substr(root.size() + 1);
+      SCOPED_TRACE(path);
+      for (const auto& manifest : testing::ParseManifests(testing::ReadSource(path))) {
+        if (manifest["apiVersion"] != "perennial.dev/v1alpha1") continue;
+        EXPECT_EQ(Join(testing::Problems(manifest["kind"], manifest["spec"])), "");
+        ++seen;
+      }
+    }
   }
+  EXPECT_GE(seen, 8) << "five minimal ones and the demo's three";
 }
 
 // A default is what an absent field means, so it must be something that could be written.
