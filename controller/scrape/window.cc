@@ -39,6 +39,13 @@ bool Usable(const Series& series) {
   return !counts || std::isfinite(series.value);
 }
 
+// A failure without where on the page it was ("line 7, column 3: ").
+std::string_view Reason(std::string_view message) {
+  const std::size_t colon = message.find(": ");
+  return message.starts_with("line ") && colon != message.npos ? message.substr(colon + 2)
+                                                               : message;
+}
+
 double UnixSeconds(WallTime wall, Millis ago) {
   return static_cast<double>((wall.time_since_epoch() - ago).count()) / 1000;
 }
@@ -135,8 +142,11 @@ bool VariantWindow::Expired(Millis now) const {
 void VariantWindow::RecordFailure(std::string_view id, const Error& error) {
   TargetState* target = Find(id);
   if (target == nullptr || target->removed != kNever) return;
+  // A page that grows is wrong in another line at every scrape, for the same reason.
+  const bool known = target->failing && !target->problems.empty() &&
+                     Reason(target->problems.front()) == Reason(error.message);
+  if (!known) target->problems.assign(1, error.message);
   target->failing = true;
-  target->problems.assign(1, error.message);
 }
 
 void VariantWindow::Ingest(std::string_view id, const Scrape& scrape, Millis now, WallTime wall) {

@@ -483,6 +483,20 @@ TEST_F(Window, TellsWhoIsUpAndWhyNot) {
   EXPECT_EQ(view.targets_up, 0);
 }
 
+TEST_F(Window, SaysTheSameOfAPageThatStaysWrong) {
+  const auto problems = [&](const char* message) {
+    window_.RecordFailure("pod-a", {Errc::kInvalid, message});
+    return window_.View(kHour, Millis{0}, kMinute).problems.at(0);
+  };
+  const std::string first = problems("line 7, column 3: value is not a number");
+  EXPECT_EQ(first, "1 of 1 targets failed: line 7, column 3: value is not a number");
+  EXPECT_EQ(problems("line 9, column 3: value is not a number"), first);
+  EXPECT_NE(problems("line 9, column 3: metric name expected"), first);
+  Scrape(1 * kMinute, {Counter("c", 1)});
+  EXPECT_EQ(problems("line 9, column 3: value is not a number"),
+            "1 of 1 targets failed: line 9, column 3: value is not a number");
+}
+
 TEST_F(Window, TellsHowMuchOfTheWindowIsCovered) {
   EXPECT_EQ(window_.View(kHour, Millis{0}, kMinute).covered, Millis{0});
   EXPECT_FALSE(window_.View(kHour, Millis{0}, kMinute).newest_age.has_value());
