@@ -94,8 +94,8 @@ int Main(int argc, char** argv) {
       AddNamed(app, "retrain", "Starts a run of a RetrainPolicy now", "POLICY", flags);
   const auto* promote = AddNamed(app, "promote", "Promotes the version whose rollout is under way",
                                  "DEPLOYMENT", flags);
-  const auto* resume =
-      AddNamed(app, "resume", "Goes on from the step at which a rollout pauses", "DEPLOYMENT", flags);
+  const auto* resume = AddNamed(app, "resume", "Goes on from the step at which a rollout pauses",
+                                "DEPLOYMENT", flags);
   const auto* abort =
       AddNamed(app, "abort", "Ends the rollout under way; the champion stays", "DEPLOYMENT", flags);
   auto* lint = app.add_subcommand("lint", "Checks manifests without a cluster");

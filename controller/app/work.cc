@@ -71,8 +71,8 @@ void Work::Stop() {
 }
 
 bool Work::Step() {
-  return LookAtOne(deployment_runner_) || LookAtOne(monitor_runner_) ||
-         LookAtOne(policy_runner_) || LookAtOne(version_runner_);
+  return LookAtOne(deployment_runner_) || LookAtOne(monitor_runner_) || LookAtOne(policy_runner_) ||
+         LookAtOne(version_runner_);
 }
 
 std::vector<kube::RunnerCore*> Work::Cores() {
