@@ -2,22 +2,35 @@
 
 # The binaries that a build with sanitizers consists of: `ninja -C build/asan sanitized`.
 get_property(sanitized GLOBAL PROPERTY PERENNIAL_SANITIZED)
-add_custom_target(sanitized DEPENDS ${sanitized})
+# What starts threads; the other layers are pure functions.
+set(threaded ${sanitized})
+list(FILTER threaded EXCLUDE REGEX "^unit_(api|stats|deployment|drift|retrain)$")
+if(PERENNIAL_SANITIZE MATCHES "thread")
+  add_custom_target(sanitized DEPENDS ${threaded})
+else()
+  add_custom_target(sanitized DEPENDS ${sanitized})
+endif()
 
 option(PERENNIAL_SANITIZER_TESTS "Also run the tests of build/asan and build/tsan" OFF)
 if(PERENNIAL_SANITIZE)
   return()
 endif()
 
+# perennial_sanitized_test(PRESET NAME [LAUNCHER...]) runs a binary of that preset's build.
+function(perennial_sanitized_test preset name)
+  add_test(NAME ${preset}.${name} COMMAND ${ARGN} ${PROJECT_SOURCE_DIR}/build/${preset}/bin/${name})
+  set_tests_properties(${preset}.${name} PROPERTIES LABELS sanitizer TIMEOUT 1200 PROCESSORS 2
+    ENVIRONMENT "UBSAN_OPTIONS=print_stacktrace=1;TSAN_OPTIONS=suppressions=${CMAKE_CURRENT_SOURCE_DIR}/tsan.suppressions")
+endfunction()
+
 if(PERENNIAL_SANITIZER_TESTS)
   # Address space randomisation of newer kernels and the thread sanitizer of g++ 12 don't go together.
   find_program(SETARCH_PROGRAM setarch REQUIRED)
   foreach(name ${sanitized})
-    add_test(NAME asan.${name} COMMAND ${PROJECT_SOURCE_DIR}/build/asan/bin/${name})
-    add_test(NAME tsan.${name}
-      COMMAND ${SETARCH_PROGRAM} -R ${PROJECT_SOURCE_DIR}/build/tsan/bin/${name})
-    set_tests_properties(asan.${name} tsan.${name} PROPERTIES LABELS sanitizer TIMEOUT 1200
-      ENVIRONMENT "UBSAN_OPTIONS=print_stacktrace=1;TSAN_OPTIONS=suppressions=${CMAKE_CURRENT_SOURCE_DIR}/tsan.suppressions")
+    perennial_sanitized_test(asan ${name})
+  endforeach()
+  foreach(name ${threaded})
+    perennial_sanitized_test(tsan ${name} ${SETARCH_PROGRAM} -R)
   endforeach()
 endif()
 
