@@ -1,0 +1,367 @@
+// What analysis and experiment make of what the pods counted, alone and in a rollout.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+#include "deployment/analysis.h"
+#include "deployment/experiment.h"
+#include "deployment/quantity.h"
+#include "support/serving_world.h"
+
+namespace perennial::deployment {
+namespace {
+
+using api::Verdict;
+using scrape::SeriesKind;
+using scrape::SeriesWindow;
+using scrape::WindowView;
+using std::chrono::minutes;
+
+// `n` requests with `failures`, and an error of mean `mean` and standard deviation 1.
+WindowView Counted(double n, double failures, double mean) {
+  WindowView view;
+  view.targets = view.targets_up = 1;
+  view.newest_age = Millis(1000);
+  SeriesWindow error;
+  error.metric = "error";
+  error.kind = SeriesKind::kHistogram;
+  error.bounds = {1, 5, 20, INFINITY};
+  error.counts = {n / 4, n / 4, n / 4, n / 4};
+  error.count = n;
+  error.sum = n * mean;
+  SeriesWindow squares;
+  squares.metric = "error_squares";
+  squares.kind = SeriesKind::kCounter;
+  squares.increase = n * (mean * mean + 1);
+  SeriesWindow failed = squares;
+  failed.metric = "failures";
+  failed.increase = failures;
+  SeriesWindow all = squares;
+  all.metric = "requests";
+  all.increase = n;
+  view.series = {error, squares, failed, all};
+  return view;
+}
+
+Samples All(const WindowView& view) {
+  return {view, view, view};
+}
+
+api::Quantity ErrorMean() {
+  return {"error", api::QuantityKind::kMean, "error", "error_squares", "", ""};
+}
+api::Quantity FailureRate() {
+  return {"failures", api::QuantityKind::kProportion, "", "", "failures", "requests"};
+}
+
+api::Experiment AbTest(double margin = 0.02) {
+  api::Experiment experiment;
+  experiment.primary = {ErrorMean(), api::Goal::kDecrease};
+  experiment.guardrails = {{FailureRate(), {margin, Text(margin)}}};
+  experiment.min_samples = 200;
+  experiment.expected_samples = 2000;
+  return experiment;
+}
+
+TEST(Quantity, AddsUpOverLabels) {
+  WindowView view = Counted(100, 10, 4);
+  WindowView other = Counted(300, 2, 8);
+  view.series.insert(view.series.end(), other.series.begin(), other.series.end());
+  EXPECT_DOUBLE_EQ(*Measure(ErrorMean(), view).value, 7);
+  EXPECT_DOUBLE_EQ(*Measure(ErrorMean(), view).arm.sum_squares, 100 * 17 + 300 * 65);
+  EXPECT_DOUBLE_EQ(*Measure(FailureRate(), view).value, 0.03);
+  EXPECT_EQ(Measure(FailureRate(), view).samples, 400);
+}
+
+TEST(Quantity, EstimatesSquaresFromBucketsWhereNoneAreCounted) {
+  api::Quantity quantity = ErrorMean();
+  quantity.squares.clear();
+  const Measured measured = Measure(quantity, Counted(100, 0, 4));
+  ASSERT_TRUE(measured.arm.sum_squares.has_value());
+  const double variance = *measured.arm.sum_squares / 100 - 16;
+  // Middles 0.5, 3 and 12.5, and the last bound 20: 141.375 - 9 * 9.
+  EXPECT_NEAR(variance, 60.375, 1e-9);
+  quantity.squares = "not_there";
+  EXPECT_FALSE(Measure(quantity, Counted(100, 0, 4)).arm.sum_squares.has_value());
+}
+
+TEST(Quantity, HasNoValueWithoutData) {
+  EXPECT_FALSE(Measure(ErrorMean(), {}).value.has_value());
+  EXPECT_FALSE(Measure(FailureRate(), {}).value.has_value());
+  EXPECT_FALSE(Measure(ErrorMean(), Counted(0, 0, 0)).value.has_value());
+  EXPECT_FALSE(Measure(FailureRate(), Counted(10, 11, 0)).value.has_value())
+      << "more failures than requests is no proportion";
+  WindowView broken = Counted(10, 0, 1);
+  broken.series[0].sum = NAN;
+  EXPECT_FALSE(Measure(ErrorMean(), broken).value.has_value());
+}
+
+TEST(Analysis, ComparesWithBoundsAndWithTheChampion) {
+  const struct {
+    const char* name;
+    std::optional<double> max, min, increase, decrease;
+    double challenger;
+    Verdict verdict;
+  } kCases[] = {
+      {"max kept", 5.0, {}, {}, {}, 5.0, Verdict::kPass},
+      {"max broken", 5.0, {}, {}, {}, 5.1, Verdict::kFail},
+      {"max of zero counts", 0.0, {}, {}, {}, 0.1, Verdict::kFail},
+      {"min kept", {}, 2.0, {}, {}, 2.0, Verdict::kPass},
+      {"min broken", {}, 2.0, {}, {}, 1.9, Verdict::kFail},
+      {"increase kept", {}, {}, 0.5, {}, 4.5, Verdict::kPass},
+      {"increase broken", {}, {}, 0.5, {}, 4.75, Verdict::kFail},
+      {"decrease kept", {}, {}, {}, 0.5, 3.5, Verdict::kPass},
+      {"decrease broken", {}, {}, {}, 0.5, 3.25, Verdict::kFail},
+      {"one of two broken", 9.0, {}, 0.5, {}, 6.0, Verdict::kFail},
+  };
+  for (const auto& c : kCases) {
+    SCOPED_TRACE(c.name);
+    const auto decimal = [](std::optional<double> value) {
+      return value ? std::optional(api::Decimal{*value, Text(*value)}) : std::nullopt;
+    };
+    api::Analysis analysis;
+    analysis.checks = {
+        {ErrorMean(), decimal(c.max), decimal(c.min), decimal(c.increase), decimal(c.decrease)}};
+    const auto look = Analyse(analysis, Counted(100, 0, 4), Counted(100, 0, c.challenger));
+    EXPECT_EQ(look.verdict, c.verdict);
+    EXPECT_EQ(look.checks[0].message.empty(), c.verdict == Verdict::kPass);
+  }
+}
+
+TEST(Analysis, HasNoVerdictWithoutFreshAndSufficientData) {
+  api::Analysis analysis;
+  analysis.checks = {{ErrorMean(), api::Decimal{5, "5"}, {}, {}, {}}};
+  EXPECT_EQ(Analyse(analysis, {}, Counted(29, 0, 9)).verdict, Verdict::kNoData);
+  EXPECT_EQ(Analyse(analysis, {}, Counted(30, 0, 9)).verdict, Verdict::kFail);
+  EXPECT_EQ(Analyse(analysis, {}, {}).verdict, Verdict::kNoData);
+  WindowView old = Counted(30, 0, 9);
+  old.newest_age = analysis.interval.value * kStaleIntervals + Millis(1);
+  EXPECT_EQ(Analyse(analysis, {}, old).verdict, Verdict::kNoData) << "old news";
+  analysis.checks[0].max_increase = api::Decimal{1, "1"};
+  EXPECT_EQ(Analyse(analysis, Counted(10, 0, 9), Counted(30, 0, 9)).verdict, Verdict::kNoData)
+      << "nothing to compare with";
+  // Failing wins over missing, missing over passing.
+  analysis.checks = {
+      {FailureRate(), api::Decimal{0.5, "0.5"}, {}, {}, {}},
+      {{"gone", api::QuantityKind::kValue, "gone", "", "", ""}, api::Decimal{1, "1"}, {}, {}, {}}};
+  EXPECT_EQ(Analyse(analysis, {}, Counted(100, 0, 1)).verdict, Verdict::kNoData);
+  EXPECT_EQ(Analyse(analysis, {}, Counted(100, 90, 1)).verdict, Verdict::kFail);
+}
+
+TEST(Experiment, DecidesOnlyOnEvidence) {
+  const struct {
+    const char* name;
+    double n, champion, challenger, failures;
+    Verdict verdict;
+  } kCases[] = {
+      {"too few", 150, 4, 1, 0, Verdict::kNoData},
+      {"no difference", 5000, 4, 4, 0, Verdict::kInconclusive},
+      {"better", 5000, 4, 3.5, 0, Verdict::kPass},
+      {"worse", 5000, 4, 4.5, 0, Verdict::kFail},
+      {"better but fails requests", 5000, 4, 3.5, 400, Verdict::kFail},
+      {"better, failures not ruled out", 5000, 4, 3.5, 75, Verdict::kInconclusive},
+  };
+  for (const auto& c : kCases) {
+    SCOPED_TRACE(c.name);
+    const auto look = Judge(AbTest(), {}, All(Counted(c.n, 0, c.champion)),
+                            All(Counted(c.n, c.failures, c.challenger)), 50);
+    EXPECT_EQ(look.status.verdict, c.verdict) << look.status.message;
+    EXPECT_FALSE(look.mismatch);
+  }
+}
+
+TEST(Experiment, RespectsTheGoal) {
+  api::Experiment experiment = AbTest();
+  experiment.primary.goal = api::Goal::kIncrease;
+  const auto better = Judge(experiment, {}, All(Counted(5000, 0, 4)), All(Counted(5000, 0, 5)), 50);
+  EXPECT_EQ(better.status.verdict, Verdict::kPass);
+  const auto worse = Judge(experiment, {}, All(Counted(5000, 0, 4)), All(Counted(5000, 0, 3)), 50);
+  EXPECT_EQ(worse.status.verdict, Verdict::kFail);
+}
+
+TEST(Experiment, NeverForgetsItsSmallestPValue) {
+  api::ExperimentStatus before;
+  before.p_value = "0.001";
+  const auto restarted = Judge(AbTest(), before, All({}), All({}), 50);
+  EXPECT_EQ(restarted.status.p_value, "0.001");
+  EXPECT_EQ(restarted.status.verdict, Verdict::kNoData) << "but decides nothing without data";
+  const auto again =
+      Judge(AbTest(), before, All(Counted(300, 0, 4)), All(Counted(300, 0, 3.99)), 50);
+  EXPECT_EQ(again.status.p_value, "0.001");
+}
+
+TEST(Experiment, StopsOnASampleRatioMismatch) {
+  Samples champion = All(Counted(9000, 0, 4));
+  Samples challenger = All(Counted(9000, 0, 3));
+  EXPECT_FALSE(Judge(AbTest(), {}, champion, challenger, 50).mismatch);
+  const auto look = Judge(AbTest(), {}, champion, challenger, 10);
+  EXPECT_TRUE(look.mismatch) << "10 % was asked for";
+  EXPECT_EQ(look.status.verdict, Verdict::kInconclusive) << "such a win does not count";
+  EXPECT_FALSE(Judge(AbTest(), {}, champion, challenger, 0).mismatch) << "approximate split";
+}
+
+TEST(Experiment, RefusesWhatHasNoVariance) {
+  api::Experiment experiment = AbTest();
+  experiment.primary.quantity.squares = "missing";
+  const auto look = Judge(experiment, {}, All(Counted(900, 0, 4)), All(Counted(900, 0, 1)), 50);
+  EXPECT_EQ(look.status.verdict, Verdict::kNoData);
+  EXPECT_FALSE(look.status.message.empty());
+}
+
+// ---- in a rollout ----
+
+struct Trial : ServingWorld {
+  Trial() {
+    spec["rollout"]["experiment"] = json::parse(R"({
+      "primary": {"name": "error", "kind": "Mean", "goal": "Decrease", "metric": "error",
+                  "squares": "error_squares"},
+      "guardrails": [{"name": "failures", "kind": "Proportion", "numerator": "failures",
+                      "denominator": "requests", "maxIncrease": "0.02"}],
+      "minSamples": 200, "expectedSamples": 2000, "maxDuration": "1h"})");
+    Settle();
+    v1 = Champion();
+    SetModel("oci://m:2");
+    Settle();
+    v2 = NewestDeclared();
+    Live(Seconds(70));
+    EXPECT_EQ(Status().rollout->step, 1);
+  }
+  void Count(double n, double champion, double challenger, double failures = 0) {
+    samples[v1] = All(Counted(n, 0, champion));
+    samples[v2] = All(Counted(n, failures, challenger));
+  }
+  std::string v1;
+  std::string v2;
+};
+
+TEST(Experiment, GatesThePromotion) {
+  Trial trial;
+  trial.Live(minutes(10));
+  EXPECT_EQ(trial.Champion(), trial.v1) << "steps are done, but nothing is decided";
+  trial.Count(5000, 4, 4);
+  trial.Live(minutes(5));
+  EXPECT_EQ(trial.Champion(), trial.v1);
+  trial.Count(6000, 4, 3.5);
+  trial.Live(Seconds(30));
+  EXPECT_EQ(trial.Champion(), trial.v2);
+  EXPECT_NE(trial.Status().history.front().message.find("experiment passed"), std::string::npos);
+}
+
+TEST(Experiment, RollsBackALosingChallengerWithinItsStep) {
+  Trial trial;
+  trial.Count(5000, 4, 4.5);
+  trial.Live(Seconds(15));
+  EXPECT_EQ(trial.Champion(), trial.v1);
+  EXPECT_EQ(trial.Phase(), api::RolloutPhase::kRolledBack);
+  EXPECT_NE(trial.Message("Stalled").find("the challenger is worse"), std::string::npos);
+}
+
+TEST(Experiment, EndsAfterItsDurationAsTheSpecSays) {
+  for (const char* rule : {"KeepChampion", "Promote"}) {
+    SCOPED_TRACE(rule);
+    Trial trial;
+    trial.spec["rollout"]["experiment"]["onInconclusive"] = rule;
+    trial.Count(5000, 4, 4);
+    trial.Live(minutes(62));
+    EXPECT_EQ(trial.Champion(), std::string(rule) == "Promote" ? trial.v2 : trial.v1);
+    EXPECT_EQ(trial.Status().challenger, "");
+  }
+}
+
+TEST(Experiment, SilenceIsNoVerdictHoweverLongItLasts) {
+  Trial trial;
+  trial.spec["rollout"]["experiment"]["onInconclusive"] = "Promote";
+  trial.Live(minutes(90));
+  EXPECT_EQ(trial.Phase(), api::RolloutPhase::kPaused);
+  EXPECT_EQ(trial.Status().challenger, trial.v2);
+  EXPECT_EQ(trial.Champion(), trial.v1);
+  trial.Annotate(api::kAnnotationPromote, trial.v2);
+  trial.Live(Seconds(20));
+  EXPECT_EQ(trial.Champion(), trial.v2);
+}
+
+TEST(Experiment, PausesOnAMismatchAndKeepsTheChampionInTheEnd) {
+  Trial trial;
+  trial.spec["rollout"]["experiment"]["onInconclusive"] = "Promote";
+  trial.samples[trial.v1] = All(Counted(9000, 0, 4));
+  trial.samples[trial.v2] = All(Counted(500, 0, 3));
+  trial.Live(minutes(10));
+  EXPECT_EQ(trial.Phase(), api::RolloutPhase::kPaused);
+  EXPECT_NE(trial.Status().why.find("sample-ratio"), std::string::npos);
+  trial.Live(minutes(55));
+  EXPECT_EQ(trial.Champion(), trial.v1);
+  EXPECT_EQ(trial.Status().challenger, "");
+}
+
+TEST(Experiment, WritesLittleWhileItCounts) {
+  Trial trial;
+  double n = 1000;
+  trial.Count(n, 4, 4);
+  trial.Live(minutes(3));
+  int writes = 0;
+  for (int i = 0; i < 100; ++i) {
+    trial.now += Seconds(10);
+    trial.Count(n += 20, 4, 4);
+    if (trial.Step().status) ++writes;
+  }
+  EXPECT_LT(writes, 30);
+  EXPECT_GT(writes, 5);
+}
+
+struct Checked : ServingWorld {
+  explicit Checked(int limit = 2) {
+    spec["rollout"]["analysis"] = json::parse(R"({"interval": "30s", "window": "2m",
+      "checks": [{"name": "failures", "kind": "Proportion", "numerator": "failures",
+                  "denominator": "requests", "maxIncrease": "0.05"}]})");
+    spec["rollout"]["analysis"]["failureLimit"] = limit;
+    Settle();
+    v1 = Champion();
+    SetModel("oci://m:2");
+    Settle();
+    v2 = NewestDeclared();
+    samples[v1] = All(Counted(1000, 10, 4));
+  }
+  std::string v1;
+  std::string v2;
+};
+
+TEST(Analysis, LetsAGoodChallengerThrough) {
+  Checked world;
+  world.samples[world.v2] = All(Counted(100, 2, 4));
+  world.Live(minutes(4));
+  EXPECT_EQ(world.Champion(), world.v2);
+}
+
+TEST(Analysis, PausesWithoutData) {
+  Checked world;
+  world.Live(minutes(20));
+  EXPECT_EQ(world.Phase(), api::RolloutPhase::kPaused);
+  EXPECT_EQ(world.Status().rollout->step, 0);
+  EXPECT_EQ(world.Status().rollout->checks[0].verdict, Verdict::kNoData);
+  EXPECT_EQ(world.Condition("Ready"), "True/Serving");
+  world.samples[world.v2] = All(Counted(100, 2, 4));
+  world.Live(minutes(4));
+  EXPECT_EQ(world.Champion(), world.v2) << "goes on by itself when there is data";
+}
+
+TEST(Analysis, RollsBackAfterFailingLooksInARow) {
+  Checked world;
+  world.samples[world.v2] = All(Counted(100, 30, 4));
+  world.Settle();
+  world.Settle();
+  EXPECT_EQ(world.Status().rollout->failures, 1) << "looking twice is failing once";
+  world.samples[world.v2] = All(Counted(100, 2, 4));
+  world.Live(Seconds(10));
+  EXPECT_EQ(world.Status().rollout->failures, 0) << "in a row";
+  world.samples[world.v2] = All(Counted(100, 30, 4));
+  world.Live(Seconds(40));
+  EXPECT_EQ(world.Phase(), api::RolloutPhase::kProgressing);
+  world.Live(Seconds(40));
+  EXPECT_EQ(world.Champion(), world.v1);
+  EXPECT_EQ(world.Phase(), api::RolloutPhase::kRolledBack);
+  EXPECT_FALSE(world.HasPods(world.v2));
+}
+
+}  // namespace
+}  // namespace perennial::deployment

@@ -1,0 +1,192 @@
+// What the reconciler reads from the stores, and what it has measured.
+#include <gtest/gtest.h>
+
+#include "api/names.h"
+#include "deployment/fleet.h"
+#include "deployment/observe.h"
+#include "support/manual_clock.h"
+
+namespace perennial::deployment {
+namespace {
+
+class DeploymentObserve : public ::testing::Test {
+ protected:
+  DeploymentObserve() {
+    versions_.AddIndex(kVersionsByDeployment, [](const api::ModelVersion& version) {
+      return std::vector<std::string>{version.meta.key.ns + "/" + version.spec.model_deployment};
+    });
+    const auto by_owner = [](auto& store) {
+      store.AddIndex(kChildrenByOwner, [](const auto& child) { return OwnerOf(child.meta); });
+    };
+    by_owner(workloads_);
+    by_owner(services_);
+    by_owner(routes_);
+    slices_.AddIndex(kSlicesByService, ServiceOf);
+    md_.meta.key = kKey;
+    md_.meta.uid = "md-uid";
+    md_.meta.resource_version = "1";
+    md_.status.champion = "v1";
+    Write();
+  }
+
+  template <class T>
+  std::shared_ptr<T> Child(const std::string& name, const char* owner) {
+    auto child = std::make_shared<T>();
+    child->meta.key = {"transit", name};
+    child->meta.uid = name + "-uid";
+    child->meta.resource_version = "1";
+    child->meta.owners.push_back(
+        {"perennial.dev/v1alpha1", "ModelDeployment", "departures", owner, true});
+    return child;
+  }
+  void Write() {
+    md_.meta.resource_version = std::to_string(++revision_);
+    deployments_.Upsert(std::make_shared<api::ModelDeployment>(md_));
+  }
+  void AddVariant(const std::string& version, const std::string& address) {
+    const std::string name = ChildName(md_, version);
+    services_.Upsert(Child<api::ServiceView>(name, "md-uid"));
+    auto slice = std::make_shared<api::EndpointSliceView>();
+    slice->meta.key = {"transit", name + "-s"};
+    slice->meta.uid = name + "-s";
+    slice->meta.resource_version = "1";
+    slice->service = name;
+    slice->ports = {{"http", 8080}, {"admin", 9000}};
+    slice->endpoints = {{address, "pod", version + "-pod", true},
+                        {"10.0.0.9", "pod", version + "-unready", false}};
+    slices_.Upsert(slice);
+  }
+  void BeginRollout() {
+    md_.spec.metrics.port = "admin";
+    md_.spec.rollout.experiment = api::Experiment{};
+    md_.spec.rollout.experiment->primary.quantity = {
+        "error", api::QuantityKind::kMean, "error", "error_squares", "", ""};
+    md_.status.rollout = api::RolloutStatus{};
+    md_.status.rollout->version = "v2";
+    md_.status.rollout->champion = "v1";
+    md_.status.rollout->phase = api::RolloutPhase::kProgressing;
+    md_.status.rollout->in_effect = true;
+    md_.status.rollout->step_started = api::Time{clock_.Wall()};
+    Write();
+  }
+  std::optional<Observed> Observe() { return reconciler_.Observe(kKey, {clock_.Wall(), "oops"}); }
+
+  static const inline kube::Key kKey{"transit", "departures"};
+  perennial::testing::ManualClock clock_;
+  kube::Store<api::ModelDeployment> deployments_;
+  kube::Store<api::ModelVersion> versions_;
+  kube::Store<api::DeploymentView> workloads_;
+  kube::Store<api::ServiceView> services_;
+  kube::Store<api::HttpRouteView> routes_;
+  kube::Store<api::EndpointSliceView> slices_;
+  scrape::SampleStore samples_{clock_};
+  DeploymentReconciler reconciler_{
+      {deployments_, versions_, workloads_, services_, routes_, slices_}, samples_, clock_, "us"};
+  api::ModelDeployment md_;
+  int revision_ = 0;
+};
+
+TEST_F(DeploymentObserve, FindsItsOwnChildrenAndTellsForeignOnesApart) {
+  AddVariant("v1", "10.0.0.1");
+  workloads_.Upsert(Child<api::DeploymentView>(ChildName(md_, "v1"), "another-uid"));
+  workloads_.Upsert(Child<api::DeploymentView>("mine", "md-uid"));
+  routes_.Upsert(Child<api::HttpRouteView>("departures", "another-uid"));
+  auto version = std::make_shared<api::ModelVersion>();
+  version->meta.key = {"transit", "v1"};
+  version->spec.model_deployment = "departures";
+  versions_.Upsert(version);
+  auto seen = Observe();
+  ASSERT_TRUE(seen.has_value());
+  EXPECT_EQ(seen->versions.size(), 1u);
+  ASSERT_EQ(seen->deployments.size(), 1u);
+  EXPECT_EQ(seen->deployments[0]->meta.key.name, "mine");
+  EXPECT_EQ(seen->slices.size(), 1u);
+  EXPECT_TRUE(seen->routes.empty());
+  EXPECT_EQ(seen->last_error, "oops");
+  EXPECT_EQ(seen->own_identity, "us");
+  EXPECT_EQ(seen->foreign,
+            (std::vector<kube::Ref>{{api::kDeployments, {"transit", ChildName(md_, "v1")}}}))
+      << "without a gateway the route's name is not ours to have";
+  md_.spec.traffic.gateway = api::Gateway{};
+  Write();
+  EXPECT_EQ(Observe()->foreign.size(), 2u);
+}
+
+TEST_F(DeploymentObserve, MeasuresBothVariantsOnlyDuringARollout) {
+  AddVariant("v1", "10.0.0.1");
+  AddVariant("v2", "10.0.0.2");
+  EXPECT_TRUE(Observe()->samples.empty());
+  EXPECT_EQ(samples_.Usage().subscriptions, 0u);
+
+  BeginRollout();
+  const auto seen = Observe();
+  EXPECT_EQ(seen->samples.size(), 2u);
+  EXPECT_TRUE(seen->samples.contains("v1"));
+  const std::string id = SubscriptionOf("md-uid");
+  EXPECT_TRUE(samples_.FindJob(id, "v1-pod").has_value());
+  EXPECT_TRUE(samples_.FindJob(id, "v2-pod").has_value());
+  EXPECT_FALSE(samples_.FindJob(id, "v2-unready").has_value());
+  for (const auto& job : samples_.TakeJobChanges().started) {
+    EXPECT_EQ(job->target.port, 9000) << "the metrics port, by name";
+    EXPECT_EQ(job->wanted->names(), (std::vector<std::string>{"error", "error_squares"}));
+  }
+
+  // Another challenger begins with empty counts.
+  const auto before = samples_.FindJob(id, "v1-pod");
+  md_.status.rollout->version = "v3";
+  Write();
+  Observe();
+  EXPECT_NE(samples_.FindJob(id, "v1-pod"), before);
+
+  md_.status.rollout->phase = api::RolloutPhase::kPromoted;
+  Write();
+  EXPECT_TRUE(Observe()->samples.empty());
+  EXPECT_EQ(samples_.Usage().subscriptions, 0u);
+}
+
+TEST_F(DeploymentObserve, CountsTotalsAndTheStepFromWhatPodsSay) {
+  AddVariant("v1", "10.0.0.1");
+  AddVariant("v2", "10.0.0.2");
+  BeginRollout();
+  Observe();
+  const auto scraped = [&](double value) {
+    scrape::Scrape page;
+    scrape::Series series;
+    series.metric = "error_squares";
+    series.kind = scrape::SeriesKind::kCounter;
+    series.value = value;
+    page.series = {series};
+    const auto job = samples_.FindJob(SubscriptionOf("md-uid"), "v2-pod");
+    samples_.Record(*job, page, clock_.Steady(), clock_.Wall());
+  };
+  const auto increase = [](const scrape::WindowView& view) {
+    return view.series.empty() ? -1.0 : view.series[0].increase;
+  };
+  scraped(5);
+  clock_.Advance(Seconds(10));
+  scraped(12);
+  EXPECT_EQ(increase(Observe()->samples["v2"].totals), 7);
+  EXPECT_EQ(increase(Observe()->samples["v2"].step), -1) << "the split is too fresh to be counted";
+  clock_.Advance(Seconds(40));
+  scraped(20);
+  clock_.Advance(Seconds(10));
+  scraped(25);
+  EXPECT_EQ(increase(Observe()->samples["v2"].totals), 20);
+  EXPECT_EQ(increase(Observe()->samples["v1"].totals), -1);
+}
+
+TEST_F(DeploymentObserve, ForgetsWhatIsGone) {
+  AddVariant("v1", "10.0.0.1");
+  BeginRollout();
+  Observe();
+  ASSERT_EQ(samples_.Usage().subscriptions, 1u);
+  deployments_.Remove(kKey);
+  EXPECT_FALSE(Observe().has_value());
+  EXPECT_EQ(samples_.Usage().subscriptions, 0u);
+  md_.meta.deleting = true;
+  Write();
+  EXPECT_FALSE(Observe().has_value()) << "its children go with it";
+}
+
+}  // namespace
+}  // namespace perennial::deployment
