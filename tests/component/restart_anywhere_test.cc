@@ -1,0 +1,222 @@
+// Whole stories of the product, in which the controller's process dies before or after each of its
+// writes, or learns nothing of one: the end must always be the same.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <optional>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "api/names.h"
+#include "component/story_world.h"
+
+namespace perennial::testing {
+namespace {
+
+using nlohmann::json;
+using Kind = Trouble::Kind;
+
+std::string Champion(const StoryWorld& world) {
+  return world.Object(api::kModelDeployments, "departures")
+      .value("status", json::object())
+      .value("champion", "");
+}
+
+// Lets the world run until this holds, half an hour at most, and then a little longer.
+void RunUntil(StoryWorld& world, const std::function<bool()>& holds, Millis longer) {
+  for (int i = 0; i < 180 && !holds(); ++i) world.Run(Millis(10'000));
+  world.Run(longer);
+}
+
+std::string LastOutcome(const StoryWorld& world) {
+  const json history = world.Object(api::kModelDeployments, "departures")
+                           .value("status", json::object())
+                           .value("history", json::array());
+  return history.empty() ? ""
+                         : history[0].value("outcome", "") + " " + history[0].value("version", "");
+}
+
+bool Drifted(const StoryWorld& world) {
+  return world.Object(api::kDriftMonitors, "departures")
+      .value("status", json::object())
+      .contains("episode");
+}
+
+// The first model is trained at somebody's request and serves; then the inputs drift, a second one
+// is trained, approved and rolled out in two steps; on its baseline nothing drifts any more.
+void DriftIsCured(StoryWorld& world) {
+  RunUntil(
+      world, [&] { return !Champion(world).empty(); }, std::chrono::minutes(4));
+  world.drifted = true;
+  RunUntil(
+      world,
+      [&] { return LastOutcome(world) == "Promoted " + world.VersionName(2) && !Drifted(world); },
+      std::chrono::minutes(3));
+}
+
+// The same, but the second model's pods never get ready: it is rolled back and rejected.
+void BadModelIsRolledBack(StoryWorld& world) {
+  world.broken = {2};
+  RunUntil(
+      world, [&] { return !Champion(world).empty(); }, std::chrono::minutes(4));
+  world.drifted = true;
+  RunUntil(
+      world, [&] { return LastOutcome(world).starts_with("RolledBack"); }, std::chrono::minutes(3));
+}
+
+using Story = std::function<void(StoryWorld&)>;
+
+struct Told {
+  std::string summary;
+  int writes = 0;
+  int crashes = 0;
+  std::vector<std::string> violations;
+  std::vector<std::string> log;
+};
+
+Told Tell(const Story& story, std::vector<Trouble> trouble = {},
+          std::optional<std::uint32_t> lag = {}) {
+  StoryWorld world(std::move(trouble), lag);
+  story(world);
+  return {world.Summary(), world.writes(), world.crashes(), world.violations(), world.log()};
+}
+
+std::string Tail(const std::vector<std::string>& log, int around) {
+  std::string out;
+  for (std::size_t i = 0; i < log.size(); ++i) {
+    if (std::abs(static_cast<int>(i) + 1 - around) <= 3) out += log[i].substr(0, 300) + "\n";
+  }
+  return out;
+}
+
+void ExpectSame(const Told& told, const Told& reference, int at) {
+  EXPECT_EQ(told.summary, reference.summary) << "around the trouble:\n" << Tail(told.log, at);
+  EXPECT_EQ(told.violations, std::vector<std::string>());
+}
+
+bool Says(const Told& told, const std::string& line) {
+  return ("\n" + told.summary).find("\n" + line + "\n") != std::string::npos;
+}
+
+TEST(Story, DriftIsCuredByRetraining) {
+  const Told told = Tell(DriftIsCured);
+  EXPECT_EQ(told.violations, std::vector<std::string>());
+  for (const char* line :
+       {"V1 by Manual: Approved, promoted", "V2 by Drift: Approved, promoted",
+        "champion V2, challenger none", "  Promoted=True Promoted", "pods of V2: 2",
+        "weight of V2: 100", "jobs: 2", "run by Drift: Succeeded, made V2",
+        "run by Manual: Succeeded, made V1", "monitor Drifted=False"}) {
+    EXPECT_TRUE(Says(told, line)) << line << "\nin:\n" << told.summary;
+  }
+  EXPECT_FALSE(Says(told, "pods of V1: 2"));
+}
+
+TEST(Story, ABadModelIsRolledBack) {
+  const Told told = Tell(BadModelIsRolledBack);
+  EXPECT_EQ(told.violations, std::vector<std::string>());
+  for (const char* line :
+       {"V1 by Manual: Approved, promoted", "V2 by Drift: Rejected", "champion V1, challenger none",
+        "pods of V1: 2", "weight of V1: 100", "jobs: 2", "approvals: 3", "monitor Drifted=True"}) {
+    EXPECT_TRUE(Says(told, line)) << line << "\nin:\n" << told.summary;
+  }
+}
+
+TEST(Story, NothingIsWrittenOnceAllIsWell) {
+  StoryWorld world;
+  DriftIsCured(world);
+  const std::size_t before = world.log().size();
+  world.Run(std::chrono::hours(2));
+  for (std::size_t i = before; i < world.log().size(); ++i) {
+    ADD_FAILURE() << world.log()[i];
+  }
+}
+
+// Sanitizers make a story ten times as slow: they see every fifth place.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int kStride = 5;
+#else
+constexpr int kStride = 1;
+#endif
+
+class RestartAnywhere : public ::testing::TestWithParam<int> {
+ protected:
+  static Story StoryOf(int i) { return i == 0 ? DriftIsCured : BadModelIsRolledBack; }
+
+  // One trouble of this kind at each write of the story, or at every `stride`th.
+  void AtEachWrite(Kind kind, int lasts = 1, int stride = kStride) {
+    const Story story = StoryOf(GetParam());
+    const Told reference = Tell(story);
+    for (int at = 1; at <= reference.writes; at += stride) {
+      SCOPED_TRACE("at write " + std::to_string(at));
+      const Told told = Tell(story, {{kind, at, lasts}});
+      const bool dies = kind == Kind::kCrashBefore || kind == Kind::kCrashAfter;
+      EXPECT_EQ(told.crashes, dies ? 1 : 0);
+      ExpectSame(told, reference, at);
+      if (HasFailure()) return;
+    }
+    EXPECT_GT(reference.writes, 30);
+  }
+};
+
+// Much the same as a crash after the write before, so a sample will do.
+TEST_P(RestartAnywhere, ACrashBeforeAWriteChangesNothing) {
+  AtEachWrite(Kind::kCrashBefore, 1, 5 * kStride);
+}
+
+TEST_P(RestartAnywhere, ACrashAfterAnyWriteChangesNothing) {
+  AtEachWrite(Kind::kCrashAfter);
+}
+
+TEST_P(RestartAnywhere, ALostAnswerToAWriteChangesNothing) {
+  AtEachWrite(Kind::kLoseReply, 1, 2 * kStride);
+}
+
+TEST_P(RestartAnywhere, AConflictAtAWriteChangesNothing) {
+  AtEachWrite(Kind::kConflict, 3, 3 * kStride);
+}
+
+TEST_P(RestartAnywhere, ARefusalOfAWriteChangesNothing) {
+  AtEachWrite(Kind::kRefuse, 5, 3 * kStride);
+}
+
+TEST_P(RestartAnywhere, TwoCrashesAnywhereChangeNothing) {
+  const Story story = StoryOf(GetParam());
+  const Told reference = Tell(story);
+  std::mt19937 random(static_cast<std::uint32_t>(GetParam()));
+  for (int i = 0; i < 20; i += kStride) {
+    std::vector<Trouble> trouble;
+    int at = 0;
+    for (int crash = 0; crash < 2; ++crash) {
+      at += 1 + static_cast<int>(random() % static_cast<std::uint32_t>(reference.writes / 2));
+      trouble.push_back({random() % 2 ? Kind::kCrashBefore : Kind::kCrashAfter, at, 1});
+    }
+    SCOPED_TRACE("at writes " + std::to_string(trouble[0].at) + " and " + std::to_string(at));
+    const Told told = Tell(story, trouble);
+    ExpectSame(told, reference, at);
+    if (HasFailure()) return;
+  }
+}
+
+TEST_P(RestartAnywhere, StoresThatLagBehindChangeNothing) {
+  const Story story = StoryOf(GetParam());
+  const Told reference = Tell(story);
+  for (std::uint32_t seed = 1; seed <= 12; seed += kStride) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    ExpectSame(Tell(story, {}, seed), reference, 0);
+    // And a process that dies on top of that.
+    const int at = 1 + static_cast<int>(seed * 7919 % static_cast<std::uint32_t>(reference.writes));
+    const Kind kind = seed % 2 ? Kind::kCrashBefore : Kind::kCrashAfter;
+    ExpectSame(Tell(story, {{kind, at, 1}}, seed), reference, at);
+    if (HasFailure()) return;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Stories, RestartAnywhere, ::testing::Values(0, 1), [](const auto& info) {
+  return info.param == 0 ? "DriftIsCured" : "BadModelIsRolledBack";
+});
+
+}  // namespace
+}  // namespace perennial::testing

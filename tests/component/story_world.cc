@@ -1,0 +1,537 @@
+#include "component/story_world.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "api/codec.h"
+#include "api/names.h"
+#include "base/hash.h"
+#include "kube/client.h"
+#include "support/in_process.h"
+
+namespace perennial::testing {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kNs = "transit";
+constexpr Millis kScrapeInterval{15'000};
+const std::vector<double> kUsual = {400, 300, 200, 100};
+const std::vector<double> kMoved = {100, 200, 300, 400};
+
+constexpr const char* kDeployment = R"({
+  "replicas": 2,
+  "template": {"spec": {"containers": [
+    {"name": "model", "image": "server:1", "ports": [{"name": "http", "containerPort": 8080}]}]}},
+  "metrics": {"port": "http", "path": "/metrics"},
+  "traffic": {"gateway": {"parentRefs": [{"name": "edge"}], "hostnames": ["m.example.org"]}},
+  "rollout": {"progressDeadline": "5m",
+              "steps": [{"weight": 10, "hold": "1m"}, {"weight": 50, "hold": "2m"}]}})";
+
+constexpr const char* kMonitor = R"({
+  "target": {"modelDeployment": "departures"},
+  "interval": "15s", "window": "3m", "minSamples": 300, "for": 2, "of": 3,
+  "baseline": {"from": "ModelVersion"},
+  "signals": [{"name": "distance", "type": "DataDrift", "metric": "x",
+               "tests": [{"measure": "population_stability_index", "threshold": "0.25"}]}]})";
+
+constexpr const char* kPolicy = R"({
+  "modelDeployment": "departures",
+  "triggers": [{"drift": {"monitor": "departures", "signals": ["distance"]}}],
+  "cooldown": "30s", "deadline": "30m", "retries": 1,
+  "job": {"template": {"spec": {"template": {"spec": {"containers": [
+    {"name": "train", "image": "train:1"}]}}}}},
+  "gates": [{"metric": "mae", "max": "4.0"}],
+  "approval": {"required": true, "approvers": 1}})";
+
+json Whole(const kube::Resource& resource, const std::string& name, const json& spec) {
+  json object = MakeObject({resource, {kNs, name}});
+  object["spec"] = spec;
+  return object;
+}
+
+// "" where the object has no such label.
+std::string Label(const json& object, std::string_view name) {
+  return object["metadata"].value("labels", json::object()).value(std::string(name), "");
+}
+
+std::string Name(const json& object) {
+  return object["metadata"]["name"];
+}
+
+json Condition(const char* type, const std::string& at, std::int64_t generation) {
+  return {{"type", type},  {"status", "True"},         {"reason", "Fine"},
+          {"message", ""}, {"lastTransitionTime", at}, {"observedGeneration", generation}};
+}
+
+// Takes what the API server has into the store, as an informer that has caught up does.
+template <class T, class Decode>
+void Fill(FakeApiServer& api, kube::Informer<T>& informer, const kube::Resource& resource,
+          Decode decode, std::string_view label = {}) {
+  std::set<kube::Key> listed;
+  for (const json& object : api.List(resource)) {
+    if (!label.empty() && Label(object, label).empty()) continue;
+    auto decoded = decode(object);
+    PERENNIAL_CHECK(decoded.ok());
+    listed.insert(decoded->meta.key);
+    informer.store().Upsert(std::make_shared<const T>(*std::move(decoded)));
+  }
+  informer.store().FinishList(listed);
+}
+
+}  // namespace
+
+// The process's connection: it counts writes and lets the trouble happen.
+class StoryWorld::Line final : public kube::Transport {
+ public:
+  explicit Line(StoryWorld& world) : world_(world) {}
+
+  Result<kube::Response> Send(const kube::Request& request, Millis deadline) override {
+    if (dead_) return Error{Errc::kCancelled, "the process is dead"};
+    if (request.method == "GET") return world_.api_.transport().Send(request, deadline);
+    ++world_.writes_;
+    const Trouble::Kind kind = Due();
+    world_.log_.push_back(std::to_string(world_.writes_) + " " + request.method + " " +
+                          request.path + " " + request.body);
+    switch (kind) {
+      case Trouble::Kind::kCrashBefore:
+        return Die();
+      case Trouble::Kind::kConflict:
+        return kube::Response{409, StatusJson(409, "Conflict", "somebody else wrote"), {}};
+      case Trouble::Kind::kRefuse:
+        return kube::Response{500, StatusJson(500, "InternalError", "try later"), {}};
+      default:
+        break;
+    }
+    auto response = world_.api_.transport().Send(request, deadline);
+    world_.CheckPromises();
+    if (kind == Trouble::Kind::kCrashAfter) return Die();
+    if (kind == Trouble::Kind::kLoseReply) return Error{Errc::kTimeout, "no answer"};
+    return response;
+  }
+  Status Stream(const kube::Request&, Millis, const std::function<void(std::string_view)>&,
+                std::stop_token) override {
+    return Error{Errc::kCancelled, "stores are fed directly"};
+  }
+  bool dead() const { return dead_; }
+
+ private:
+  Trouble::Kind Due() const {
+    for (const Trouble& trouble : world_.trouble_) {
+      const bool lives =
+          trouble.kind != Trouble::Kind::kCrashBefore && trouble.kind != Trouble::Kind::kCrashAfter;
+      const int last = trouble.at + (lives ? trouble.lasts : 1) - 1;
+      if (world_.writes_ >= trouble.at && world_.writes_ <= last) return trouble.kind;
+    }
+    return Trouble::Kind::kNone;
+  }
+  Error Die() {
+    dead_ = true;
+    return Error{Errc::kCancelled, "the process is dead"};
+  }
+
+  StoryWorld& world_;
+  bool dead_ = false;
+};
+
+// All that is lost when the process dies.
+struct StoryWorld::Process {
+  explicit Process(StoryWorld& world)
+      : line(world),
+        cache(line, world.clock_, ""),
+        samples(world.clock_),
+        client(line, world.clock_, "perennial-events"),
+        events(client, world.clock_, "perennial.dev/controller", "controller-0"),
+        work({line,
+              world.clock_,
+              cache,
+              samples,
+              events,
+              {},
+              "system:serviceaccount:perennial-system:perennial",
+              Sleepless(world)}) {}
+
+  static kube::ClientOptions Sleepless(StoryWorld& world) {
+    kube::ClientOptions options;
+    options.sleep = [&world](Millis time) { world.clock_.Advance(time); };
+    return options;
+  }
+
+  Line line;
+  app::ClusterCache cache;
+  scrape::SampleStore samples;
+  kube::Client client;
+  kube::EventRecorder events;  // never started: what is recorded is not written
+  app::Work work;
+  std::map<scrape::JobId, std::shared_ptr<const scrape::ScrapeJob>> jobs;
+};
+
+StoryWorld::StoryWorld(std::vector<Trouble> trouble, std::optional<std::uint32_t> lag)
+    : clock_(SystemClock().Wall()), api_(InProcess()), trouble_(std::move(trouble)) {
+  if (lag) lag_.emplace(*lag);
+  api_.Put(api::kModelDeployments,
+           Whole(api::kModelDeployments, "departures", json::parse(kDeployment)));
+  api_.Put(api::kDriftMonitors, Whole(api::kDriftMonitors, "departures", json::parse(kMonitor)));
+  json policy = Whole(api::kRetrainPolicies, "departures", json::parse(kPolicy));
+  policy["metadata"]["annotations"] = {{std::string(api::kAnnotationRetrain), "first"}};
+  api_.Put(api::kRetrainPolicies, policy);
+  process_ = std::make_unique<Process>(*this);
+}
+
+StoryWorld::~StoryWorld() = default;
+
+void StoryWorld::Run(Millis time) {
+  const Millis end = clock_.Steady() + time;
+  while (clock_.Steady() < end) {
+    Feed();
+    const bool looked = process_->work.Step();
+    if (process_->line.dead()) Restart();
+    React();
+    if (looked) continue;
+    // What the cluster did may wake somebody at once.
+    const bool up_to_date = Feed();
+    Millis next = std::min(end, next_scrape_);
+    if (!up_to_date) next = std::min(next, clock_.Steady() + Millis(20));
+    for (kube::RunnerCore* core : process_->work.Cores()) {
+      if (core->queue().depth() > 0) next = clock_.Steady();
+      next = std::min(next, core->queue().next_due().value_or(end));
+    }
+    if (next > clock_.Steady()) clock_.Advance(next - clock_.Steady());
+    if (clock_.Steady() >= next_scrape_) Scrape();
+  }
+}
+
+void StoryWorld::Restart() {
+  ++crashes_;
+  fed_.clear();
+  seen_.clear();
+  process_.reset();
+  clock_.Advance(Millis(5'000));  // until another one leads
+  process_ = std::make_unique<Process>(*this);
+}
+
+bool StoryWorld::Feed() {
+  const std::string version = api_.resource_version();
+  if (fed_ == version) return true;
+  bool all = true;
+  const auto fill = [&](auto& informer, const kube::Resource& resource, auto decode,
+                        std::string_view label = {}) {
+    // Watches of different resources lag differently. The first list is a whole one.
+    std::string& seen = seen_[resource.plural];
+    if (seen == version) return;
+    if (lag_ && informer.store().Synced() && (*lag_)() % 3 != 0) {
+      all = false;
+      return;
+    }
+    Fill(api_, informer, resource, decode, label);
+    seen = version;
+  };
+  app::ClusterCache& cache = process_->cache;
+  fill(cache.model_versions, api::kModelVersions, api::DecodeModelVersion);
+  fill(cache.model_approvals, api::kModelApprovals, api::DecodeModelApproval);
+  fill(cache.deployments, api::kDeployments, api::DecodeDeploymentView, api::kLabelManagedBy);
+  fill(cache.services, api::kServices, api::DecodeServiceView, api::kLabelManagedBy);
+  fill(cache.http_routes, api::kHttpRoutes, api::DecodeHttpRouteView, api::kLabelManagedBy);
+  fill(cache.endpoint_slices, api::kEndpointSlices, api::DecodeEndpointSliceView,
+       api::kLabelManagedBy);
+  fill(cache.jobs, api::kJobs, api::DecodeJobView, api::kLabelManagedBy);
+  fill(cache.pods, api::kPods, api::DecodePodView, api::kLabelRun);
+  fill(cache.drift_monitors, api::kDriftMonitors, api::DecodeDriftMonitor);
+  fill(cache.retrain_policies, api::kRetrainPolicies, api::DecodeRetrainPolicy);
+  fill(cache.model_deployments, api::kModelDeployments, api::DecodeModelDeployment);
+  if (all) fed_ = version;
+  return all;
+}
+
+void StoryWorld::React() {
+  if (reacted_ == api_.resource_version()) return;
+  ReactToDeployments();
+  ReactToServices();
+  ReactToRoutes();
+  ReactToJobs();
+  if (approve) ApproveVersions();
+  CheckPromises();
+  reacted_ = api_.resource_version();
+}
+
+void StoryWorld::ReactToDeployments() {
+  for (const json& object : api_.List(api::kDeployments)) {
+    const int replicas = object["spec"].value("replicas", 1);
+    const std::string alias = Alias(Label(object, api::kLabelVersion));
+    const bool fails = std::any_of(broken.begin(), broken.end(),
+                                   [&](int n) { return alias == "V" + std::to_string(n); });
+    const int ready = fails ? 0 : replicas;
+    api_.PutStatus({api::kDeployments, {kNs, Name(object)}},
+                   {{"observedGeneration", object["metadata"]["generation"]},
+                    {"replicas", replicas},
+                    {"updatedReplicas", replicas},
+                    {"readyReplicas", ready},
+                    {"availableReplicas", ready}});
+  }
+}
+
+// A Service of a version has the pods of the Deployment of the same name.
+void StoryWorld::ReactToServices() {
+  for (const json& service : api_.List(api::kServices)) {
+    const std::string name = Name(service);
+    const auto deployment = api_.Get({api::kDeployments, {kNs, name}});
+    const int ready =
+        deployment ? deployment->value("status", json::object()).value("readyReplicas", 0) : 0;
+    json slice = MakeObject({api::kEndpointSlices, {kNs, name + "-slice"}});
+    slice["metadata"]["labels"] = service["metadata"].value("labels", json::object());
+    slice["metadata"]["labels"]["kubernetes.io/service-name"] = name;
+    slice["metadata"]["ownerReferences"] = json::array({{{"apiVersion", "v1"},
+                                                         {"kind", "Service"},
+                                                         {"name", name},
+                                                         {"uid", service["metadata"]["uid"]},
+                                                         {"controller", true}}});
+    slice["ports"] = json::array({{{"name", "http"}, {"port", 8080}}});
+    slice["endpoints"] = json::array();
+    for (int i = 0; i < ready; ++i) {
+      const std::string uid =
+          deployment->at("metadata")["uid"].get<std::string>() + "-" + std::to_string(i);
+      slice["endpoints"].push_back({{"addresses", {"10.0.0." + std::to_string(i + 1)}},
+                                    {"conditions", {{"ready", true}}},
+                                    {"targetRef", {{"kind", "Pod"}, {"name", uid}, {"uid", uid}}}});
+    }
+    api_.Put(api::kEndpointSlices, slice);
+  }
+}
+
+void StoryWorld::ReactToRoutes() {
+  for (const json& route : api_.List(api::kHttpRoutes)) {
+    const std::int64_t generation = route["metadata"]["generation"];
+    const json before = route.value("status", json::object());
+    if (before.value("generation", 0) == generation) continue;
+    const std::string now = FormatTime(clock_.Wall());
+    api_.PutStatus(
+        {api::kHttpRoutes, {kNs, Name(route)}},
+        {{"generation", generation},  // for the line above
+         {"parents",
+          json::array(
+              {{{"parentRef", route["spec"]["parentRefs"][0]},
+                {"controllerName", "example.org/gateway"},
+                {"conditions", json::array({Condition("Accepted", now, generation),
+                                            Condition("ResolvedRefs", now, generation)})}}})}});
+  }
+}
+
+// Every Job's training succeeds, on the data of its time.
+void StoryWorld::ReactToJobs() {
+  for (const json& job : api_.List(api::kJobs)) {
+    if (job.contains("status")) continue;
+    const std::string now = FormatTime(clock_.Wall());
+    const json result = {
+        {"artifact",
+         {{"uri", "s3://models/" + Name(job)}, {"digest", "sha256:" + Sha256Hex(Name(job))}}},
+        {"schemaVersion", 1},
+        {"metrics", json::array({{{"name", "mae"}, {"value", 3.0}, {"samples", 1000}}})},
+        {"profile",
+         {{"rows", 1000},
+          {"metrics", json::array({{{"metric", "x"},
+                                    {"type", "Numeric"},
+                                    {"bounds", {1, 2, 3}},
+                                    {"counts", drifted ? kMoved : kUsual}}})}}}};
+    json pod = MakeObject({api::kPods, {kNs, Name(job) + "-pod"}});
+    pod["metadata"]["labels"] = job["metadata"]["labels"];
+    pod["metadata"]["ownerReferences"] = json::array({{{"apiVersion", "batch/v1"},
+                                                       {"kind", "Job"},
+                                                       {"name", Name(job)},
+                                                       {"uid", job["metadata"]["uid"]},
+                                                       {"controller", true}}});
+    pod["spec"] = {{"containers", json::array({{{"name", "train"}}})}};
+    pod["status"] = {{"phase", "Succeeded"},
+                     {"containerStatuses", json::array({{{"name", "train"},
+                                                         {"state",
+                                                          {{"terminated",
+                                                            {{"exitCode", 0},
+                                                             {"reason", "Completed"},
+                                                             {"finishedAt", now},
+                                                             {"message", result.dump()}}}}}}})}};
+    api_.Put(api::kPods, pod);
+    api_.PutStatus(
+        {api::kJobs, {kNs, Name(job)}},
+        {{"succeeded", 1}, {"conditions", json::array({Condition("Complete", now, 1)})}});
+  }
+}
+
+void StoryWorld::ApproveVersions() {
+  for (const json& version : api_.List(api::kModelVersions)) {
+    if (Phase(Name(version)) != "AwaitingApproval") continue;
+    json approval = MakeObject({api::kModelApprovals, {kNs, Name(version) + "-yes"}});
+    approval["spec"] = {{"modelVersion", Name(version)},
+                        {"digest", version["spec"]["model"].value("digest", "")},
+                        {"decision", "Approve"},
+                        {"approver", "dispatcher"},
+                        {"reason", "looks good"}};
+    if (!api_.Get({api::kModelApprovals, {kNs, Name(approval)}})) {
+      api_.Put(api::kModelApprovals, approval);
+    }
+  }
+}
+
+// Every pod that is subscribed to has served a thousand requests more.
+void StoryWorld::Scrape() {
+  next_scrape_ = clock_.Steady() + kScrapeInterval;
+  const scrape::JobChanges changes = process_->samples.TakeJobChanges();
+  for (const auto& job : changes.started) process_->jobs[job->id] = job;
+  for (const scrape::JobId stopped : changes.stopped) process_->jobs.erase(stopped);
+  std::set<std::string> counted;
+  for (const auto& [id, job] : process_->jobs) {
+    std::vector<double>& total = counters_[job->target.id];
+    total.resize(kUsual.size());
+    if (counted.insert(job->target.id).second) {
+      for (std::size_t i = 0; i < total.size(); ++i) total[i] += (drifted ? kMoved : kUsual)[i];
+    }
+    scrape::Series series;
+    series.metric = "x";
+    series.kind = scrape::SeriesKind::kHistogram;
+    series.bounds = {1, 2, 3, std::numeric_limits<double>::infinity()};
+    for (const double count : total) series.cumulative.push_back(series.count += count);
+    scrape::Scrape page;
+    page.series.push_back(series);
+    process_->samples.Record(id, page, clock_.Steady(), clock_.Wall());
+  }
+}
+
+json StoryWorld::Object(const kube::Resource& resource, const std::string& name) const {
+  return api_.Get({resource, {kNs, name}}).value_or(json::object());
+}
+
+std::vector<json> StoryWorld::VersionsByRevision() const {
+  std::vector<json> versions = api_.List(api::kModelVersions);
+  std::sort(versions.begin(), versions.end(), [](const json& a, const json& b) {
+    return a["spec"]["revision"] < b["spec"]["revision"];
+  });
+  return versions;
+}
+
+std::string StoryWorld::VersionName(int n) const {
+  const auto versions = VersionsByRevision();
+  const auto i = static_cast<std::size_t>(n - 1);
+  return i < versions.size() ? Name(versions[i]) : "";
+}
+
+std::string StoryWorld::Alias(const std::string& version) const {
+  const auto versions = VersionsByRevision();
+  for (std::size_t i = 0; i < versions.size(); ++i) {
+    if (Name(versions[i]) == version) return "V" + std::to_string(i + 1);
+  }
+  return version.empty() ? "none" : "unknown";
+}
+
+std::string StoryWorld::Phase(const std::string& version) const {
+  return Object(api::kModelVersions, version)
+      .value("status", json::object())
+      .value("phase", "Pending");
+}
+
+void StoryWorld::Violated(const std::string& what) {
+  violations_.push_back("after write " + std::to_string(writes_) + ": " + what);
+}
+
+void StoryWorld::CheckPromises() {
+  std::map<std::string, int> jobs_of;
+  for (const json& job : api_.List(api::kJobs)) {
+    ++jobs_of
+        [job["metadata"].value("annotations", json::object()).value("perennial.dev/trigger", "?")];
+  }
+  for (const auto& [trigger, count] : jobs_of) {
+    if (count > 1) Violated(std::to_string(count) + " Jobs for the trigger " + trigger);
+  }
+  std::set<std::string> runs;
+  for (const json& version : api_.List(api::kModelVersions)) {
+    const std::string run = version["spec"]["origin"].value("run", "");
+    if (!runs.insert(run).second) Violated("two versions of run " + run);
+    const std::string promoted = version["metadata"]
+                                     .value("annotations", json::object())
+                                     .value(std::string(api::kAnnotationPromoted), "");
+    const std::string before = std::exchange(promoted_at_[Name(version)], promoted);
+    if (!before.empty() && before != promoted) Violated("promoted again: " + Name(version));
+    if (Phase(Name(version)) == "Rejected") withdrawn_.insert(Name(version));
+  }
+  const std::string champion = Object(api::kModelDeployments, "departures")
+                                   .value("status", json::object())
+                                   .value("champion", "");
+  if (champions_.empty() || champions_.back() != champion) {
+    if (std::count(champions_.begin(), champions_.end(), champion) > 0) {
+      Violated(champion + " became champion twice");
+    }
+    champions_.push_back(champion);
+  }
+  for (const json& route : api_.List(api::kHttpRoutes)) {
+    for (const json& rule : route["spec"]["rules"]) {
+      int sum = 0;
+      for (const json& backend : rule.value("backendRefs", json::array())) {
+        const int weight = backend.value("weight", 1);
+        sum += weight;
+        const json child = Object(api::kDeployments, backend["name"]);
+        const std::string version = child.empty() ? "" : Label(child, api::kLabelVersion);
+        if (weight == 0) continue;
+        if (Phase(version) != "Approved") {
+          Violated("traffic for " + Alias(version) + ", which is " + Phase(version));
+        }
+        if (child.empty() || child.value("status", json::object()).value("readyReplicas", 0) == 0) {
+          Violated("traffic for " + Alias(version) + " without ready pods");
+        }
+        if (withdrawn_.contains(version)) Violated("traffic for a withdrawn version");
+      }
+      if (sum != 100) Violated("weights add up to " + std::to_string(sum));
+    }
+  }
+}
+
+std::string StoryWorld::Summary() const {
+  std::string out;
+  const auto line = [&](const std::string& text) { out += text + "\n"; };
+  for (const json& version : VersionsByRevision()) {
+    const json origin = version["spec"]["origin"];
+    const std::string name = Name(version);
+    line(Alias(name) + " by " + origin.value("triggerType", "") + ": " + Phase(name) +
+         (promoted_at_.contains(name) && !promoted_at_.at(name).empty() ? ", promoted" : ""));
+  }
+  const json deployment = Object(api::kModelDeployments, "departures");
+  const json status = deployment.value("status", json::object());
+  line("champion " + Alias(status.value("champion", "")) + ", challenger " +
+       Alias(status.value("challenger", "")));
+  for (const json& condition : status.value("conditions", json::array())) {
+    line("  " + condition.value("type", "") + "=" + condition.value("status", "") + " " +
+         condition.value("reason", ""));
+  }
+  for (const json& entry : status.value("history", json::array())) {
+    line("  " + entry.value("outcome", "") + " " + Alias(entry.value("version", "")));
+  }
+  std::vector<std::string> children;
+  for (const json& child : api_.List(api::kDeployments)) {
+    children.push_back("pods of " + Alias(Label(child, api::kLabelVersion)) + ": " +
+                       std::to_string(child["spec"].value("replicas", 1)));
+  }
+  for (const json& route : api_.List(api::kHttpRoutes)) {
+    for (const json& backend : route["spec"]["rules"][0]["backendRefs"]) {
+      const json child = Object(api::kDeployments, backend["name"]);
+      children.push_back("weight of " +
+                         (child.empty() ? "nobody" : Alias(Label(child, api::kLabelVersion))) +
+                         ": " + std::to_string(backend.value("weight", 1)));
+    }
+  }
+  std::sort(children.begin(), children.end());
+  for (const std::string& child : children) line(child);
+  line("services: " + std::to_string(api_.List(api::kServices).size()));
+  line("jobs: " + std::to_string(api_.List(api::kJobs).size()));
+  line("approvals: " + std::to_string(api_.List(api::kModelApprovals).size()));
+  const json runs = Object(api::kRetrainPolicies, "departures")
+                        .value("status", json::object())
+                        .value("runs", json::array());
+  for (const json& run : runs) {
+    line("run by " + run.value("triggerType", "") + ": " + run.value("phase", "") + ", made " +
+         Alias(run.value("modelVersion", "")) +
+         (run.value("phase", "") == "Failed" ? ": " + run.value("message", "") : ""));
+  }
+  const json drift = Object(api::kDriftMonitors, "departures").value("status", json::object());
+  for (const json& condition : drift.value("conditions", json::array())) {
+    line("monitor " + condition.value("type", "") + "=" + condition.value("status", ""));
+  }
+  return out;
+}
+
+}  // namespace perennial::testing
