@@ -8,7 +8,7 @@ list(FILTER threaded EXCLUDE REGEX "^unit_(api|stats|deployment|drift|retrain)$"
 if(PERENNIAL_SANITIZE MATCHES "thread")
   add_custom_target(sanitized DEPENDS ${threaded})
 else()
-  add_custom_target(sanitized DEPENDS ${sanitized})
+  add_custom_target(sanitized DEPENDS ${sanitized} restart)
 endif()
 
 option(PERENNIAL_SANITIZER_TESTS "Also run the tests of build/asan and build/tsan" OFF)
@@ -32,6 +32,10 @@ if(PERENNIAL_SANITIZER_TESTS)
   foreach(name ${threaded})
     perennial_sanitized_test(tsan ${name} ${SETARCH_PROGRAM} -R)
   endforeach()
+  # Once is enough, and there it is optimized.
+  perennial_restart_tests(asan.restart ${PROJECT_SOURCE_DIR}/build/asan/bin/restart)
+else()
+  perennial_restart_tests(restart restart)
 endif()
 
 find_package(Python3 REQUIRED COMPONENTS Interpreter)

@@ -20,7 +20,7 @@ TRIP = {
 }
 
 
-def until(condition, seconds=5.0):
+def until(condition, seconds=20.0):
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -355,7 +355,7 @@ class Process(unittest.TestCase):
             process = self.start(
                 ["serve", "--port", "0"], folder,
                 MODEL_URI="file://" + self.model_file(folder), MODEL_VERSION="v7",
-                MODEL_DIGEST="sha256:" + artifacts.hex_digest(trained()), DRAIN_SECONDS="1.5",
+                MODEL_DIGEST="sha256:" + artifacts.hex_digest(trained()), DRAIN_SECONDS="4",
             )
             ready = json.loads(process.stdout.readline())
             self.assertEqual((ready["event"], ready["version"]), ("ready", "v7"))
