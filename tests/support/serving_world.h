@@ -60,7 +60,7 @@ class ServingWorld {
     for (auto& [ref, object] : objects) {
       if (ref.resource == api::kDeployments) ReactDeployment(object);
       if (ref.resource == api::kHttpRoutes) ReactRoute(object);
-      if (ref.resource == api::kModelVersions) Judge(object);
+      if (ref.resource == api::kModelVersions && !judge_sleeps) Judge(object);
     }
   }
 
@@ -209,6 +209,9 @@ class ServingWorld {
   std::set<std::string> broken;                 // versions whose pods never become ready
   std::set<std::string> stuck_services;         // versions without endpoints though pods are ready
   bool gateway_accepts = true;
+  bool judge_sleeps = false;  // nobody looks at ModelVersions
+  // Writes that the API server refuses.
+  std::function<bool(const kube::Ref&)> refuses = [](const kube::Ref&) { return false; };
   std::vector<std::string> events;
   std::string last_error;
   int writes = 0;
@@ -244,8 +247,14 @@ class ServingWorld {
     objects[ref] = std::move(body);
   }
 
+  bool Refused(const kube::Ref& target) {
+    if (refuses(target)) last_error = ToString(target) + ": exceeded quota";
+    return refuses(target);
+  }
+
   bool CarryOut(const kube::ApplyObject& apply) {
     ++writes;
+    if (Refused(apply.target)) return false;
     const json body = json::parse(apply.body);
     const auto it = objects.find(apply.target);
     if (!apply.owned) {

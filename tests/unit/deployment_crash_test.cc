@@ -131,6 +131,25 @@ TEST(Crash, DeletesNothingOnAnEmptyStatus) {
   }
 }
 
+// Nobody has judged the versions since their statuses were lost, and none is marked.
+TEST(Crash, KeepsPodsOfWhichNothingIsKnown) {
+  ServingWorld world;
+  world.spec["traffic"].erase("gateway");
+  world.Settle();
+  const std::string v1 = world.Champion();
+  world.status = nlohmann::json::object();
+  world.Object(api::kModelVersions, v1).erase("status");
+  world.Object(api::kModelVersions, v1)["metadata"].erase("annotations");
+  world.judge_sleeps = true;
+  world.Live(minutes(1));
+  EXPECT_TRUE(world.HasPods(v1));
+  EXPECT_EQ(world.Champion(), "");
+  world.judge_sleeps = false;
+  world.React();
+  world.Settle();
+  EXPECT_EQ(world.Champion(), v1);
+}
+
 // Every weight that is ever written sums to 100, in one write, and goes to ready pods while there
 // are any; a version that was rolled back gets none. Faults come and go at random.
 TEST(Crash, KeepsWeightsRightUnderRandomFaults) {

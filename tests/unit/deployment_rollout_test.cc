@@ -337,6 +337,62 @@ TEST(Rollout, UpdatesBothVariantsPodsByTheOrdinaryWay) {
   EXPECT_EQ(world.Weights(), (Weights{{world.v1, 90}, {v2, 10}})) << "no traffic moves";
 }
 
+TEST(Rollout, KeepsPodsWhileTheRouteStillNamesThem) {
+  Serving world;
+  const std::string v2 = world.Release();
+  world.gateway_accepts = false;
+  world.Annotate(api::kAnnotationAbort, v2);
+  world.Live(minutes(2));
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 100}}));
+  EXPECT_TRUE(world.HasPods(v2)) << "no gateway has taken the new route in";
+  world.gateway_accepts = true;
+  world.React();
+  world.Live(Seconds(10));
+  EXPECT_FALSE(world.HasPods(v2));
+}
+
+TEST(Rollout, IsNotOverBeforeTheRejectionIsSeen) {
+  Serving world;
+  const std::string v2 = world.Release();
+  world.judge_sleeps = true;
+  world.Annotate(api::kAnnotationAbort, v2);
+  // The rejection is created at each look until somebody has judged it: that alone goes on.
+  for (int i = 0; i < 12; ++i, world.now += Seconds(2)) world.Step(), world.React();
+  EXPECT_FALSE(world.HasPods(v2));
+  EXPECT_EQ(world.Phase(), RolloutPhase::kRollingBack);
+  EXPECT_EQ(world.Count("RolloutStarted"), 2) << "it is not selected again";
+  world.judge_sleeps = false;
+  world.React();
+  world.Settle();
+  EXPECT_EQ(world.Phase(), RolloutPhase::kRolledBack);
+}
+
+TEST(Rollout, RollsBackWhatTheApiServerRefuses) {
+  Serving world;
+  world.SetModel("oci://m:2");
+  world.Step();
+  const std::string v2 = world.NewestDeclared();
+  world.refuses = [&](const kube::Ref& ref) { return ref.key.name == world.Child(v2); };
+  world.React();
+  for (int i = 0; i < 70; ++i, world.now += Seconds(10)) world.Step(), world.React();
+  EXPECT_EQ(world.Phase(), RolloutPhase::kRolledBack)
+      << "a write that fails must not keep the decision from being recorded";
+  EXPECT_EQ(world.Champion(), world.v1);
+}
+
+TEST(Rollout, KeepsTheOldPodsUntilThePromotionIsOnTheVersion) {
+  Serving world;
+  const std::string v2 = world.Release();
+  world.refuses = [](const kube::Ref& ref) { return ref.resource == api::kModelVersions; };
+  world.Annotate(api::kAnnotationPromote, v2);
+  for (int i = 0; i < 12; ++i, world.now += Seconds(2)) world.Step(), world.React();
+  EXPECT_EQ(world.Champion(), v2);
+  EXPECT_TRUE(world.HasPods(world.v1)) << "a lost status would lead back to it";
+  world.refuses = [](const kube::Ref&) { return false; };
+  world.Live(Seconds(10));
+  EXPECT_FALSE(world.HasPods(world.v1));
+}
+
 TEST(Rollout, KeepsTenHistoryEntries) {
   Serving world;
   for (int i = 2; i < 16; ++i) {

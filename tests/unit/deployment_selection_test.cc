@@ -107,6 +107,20 @@ TEST(Selection, PassesOverWhatIsNotApproved) {
   EXPECT_EQ(Target(world), "good");
 }
 
+TEST(Selection, KeepsAChampionWhoseApprovalIsWithdrawn) {
+  ServingWorld world;
+  world.Settle();
+  world.SetModel("oci://m:2");
+  world.Live(minutes(4));
+  const std::string v2 = world.Champion();
+  ASSERT_EQ(v2, world.NewestDeclared());
+  world.verdicts[v2] = "AwaitingApproval";
+  world.React();
+  world.Settle();
+  EXPECT_EQ(Target(world), "") << "an older one is no newer version";
+  EXPECT_EQ(world.Status().challenger, "");
+}
+
 TEST(Selection, SaysWhyNothingCanServe) {
   ServingWorld world;
   world.spec.erase("model");

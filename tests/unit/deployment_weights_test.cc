@@ -123,6 +123,21 @@ TEST(Weights, FollowEndpointsAndNotOnlyReadyPods) {
   EXPECT_EQ(world.Weights(), (std::map<std::string, int>{{v2, 100}})) << "whoever has pods serves";
 }
 
+TEST(Weights, FollowReadyPodsAndNotOnlyEndpoints) {
+  ServingWorld world;
+  world.Settle();
+  Observed seen = world.See();
+  const std::string v1 = world.Champion();
+  ASSERT_TRUE(RunningOf(seen, v1).Serving());
+  auto view = std::make_shared<api::DeploymentView>(*seen.deployments.at(0));
+  view->ready_replicas = 0;
+  seen.deployments = {view};
+  EXPECT_FALSE(RunningOf(seen, v1).Serving()) << "endpoints may lag behind";
+  seen = world.See();
+  seen.services.clear();
+  EXPECT_FALSE(RunningOf(seen, v1).Serving());
+}
+
 TEST(Weights, DropTheRouteWhenTheGatewayIsTakenOut) {
   ServingWorld world;
   world.Settle();
