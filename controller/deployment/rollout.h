@@ -44,9 +44,6 @@ struct Turn {
 // challenger change roles when all weight has moved, not before.
 void AdvanceRollout(Turn& turn);
 
-// Adds to the history ring, newest first.
-void Remember(api::ModelDeploymentStatus& status, api::HistoryEntry entry);
-
 // After a change of weights pods are kept this long: proxies learn of it a moment after the route
 // is accepted.
 inline constexpr Millis kDrain{5'000};
