@@ -5,6 +5,7 @@
 #include <cpprest/producerconsumerstream.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <openssl/crypto.h>
 #include <pplx/threadpool.h>
 #include <sys/socket.h>
 
@@ -42,6 +43,11 @@ constexpr size_t kLibraryThreads = 4;
 constexpr std::uint64_t kMostUnread = std::uint64_t{64} << 20;
 constexpr std::size_t kLargestErrorBody = 64 << 10;
 constexpr Millis kErrorBodyDeadline{5'000};
+
+// OpenSSL must not clean up at exit: the library's threads end later than that, in a destructor of
+// its own, and may be in the middle of a handshake. To hold, it has to be said before anything else
+// is asked of OpenSSL.
+[[maybe_unused]] const int kOpenSslStays = OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
 
 // Dead peers are noticed after 20 + 3 * 5 s of silence, or 30 s with data on its way.
 void KeepAlive(int fd) {

@@ -336,13 +336,15 @@ Status FakeApiServer::Impl::Stream(const Request& request, Millis idle,
   ++open_watches_;
   auto over = deliver(lines.Open());
   while (!over) {
-    for (const std::string& line : world_.NextLines(watch, Millis{20}, stop)) {
+    const auto news = world_.NextLines(watch, Millis{20}, stop);
+    // What came after the connections were closed is no longer heard.
+    if (epoch != epoch_) over = Status(Error{Errc::kUnavailable, "the connection was lost"});
+    for (const std::string& line : news) {
       if (!over) over = deliver(lines.Next(line));
       if (!over && IsErrorLine(line)) over = Ok();
     }
     if (over) break;
     if (stop.stop_requested()) over = Status(Error{Errc::kCancelled, "stopped"});
-    if (epoch != epoch_) over = Status(Error{Errc::kUnavailable, "the connection was lost"});
     if (Now() >= end) over = Ok();
   }
   --open_watches_;
