@@ -16,6 +16,8 @@ using nlohmann::json;
 
 constexpr const char* kNs = "transit";
 constexpr Millis kScrapeInterval{15'000};
+// How long pods, routes, Jobs and people take.
+constexpr Millis kReaction{1'500};
 const std::vector<double> kUsual = {400, 300, 200, 100};
 const std::vector<double> kMoved = {100, 200, 300, 400};
 
@@ -191,6 +193,7 @@ void StoryWorld::Run(Millis time) {
     // What the cluster did may wake somebody at once.
     const bool up_to_date = Feed();
     Millis next = std::min(end, next_scrape_);
+    if (react_at_) next = std::min(next, *react_at_);
     if (!up_to_date) next = std::min(next, clock_.Steady() + Millis(20));
     for (kube::RunnerCore* core : process_->work.Cores()) {
       if (core->queue().depth() > 0) next = clock_.Steady();
@@ -245,6 +248,9 @@ bool StoryWorld::Feed() {
 
 void StoryWorld::React() {
   if (reacted_ == api_.resource_version()) return;
+  if (!react_at_) react_at_ = clock_.Steady() + kReaction;
+  if (clock_.Steady() < *react_at_) return;
+  react_at_.reset();
   ReactToDeployments();
   ReactToServices();
   ReactToRoutes();

@@ -101,6 +101,7 @@ class StoryWorld {
   std::optional<std::mt19937> lag_;
   std::map<std::string, std::string> seen_;  // newest version that each store has seen, by resource
   std::string fed_;                          // the newest that all have
+  std::optional<Millis> react_at_;           // when the rest of the cluster has caught up
   std::string reacted_;                      // and that the rest of the cluster has
   std::map<std::string, std::vector<double>> counters_;  // of each pod, by UID
   std::vector<std::string> log_;
