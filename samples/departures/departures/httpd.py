@@ -168,8 +168,19 @@ def stop_event():
     """Returns an Event that SIGTERM and SIGINT set. Call it from the main thread, early.
 
     As a container's first process Python has no default handler: without this, SIGTERM is ignored.
+    The event is set by a thread that waits for Python's wake-up byte: a handler that set it itself
+    would run on the main thread in the middle of event.wait() and could wait for its own lock.
     """
     event = threading.Event()
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: event.set())
+        signal.signal(number, lambda *_: None)
+    signal.set_wakeup_fd(writer.fileno())
+
+    def wait(wakeups=(reader, writer)):  # keeps both sockets open
+        wakeups[0].recv(1)
+        event.set()
+
+    threading.Thread(target=wait, daemon=True).start()
     return event
