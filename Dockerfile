@@ -17,7 +17,7 @@ RUN --mount=type=cache,id=perennial-ccache,target=/root/.cache/ccache \
 
 FROM debian:bookworm-slim
 RUN apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-      libcpprest2.10 libcurl4 libdate-tz3 libprometheus-cpp-core1.0 libprometheus-cpp-pull1.0 libre2-9 \
+      libcpprest2.10 libcurl4 libdate-tz3 libprometheus-cpp-core1.0 libre2-9 \
       libspdlog1.10 libssl3 libyaml-cpp0.7 tzdata zlib1g \
     && rm -rf /var/lib/apt/lists/* /var/cache/debconf /var/log/*
 COPY --from=build /out/ /usr/local/bin/
