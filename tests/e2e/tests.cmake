@@ -31,23 +31,26 @@ set_tests_properties(cluster.full.images PROPERTIES LABELS cluster TIMEOUT 3600 
 
 # One after the other: they share the cluster and measure time on it.
 function(perennial_story name)
-  cmake_parse_arguments(ARG "" "FIXTURE;SETUP" "COMMAND;AFTER" ${ARGN})
+  cmake_parse_arguments(ARG "" "SETUP" "FIXTURES;COMMAND;AFTER" ${ARGN})
+  if(ARG_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "e2e.${name}: what is ${ARG_UNPARSED_ARGUMENTS}?")
+  endif()
   add_test(NAME e2e.${name} COMMAND ${ARG_COMMAND})
   set_tests_properties(e2e.${name} PROPERTIES LABELS e2e TIMEOUT 900 RUN_SERIAL TRUE
-    FIXTURES_REQUIRED "${ARG_FIXTURE}" DEPENDS "${ARG_AFTER}")
+    FIXTURES_REQUIRED "${ARG_FIXTURES}" DEPENDS "${ARG_AFTER}")
   if(ARG_SETUP)
     set_tests_properties(e2e.${name} PROPERTIES FIXTURES_SETUP ${ARG_SETUP})
   endif()
 endfunction()
 
 set(in_full ${cluster} full exec ${Python3_EXECUTABLE})
-perennial_story(install FIXTURE full COMMAND ${in_full} ${e2e}/install_test.py)
-perennial_story(demo FIXTURE full SETUP demo AFTER e2e.install COMMAND ${e2e}/demo_test)
-perennial_story(rollback FIXTURE "full;demo" COMMAND ${in_full} ${e2e}/rollback_test.py)
-perennial_story(approval FIXTURE "full;demo" AFTER e2e.rollback COMMAND ${in_full} ${e2e}/approval_test.py)
+perennial_story(install FIXTURES full COMMAND ${in_full} ${e2e}/install_test.py)
+perennial_story(demo FIXTURES full SETUP demo AFTER e2e.install COMMAND ${e2e}/demo_test)
+perennial_story(rollback FIXTURES full demo COMMAND ${in_full} ${e2e}/rollback_test.py)
+perennial_story(approval FIXTURES full demo AFTER e2e.rollback COMMAND ${in_full} ${e2e}/approval_test.py)
 if(TARGET kubectl-perennial)
   set_tests_properties(e2e.approval PROPERTIES
     ENVIRONMENT "PERENNIAL_PLUGIN=$<TARGET_FILE:kubectl-perennial>")
 endif()
-perennial_story(rights FIXTURE "full;demo" AFTER e2e.approval COMMAND ${in_full} ${e2e}/rights_test.py)
+perennial_story(rights FIXTURES full demo AFTER e2e.approval COMMAND ${in_full} ${e2e}/rights_test.py)
 perennial_check(chart lint ${e2e}/chart_test)
