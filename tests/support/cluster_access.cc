@@ -15,6 +15,7 @@
 #include "kube/http_transport.h"
 #include "kube/kubeconfig.h"
 #include "support/manifest.h"
+#include "support/source_tree.h"
 
 namespace perennial::testing {
 namespace {
@@ -130,7 +131,7 @@ ApiUser& Admin() {
 }
 
 std::unique_ptr<ApiUser> User(const std::string& name) {
-  std::string path = Output(PERENNIAL_SOURCE_DIR "/hack/cluster user " + name);
+  std::string path = Output(SourcePath("hack/cluster") + " user " + name);
   while (!path.empty() && path.back() == '\n') path.pop_back();
   return std::make_unique<ApiUser>(path);
 }

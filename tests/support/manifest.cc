@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "support/source_tree.h"
+
 namespace perennial::testing {
 namespace {
 
@@ -39,7 +41,7 @@ json FromYaml(const YAML::Node& node) {
 }  // namespace
 
 std::string ReadSource(const std::string& path) {
-  std::ifstream in(std::string(PERENNIAL_SOURCE_DIR) + "/" + path, std::ios::binary);
+  std::ifstream in(SourcePath(path), std::ios::binary);
   EXPECT_TRUE(in.good()) << "cannot read " << path;
   std::ostringstream text;
   text << in.rdbuf();

@@ -9,12 +9,14 @@
 #include <string>
 #include <vector>
 
+#include "support/source_tree.h"
+
 // Reference values that other tools computed: tests/data/vectors/*.json, whose cases each name the
 // tool, its version and the tolerance.
 namespace perennial::testing {
 
 inline nlohmann::json Cases(const std::string& file) {
-  std::ifstream stream(std::string(PERENNIAL_TEST_DATA) + "/vectors/" + file + ".json");
+  std::ifstream stream(SourcePath("tests/data/vectors/" + file + ".json"));
   const nlohmann::json document = nlohmann::json::parse(stream, nullptr, false);
   EXPECT_TRUE(document.is_object() && !document["cases"].empty()) << file;
   return document.is_object() ? document["cases"] : nlohmann::json::array();

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/codec.h"
+#include "support/source_tree.h"
 #include "support/training_result_property.h"
 
 namespace perennial::api {
@@ -49,8 +50,8 @@ TEST(TrainingResult, ReadsWhatAContainerReports) {
 
 TEST(TrainingResult, ReadsWhatThePythonLibraryWrites) {
   const std::string script =
-      "import sys; sys.path.insert(0, '" PERENNIAL_SOURCE_DIR
-      "/samples/python'); import perennial_result as r; "
+      "import sys; sys.path.insert(0, '" + testing::SourcePath("samples/python") +
+      "'); import perennial_result as r; "
       "p = r.profile(4, [r.numeric_profile('m', [0.5, 1, None, 7.25], [1, 2, 5]), "
       "r.categorical_profile('w', 'value', ['rain', 'sun', 'rain'])]); "
       "sys.stdout.buffer.write(r.build('https://store/m.json', r.digest_of(b'm'), "
@@ -126,7 +127,7 @@ TEST(TrainingResult, HoldsForEachTextOfTheFuzzersCorpus) {
   namespace fs = std::filesystem;
   int texts = 0;
   for (const auto& file :
-       fs::directory_iterator(PERENNIAL_SOURCE_DIR "/tests/fuzz/corpus/training_result")) {
+       fs::directory_iterator(testing::SourcePath("tests/fuzz/corpus/training_result"))) {
     SCOPED_TRACE(file.path().string());
     std::ifstream in(file.path(), std::ios::binary);
     const std::string text((std::istreambuf_iterator<char>(in)), {});

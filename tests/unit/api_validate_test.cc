@@ -11,6 +11,7 @@
 #include "api/schema_describe.h"
 #include "stats/measure.h"
 #include "support/manifest.h"
+#include "support/source_tree.h"
 #include "support/spec_cases.h"
 
 namespace perennial::api {
@@ -52,7 +53,7 @@ TEST(Validate, TellsEveryProblemAtOnce) {
 
 TEST(Validate, AcceptsTheSamples) {
   namespace fs = std::filesystem;
-  const std::string root = PERENNIAL_SOURCE_DIR;
+  const std::string root = fs::path(testing::SourcePath("")).parent_path().string();
   int seen = 0;
   for (const char* folder : {"/samples/minimal", "/samples/departures/manifests/perennial"}) {
     for (const auto& file : fs::directory_iterator(root + folder)) {

@@ -17,6 +17,7 @@
 #include "stats/measure.h"
 #include "support/in_process.h"
 #include "support/manual_clock.h"
+#include "support/source_tree.h"
 
 namespace perennial::app {
 namespace {
@@ -24,7 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 using Names = std::set<std::string>;
 
-const fs::path kRoot = PERENNIAL_SOURCE_DIR;
+const fs::path kRoot = testing::SourcePath("");
 
 std::string Read(const fs::path& path) {
   std::ifstream stream(path);

@@ -7,6 +7,7 @@
 
 #include "scrape/exposition.h"
 #include "support/exposition_property.h"
+#include "support/source_tree.h"
 
 namespace perennial::scrape {
 namespace {
@@ -19,7 +20,7 @@ std::string ReadFile(const fs::path& path) {
 }
 
 TEST(ExpositionCorpus, KeepsEveryPropertyInEveryFormatAndPiece) {
-  const fs::path corpus = fs::path(PERENNIAL_SOURCE_DIR) / "tests/fuzz/corpus/exposition";
+  const fs::path corpus = testing::SourcePath("tests/fuzz/corpus/exposition");
   int files = 0;
   for (const auto& file : fs::directory_iterator(corpus)) {
     ++files;
@@ -51,7 +52,8 @@ TEST(CapturedPages, HoldsEveryMetricOfTheSampleService) {
                               "predictions_total", "prediction_failures_total"});
   for (const auto& [file, format] : {std::pair{"departures.txt", Format::kText},
                                      std::pair{"departures.openmetrics", Format::kOpenMetrics}}) {
-    const std::string page = ReadFile(fs::path(PERENNIAL_TEST_DATA) / "exposition" / file);
+    const std::string page =
+        ReadFile(fs::path(testing::SourcePath("tests/data/exposition")) / file);
     const Result<Scrape> scrape = ParseExposition(page, wanted, format);
     ASSERT_TRUE(scrape.ok()) << file << ": " << scrape.error().message;
     EXPECT_TRUE(scrape->problems.empty());
