@@ -159,7 +159,23 @@ struct CheckStatus {
   bool operator==(const CheckStatus&) const = default;
 };
 
-// The running state of the sequential test: the p-value never rises and must survive restarts.
+// What one quantity has counted in one variant: its sufficient statistics, as decimal text.
+struct ArmCounts {
+  std::string n;
+  std::string sum;
+  std::string squares;  // empty: not known
+  bool operator==(const ArmCounts&) const = default;
+};
+
+struct QuantityCounts {
+  std::string name;  // of the quantity
+  ArmCounts champion;
+  ArmCounts challenger;
+  bool operator==(const QuantityCounts&) const = default;
+};
+
+// The running state of the sequential test: the p-value never rises, and with what was counted it
+// survives restarts.
 struct ExperimentStatus {
   std::string effect;  // challenger minus champion
   std::string lower;   // always-valid confidence interval
@@ -170,6 +186,7 @@ struct ExperimentStatus {
   Verdict verdict = Verdict::kNoData;
   std::string message;
   std::vector<CheckStatus> guardrails;
+  std::vector<QuantityCounts> counts;  // of the primary and each guardrail
   bool operator==(const ExperimentStatus&) const = default;
 };
 

@@ -202,6 +202,26 @@ struct Schema<CheckStatus> {
 };
 
 template <>
+struct Schema<ArmCounts> {
+  using T = ArmCounts;
+  static constexpr std::tuple kFields{
+      Field{"n", &T::n, "Observations.", Rules{}},
+      Field{"sum", &T::sum, "Their sum, or how many were successes.", Rules{}},
+      Field{"squares", &T::squares, "Sum of their squares, where it is known.", Rules{}},
+  };
+};
+
+template <>
+struct Schema<QuantityCounts> {
+  using T = QuantityCounts;
+  static constexpr std::tuple kFields{
+      Field{"name", &T::name, "The quantity.", Rules{.required = true}},
+      Field{"champion", &T::champion, "What the champion counted.", Rules{}},
+      Field{"challenger", &T::challenger, "What the challenger counted.", Rules{}},
+  };
+};
+
+template <>
 struct Schema<ExperimentStatus> {
   using T = ExperimentStatus;
   static constexpr std::tuple kFields{
@@ -215,6 +235,8 @@ struct Schema<ExperimentStatus> {
       Field{"verdict", &T::verdict, "Pass, Fail, Inconclusive or NoData.", Rules{.always = true}},
       Field{"message", &T::message, "Why, and what happens next.", kMessage},
       Field{"guardrails", &T::guardrails, "Each guardrail's verdict.", Rules{}},
+      Field{"counts", &T::counts,
+            "What was counted so far. A restarted controller goes on counting from here.", Rules{}},
   };
 };
 

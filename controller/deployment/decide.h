@@ -16,7 +16,7 @@ namespace perennial::deployment {
 // What the pods of one version were seen to do.
 struct Samples {
   scrape::WindowView window;  // the last spec.rollout.analysis.window
-  scrape::WindowView totals;  // since both variants had traffic; begins anew with the process
+  scrape::WindowView totals;  // since both variants had traffic, or this process began
   scrape::WindowView step;    // since the current weights are in effect, at most an hour
 };
 
@@ -31,8 +31,10 @@ struct Observed {
   // Objects that have the name of a child of ours and belong to somebody else: never adopted.
   std::vector<kube::Ref> foreign;
   std::map<std::string, Samples> samples;  // by version, while a rollout is being measured
-  std::string own_identity;                // user name under which this controller writes
-  std::string last_error;                  // of the last attempt to carry a plan out
+  // What the experiment had counted before this process began to: Samples::totals add to it.
+  std::vector<api::QuantityCounts> carried;
+  std::string own_identity;  // user name under which this controller writes
+  std::string last_error;    // of the last attempt to carry a plan out
 };
 
 // The next step of what serves. Pure. A decision (start, next weight, promote, roll back) is

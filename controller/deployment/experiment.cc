@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdlib>
 
+#include "deployment/counts.h"
 #include "deployment/quantity.h"
 #include "stats/sequential.h"
 
@@ -32,15 +33,23 @@ struct Comparison {
   std::string note;
 };
 
-Comparison Compare(const api::Experiment& experiment, const api::Quantity& quantity,
-                   const Samples& champion, const Samples& challenger) {
+// What an experiment looks at.
+struct Look {
+  const api::Experiment& experiment;
+  const std::vector<api::QuantityCounts>& carried;
+  const Samples& champion;
+  const Samples& challenger;
+};
+
+Comparison Compare(const Look& look, const api::Quantity& quantity) {
   Comparison out;
   if (quantity.kind == api::QuantityKind::kValue) {
     out.note = quantity.name + ": a gauge has no independent observations to test";
     return out;
   }
-  out.champion = Measure(quantity, champion.totals);
-  out.challenger = Measure(quantity, challenger.totals);
+  out.champion = Measure(quantity, look.champion.totals);
+  out.challenger = Measure(quantity, look.challenger.totals);
+  AddCarried(look.carried, quantity.name, out.champion, out.challenger);
   if (!out.champion.value || !out.challenger.value) {
     const bool of_champion = !out.champion.value;
     out.note = std::string(of_champion ? "champion: " : "challenger: ") +
@@ -49,14 +58,13 @@ Comparison Compare(const api::Experiment& experiment, const api::Quantity& quant
   }
   const auto kind = quantity.kind == api::QuantityKind::kMean ? stats::ArmKind::kMean
                                                               : stats::ArmKind::kProportion;
-  out.result = stats::CompareArms(kind, out.champion.arm, out.challenger.arm, Options(experiment));
+  out.result =
+      stats::CompareArms(kind, out.champion.arm, out.challenger.arm, Options(look.experiment));
   out.note = out.result.note;
   return out;
 }
 
-api::CheckStatus Guard(const api::Experiment& experiment, const api::Guardrail& guardrail,
-                       const Samples& champion, const Samples& challenger) {
-  const Comparison seen = Compare(experiment, guardrail.quantity, champion, challenger);
+api::CheckStatus Guard(const api::Guardrail& guardrail, const Comparison& seen) {
   api::CheckStatus status;
   status.name = guardrail.quantity.name;
   status.threshold = "maxIncrease " + guardrail.max_increase.text;
@@ -104,6 +112,11 @@ double PValueOf(const std::optional<ExperimentStatus>& status) {
   return std::strtod(status->p_value.c_str(), nullptr);
 }
 
+void Record(const api::Quantity& quantity, const Comparison& seen, ExperimentStatus& status) {
+  if (quantity.kind == api::QuantityKind::kValue) return;
+  status.counts.push_back(Recorded(quantity.name, seen.champion, seen.challenger));
+}
+
 void JudgePrimary(const api::Experiment& experiment, const Comparison& seen, double p,
                   ExperimentStatus& status) {
   const stats::SequentialResult& result = seen.result;
@@ -146,11 +159,13 @@ void JudgeGuardrails(ExperimentStatus& status) {
 }  // namespace
 
 ExperimentLook Judge(const api::Experiment& experiment,
-                     const std::optional<ExperimentStatus>& before, const Samples& champion,
+                     const std::optional<ExperimentStatus>& before,
+                     const std::vector<api::QuantityCounts>& carried, const Samples& champion,
                      const Samples& challenger, int challenger_weight) {
+  const Look counted{experiment, carried, champion, challenger};
   ExperimentLook look;
   ExperimentStatus& status = look.status;
-  const Comparison primary = Compare(experiment, experiment.primary.quantity, champion, challenger);
+  const Comparison primary = Compare(counted, experiment.primary.quantity);
   double p = PValueOf(before);
   if (primary.result.enough) p = std::min(p, primary.result.p_value);
   status.p_value = Text(p);
@@ -159,8 +174,11 @@ ExperimentLook Judge(const api::Experiment& experiment,
   if (primary.result.effect) status.effect = Text(*primary.result.effect);
   if (primary.result.lower) status.lower = Text(*primary.result.lower);
   if (primary.result.upper) status.upper = Text(*primary.result.upper);
+  Record(experiment.primary.quantity, primary, status);
   for (const api::Guardrail& guardrail : experiment.guardrails) {
-    status.guardrails.push_back(Guard(experiment, guardrail, champion, challenger));
+    const Comparison seen = Compare(counted, guardrail.quantity);
+    status.guardrails.push_back(Guard(guardrail, seen));
+    Record(guardrail.quantity, seen, status);
   }
   JudgePrimary(experiment, primary, p, status);
   JudgeGuardrails(status);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "api/model_deployment.h"
 #include "deployment/decide.h"
@@ -18,14 +19,15 @@ struct ExperimentLook {
 // every guardrail's interval stays within its margin. Fail: the primary worsened, or a guardrail's
 // interval lies beyond its margin.
 //
-// The p-value never rises: `before` brings the smallest one so far. What was counted lives in
-// memory; after a restart of the controller the counting begins anew, as a second test of the same
-// question whose p-value the first one's minimum caps. So each restart in the middle of an
-// experiment can add up to alpha to the probability of a false verdict.
+// The p-value never rises: `before` brings the smallest one so far. `carried` is what was on record
+// when this process began to count; so a restart in the middle continues one test and doesn't begin
+// a second. It loses what was counted since the last record, which has nothing to do with how the
+// variants do.
 // `challenger_weight` is its share in percent of Samples::step; 0: the split is approximate, and
 // can't be checked. Pure.
 ExperimentLook Judge(const api::Experiment& experiment,
-                     const std::optional<api::ExperimentStatus>& before, const Samples& champion,
+                     const std::optional<api::ExperimentStatus>& before,
+                     const std::vector<api::QuantityCounts>& carried, const Samples& champion,
                      const Samples& challenger, int challenger_weight);
 
 // Whether `after` is worth a write: another verdict, a much smaller p-value, 5 % more samples. So

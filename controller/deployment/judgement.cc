@@ -61,8 +61,9 @@ void LookAtExperiment(Turn& turn, const api::Experiment& experiment, Measurement
   RolloutStatus& rollout = *turn.status.rollout;
   const bool exact = turn.seen.deployment->spec.traffic.gateway.has_value();
   const int weight = exact && rollout.in_effect ? WeightOf(turn.intent.wanted, rollout.version) : 0;
-  ExperimentLook look = Judge(experiment, rollout.experiment, SamplesOf(turn, rollout.champion),
-                              SamplesOf(turn, rollout.version), weight);
+  ExperimentLook look =
+      Judge(experiment, rollout.experiment, turn.seen.carried, SamplesOf(turn, rollout.champion),
+            SamplesOf(turn, rollout.version), weight);
   const Verdict verdict = look.status.verdict;
   const std::string message = look.status.message;
   if (TellsMore(rollout.experiment, look.status)) rollout.experiment = std::move(look.status);

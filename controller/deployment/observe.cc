@@ -170,25 +170,32 @@ void DeploymentReconciler::AddSamples(const kube::Key& key, Observed& seen, Wall
   }
 }
 
-void DeploymentReconciler::Subscribe(const kube::Key& key, const Observed& seen) {
+void DeploymentReconciler::Subscribe(const kube::Key& key, Observed& seen) {
   const std::string& uid = seen.deployment->meta.uid;
-  const std::string wanted = SubscriptionOf(uid) + "@" + seen.deployment->status.rollout->version;
+  const api::RolloutStatus& rollout = *seen.deployment->status.rollout;
+  const std::string wanted = SubscriptionOf(uid) + "@" + rollout.version;
   {
     const std::lock_guard lock(mutex_);
-    std::string& known = subscribed_[key];
-    // Another object of the same name, or another challenger: counts of the one before are not its.
-    if (!known.empty() && known != wanted) samples_.Remove(known.substr(0, known.find('@')));
-    known = wanted;
+    Measuring& known = measuring_[key];
+    if (known.rollout != wanted) {
+      // Another object of the same name, or another challenger: counts of the one before are not
+      // its. What is on record was counted by a process before this one.
+      if (!known.rollout.empty()) samples_.Remove(known.rollout.substr(0, known.rollout.find('@')));
+      known.rollout = wanted;
+      known.carried =
+          rollout.experiment ? rollout.experiment->counts : std::vector<api::QuantityCounts>{};
+    }
+    seen.carried = known.carried;
   }
   samples_.Set(SubscriptionOf(uid), SubscriptionFor(seen));
 }
 
 void DeploymentReconciler::Unsubscribe(const kube::Key& key) {
   const std::lock_guard lock(mutex_);
-  const auto it = subscribed_.find(key);
-  if (it == subscribed_.end()) return;
-  samples_.Remove(it->second.substr(0, it->second.find('@')));
-  subscribed_.erase(it);
+  const auto it = measuring_.find(key);
+  if (it == measuring_.end()) return;
+  samples_.Remove(it->second.rollout.substr(0, it->second.rollout.find('@')));
+  measuring_.erase(it);
 }
 
 }  // namespace perennial::deployment

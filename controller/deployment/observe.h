@@ -57,7 +57,7 @@ class DeploymentReconciler {
  private:
   void AddChildren(const kube::Key& key, Observed& seen) const;
   void AddSamples(const kube::Key& key, Observed& seen, WallTime now);
-  void Subscribe(const kube::Key& key, const Observed& seen);
+  void Subscribe(const kube::Key& key, Observed& seen);
   void Unsubscribe(const kube::Key& key);
 
   Stores stores_;
@@ -65,8 +65,12 @@ class DeploymentReconciler {
   const Clock& clock_;
   std::string own_identity_;
   std::mutex mutex_;
-  // "subscription@challenger" of each deployment that is being measured.
-  std::map<kube::Key, std::string> subscribed_;
+  // Of each deployment that is being measured.
+  struct Measuring {
+    std::string rollout;  // "subscription@challenger"
+    std::vector<api::QuantityCounts> carried;
+  };
+  std::map<kube::Key, Measuring> measuring_;
 };
 
 // The key under which the sample store measures a rollout.
