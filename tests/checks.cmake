@@ -47,4 +47,7 @@ endfunction()
 perennial_check(lint.layers lint ${Python3_EXECUTABLE} hack/check_layers.py)
 perennial_check(lint.format lint hack/format --check)
 perennial_check(lint.scripts lint hack/lint-scripts)
+perennial_check(lint.tidy lint hack/tidy)
+# It uses all cores; with an empty cache for minutes.
+set_tests_properties(lint.tidy PROPERTIES PROCESSORS 2 TIMEOUT 1200)
 perennial_check(sample.departures sample samples/departures/run_tests.sh)

@@ -66,7 +66,7 @@ Result<kube::Meta> MetaOf(const json& object, bool keep_annotations) {
 }
 
 std::string Describe(const json& condition) {
-  const std::string reason = Text(Get(condition, "reason"));
+  std::string reason = Text(Get(condition, "reason"));
   const std::string message = Text(Get(condition, "message"));
   if (message.empty()) return reason;
   return reason.empty() ? message : reason + ": " + message;

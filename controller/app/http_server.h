@@ -21,10 +21,10 @@ struct HttpReply {
 using HttpHandler = std::function<HttpReply(std::string_view path)>;
 
 struct HttpLimits {
-  std::size_t request_bytes = 8 * 1024;  // request line and headers
-  std::size_t connections = 32;          // the oldest unanswered one makes room for a new one
-  Millis request_timeout{2'000};         // for the whole request to arrive
-  Millis response_timeout{10'000};       // for the peer to take the whole answer
+  std::size_t request_bytes = 8'192;  // request line and headers
+  std::size_t connections = 32;       // the oldest unanswered one makes room for a new one
+  Millis request_timeout{2'000};      // for the whole request to arrive
+  Millis response_timeout{10'000};    // for the peer to take the whole answer
 };
 
 // A server for probes and scrapes on a port that anybody in the cluster may reach: one thread, GET

@@ -55,14 +55,15 @@ void FindUnknown(const SchemaNode& node, const json& value, const std::string& p
     }
   }
   if (node.kind != SchemaNode::Kind::kObject || !value.is_object()) return;
-  for (const auto& [name, member] : value.items()) {
+  for (const auto& item : value.items()) {
+    const std::string& name = item.key();
     const auto known =
         std::find_if(node.properties.begin(), node.properties.end(),
                      [&](const api::Property& property) { return property.name == name; });
     if (known == node.properties.end()) {
       problems.push_back(path + "." + name + ": unknown field" + Suggestion(node, name));
     } else {
-      FindUnknown(known->schema, member, path + "." + name, problems);
+      FindUnknown(known->schema, item.value(), path + "." + name, problems);
     }
   }
 }

@@ -46,8 +46,8 @@ std::string Age(const std::string& time, WallTime now) {
   if (!at) return "";
   const auto seconds = std::max<std::int64_t>(0, std::chrono::floor<Seconds>(now - *at).count());
   if (seconds < 120) return std::to_string(seconds) + "s";
-  if (seconds < 2 * 3600) return std::to_string(seconds / 60) + "m";
-  if (seconds < 2 * 86'400) return std::to_string(seconds / 3600) + "h";
+  if (seconds < 7'200) return std::to_string(seconds / 60) + "m";
+  if (seconds < 172'800) return std::to_string(seconds / 3600) + "h";
   return std::to_string(seconds / 86'400) + "d";
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/names.h"
+#include "base/check.h"
 #include "deployment/observe.h"
 #include "drift/observe.h"
 #include "retrain/observe.h"
@@ -48,7 +49,9 @@ void WakeUid(const kube::Store<T>& store, const std::string& uid, kube::WorkQueu
 template <class T>
 void WireOwn(kube::Store<T>& store, kube::WorkQueue& queue) {
   store.AddListener([&queue](const auto& before, const auto& after) {
-    queue.Add(after != nullptr ? after->meta.key : before->meta.key);
+    const auto& known = after != nullptr ? after : before;
+    PERENNIAL_CHECK(known != nullptr);
+    queue.Add(known->meta.key);
   });
 }
 

@@ -82,7 +82,7 @@ struct Pending {
 
 class EventRecorder::Impl {
  public:
-  Impl(Client& client, const Clock& clock, std::string controller, std::string instance)
+  Impl(Client& client, const Clock& clock, std::string controller, const std::string& instance)
       : client_(client),
         clock_(clock),
         controller_(std::move(controller)),
@@ -307,8 +307,8 @@ void EventRecorder::Impl::Stop() {
 }
 
 EventRecorder::EventRecorder(Client& client, const Clock& clock, std::string controller,
-                             std::string instance)
-    : impl_(std::make_unique<Impl>(client, clock, std::move(controller), std::move(instance))) {}
+                             const std::string& instance)
+    : impl_(std::make_unique<Impl>(client, clock, std::move(controller), instance)) {}
 
 EventRecorder::~EventRecorder() = default;
 

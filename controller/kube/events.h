@@ -19,7 +19,8 @@ namespace perennial::kube {
 class EventRecorder {
  public:
   // `controller` is reportingController ("perennial.dev/controller"), `instance` the pod's name.
-  EventRecorder(Client& client, const Clock& clock, std::string controller, std::string instance);
+  EventRecorder(Client& client, const Clock& clock, std::string controller,
+                const std::string& instance);
   ~EventRecorder();  // stops; what is queued is given a second to be written
   EventRecorder(const EventRecorder&) = delete;
   EventRecorder& operator=(const EventRecorder&) = delete;

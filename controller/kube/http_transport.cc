@@ -268,15 +268,14 @@ class HttpTransport final : public Transport {
       return UntilSent(
           [&] { return StreamOnce(request, token, idle_timeout, on_line, both.get_token()); });
     };
-    const auto status = Guarded([&]() -> Result<Unit> {
+    return Guarded([&]() -> Result<Unit> {
       const std::string token = tokens_.Current();
-      const Status first = once(token);
+      Status first = once(token);
       if (first.ok() || first.error().code != Errc::kUnauthorized || !tokens_.Replace(token)) {
         return first;
       }
       return once(tokens_.Current());
     });
-    return status;
   }
 
  private:

@@ -42,7 +42,7 @@ const api::PodView* TellingPod(const Observed& seen, const std::string& job_uid)
   return best;
 }
 
-RunStep Finish(RunStep step, RunPhase phase, std::string message, WallTime now) {
+RunStep Finish(RunStep step, RunPhase phase, const std::string& message, WallTime now) {
   step.run.phase = phase;
   step.run.message = CutText(message, 1024);
   step.run.finished = api::Time{now};
@@ -107,8 +107,8 @@ RunStep RetryOrFail(const Observed& seen, RunStep step, const api::JobView& job,
   const api::PodView* pod = TellingPod(seen, job.meta.uid);
   const std::string why = WhyJobFailed(job, pod);
   if (step.run.attempt >= seen.policy->spec.retries) {
-    return Finish(std::move(step), RunPhase::kFailed,
-                  why + "; attempts: " + std::to_string(step.run.attempt + 1), now);
+    const std::string attempts = std::to_string(step.run.attempt + 1);
+    return Finish(std::move(step), RunPhase::kFailed, why + "; attempts: " + attempts, now);
   }
   // A moment that stays the same at every look, or the back-off would never be over.
   const WallTime ended = job.finished                      ? *job.finished

@@ -22,11 +22,10 @@ std::size_t LogWidth(SeriesKind kind, std::size_t bounds) {
     case SeriesKind::kHistogram:
       return bounds + 1;  // per bucket, sum
     case SeriesKind::kCounter:
-      return 1;  // increase
-    case SeriesKind::kGauge:
-      return 2;  // sum of samples, number of samples
-    case SeriesKind::kSummary:
-      return 2;  // count, sum
+      return 1;                 // increase
+    case SeriesKind::kGauge:    // sum of samples, number of samples
+    case SeriesKind::kSummary:  // count, sum
+      return 2;
     case SeriesKind::kUnknown:
       return 3;  // increase, sum of samples, number of samples
   }

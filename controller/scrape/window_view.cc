@@ -303,7 +303,7 @@ std::size_t VariantWindow::bytes() const {
   }
   for (const TargetState& target : targets_) {
     bytes += heap(target.id) + target.counters.capacity() + 16;
-    for (const std::string& problem : target.problems) bytes += sizeof(problem) + heap(problem);
+    for (const std::string& problem : target.problems) bytes += sizeof(std::string) + heap(problem);
   }
   return bytes;
 }
