@@ -35,11 +35,19 @@ enum class SignalType {
   kCustom
 };
 
+// Thresholds that other tools have as defaults (drift/preset.h).
+enum class Preset { kAzure };
+
+// How bad a drift is, for a RetrainPolicy to choose from.
+enum class Severity { kMinor, kMajor, kCritical };
+
 // One measure with its thresholds. `measure` is a name of stats/measure.h's table.
 struct DriftTest {
   std::string measure;
   std::optional<Decimal> warn;
   Decimal threshold;
+  std::optional<Decimal> critical{};    // beyond this a drift is critical
+  std::optional<Decimal> min_effect{};  // p-values: smaller differences are no drift
   bool operator==(const DriftTest&) const = default;
 };
 
@@ -51,11 +59,23 @@ struct Signal {
   std::string metric;
   std::string label;  // categorical metrics: the label whose values are the categories
   std::vector<DriftTest> tests;
-  std::string numerator;  // instead of metric: ratio of two counters
+  std::optional<Preset> preset;  // tests or bound where none is given; else the monitor's
+  Severity severity = Severity::kMajor;
+  std::optional<Decimal> weight;  // in the monitor's policy; 1 if absent
+  std::string numerator;          // instead of metric: ratio of two counters
   std::string denominator;
   std::optional<Decimal> max;
   std::optional<Decimal> min;
   bool operator==(const Signal&) const = default;
+};
+
+// From how many drifted signals on the model has drifted.
+enum class PolicyMode { kAny, kShare, kScore };
+
+struct VerdictPolicy {
+  PolicyMode mode = PolicyMode::kAny;
+  std::optional<Decimal> at_least;  // Share: of the weights of all signals; Score: their sum
+  bool operator==(const VerdictPolicy&) const = default;
 };
 
 struct DriftMonitorSpec {
@@ -64,6 +84,9 @@ struct DriftMonitorSpec {
   Duration window{Millis(3'600'000)};
   Baseline baseline;
   std::vector<Signal> signals;
+  std::optional<Preset> preset;
+  std::optional<Decimal> false_discovery_rate;  // over the p-value tests of one look
+  VerdictPolicy policy;
   std::int64_t min_samples = 500;
   int for_evaluations = 3;  // "for": breaching evaluations out of the last `of` that make a drift
   int of_evaluations = 4;   // "of"
@@ -77,8 +100,10 @@ struct TestStatus {
   std::string measure;
   std::string value;
   std::string threshold;
-  std::string p_value;      // where the test has one
-  std::string noise_floor;  // what chance alone reaches at this sample size (95 %)
+  std::string p_value;           // where the test has one
+  std::string adjusted_p_value;  // with falseDiscoveryRate: by Benjamini and Hochberg
+  std::string effect;            // size of the difference, free of the sample size
+  std::string noise_floor;       // what chance alone reaches at this sample size (95 %)
   SignalState state = SignalState::kNoData;
   bool operator==(const TestStatus&) const = default;
 };
@@ -90,8 +115,11 @@ struct SignalStatus {
   std::string value;  // of the test or bound that decides the state
   std::string threshold;
   std::int64_t samples = 0;
-  Time since;          // when it took this state
-  std::string recent;  // the last evaluations, newest first: B breach, w warning, - ok, ? no data
+  Time since;                        // when it took this state
+  std::optional<Severity> severity;  // of a drift
+  // The last evaluations, newest first: C critical breach, B breach, w warning, - ok, ? no data,
+  // E error.
+  std::string recent;
   std::string message;
   std::vector<TestStatus> tests;
   bool operator==(const SignalStatus&) const = default;
@@ -103,6 +131,8 @@ struct Episode {
   Time started;
   std::string version;  // the champion that drifted
   std::vector<std::string> signals;
+  // The greatest that any of its signals has had: it rises while the drift lasts and never falls.
+  Severity severity = Severity::kMajor;
   bool operator==(const Episode&) const = default;
 };
 

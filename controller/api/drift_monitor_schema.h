@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+
 #include "api/condition_schema.h"
 #include "api/drift_monitor.h"
 #include "api/measure_names.h"
@@ -20,6 +22,19 @@ template <>
 struct EnumNames<SignalState> {
   static constexpr std::array<std::string_view, 5> kNames{"Ok", "Warning", "Drifted", "NoData",
                                                           "Error"};
+};
+
+template <>
+struct EnumNames<Preset> {
+  static constexpr std::array<std::string_view, 1> kNames{"azure"};
+};
+template <>
+struct EnumNames<Severity> {
+  static constexpr std::array<std::string_view, 3> kNames{"Minor", "Major", "Critical"};
+};
+template <>
+struct EnumNames<PolicyMode> {
+  static constexpr std::array<std::string_view, 3> kNames{"Any", "Share", "Score"};
 };
 
 template <>
@@ -48,6 +63,14 @@ struct Schema<Baseline> {
   };
 };
 
+namespace internal {
+
+inline bool IsPValue(std::string_view measure) {
+  return measure.ends_with("_test") && measure != "chi_squared_equivalence_test";
+}
+
+}  // namespace internal
+
 template <>
 struct Schema<DriftTest> {
   using T = DriftTest;
@@ -58,6 +81,35 @@ struct Schema<DriftTest> {
       Field{"threshold", &T::threshold,
             "Beyond this a look breaches: above it, or below it for a p-value. 0 counts.",
             Rules{.required = true}},
+      Field{"critical", &T::critical,
+            "Beyond this a breach is critical; with as many critical breaches as `for` asks, the "
+            "drift's severity is Critical.",
+            Rules{}},
+      Field{"minEffect", &T::min_effect,
+            "p-values: a smaller difference is no drift, however significant. Default 0.05; the "
+            "unit is the measure's effect.",
+            Rules{}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"!has(self.minEffect) || self.measure in ['two_sample_kolmogorov_smirnov_test', "
+             "'pearsons_chi_squared_test', 'welchs_t_test', 'mann_whitney_u_test']",
+             "minEffect goes with a measure that is a p-value: remove it, and set threshold to the "
+             "size that matters",
+             "minEffect",
+             [](const T& v) { return !v.min_effect || internal::IsPValue(v.measure); }},
+      Cel<T>{"!has(self.minEffect) || double(self.minEffect) >= 0.0",
+             "minEffect is a size: it can't be negative", "minEffect",
+             [](const T& v) { return !v.min_effect || v.min_effect->value >= 0; }},
+      Cel<T>{"!has(self.critical) || (self.measure in ['two_sample_kolmogorov_smirnov_test', "
+             "'pearsons_chi_squared_test', 'welchs_t_test', 'mann_whitney_u_test'] ? "
+             "double(self.critical) <= double(self.threshold) : "
+             "double(self.critical) >= double(self.threshold))",
+             "critical lies on the calm side of threshold: swap them", "critical",
+             [](const T& v) {
+               return !v.critical ||
+                      (internal::IsPValue(v.measure) ? v.critical->value <= v.threshold.value
+                                                     : v.critical->value >= v.threshold.value);
+             }},
   };
 };
 
@@ -82,7 +134,16 @@ struct Schema<Signal> {
       Field{"metric", &T::metric, "The metric to watch.", kMetricName},
       Field{"label", &T::label, "The label whose values are the categories.", kLabelName},
       Field{"tests", &T::tests, "Measures of drift with their thresholds; any breach counts.",
-            Rules{.max_items = 9, .list_key = "measure"}},
+            Rules{.max_items = 12, .list_key = "measure"}},
+      Field{"preset", &T::preset,
+            "Thresholds where the signal has none, instead of the monitor's preset. azure: Azure "
+            "ML's defaults.",
+            Rules{}},
+      Field{"severity", &T::severity, "How bad a drift of this signal is.", Rules{}},
+      Field{"weight", &T::weight,
+            "How much a drift of this signal counts in spec.policy; 0: it is shown and starts "
+            "nothing. Default 1.",
+            Rules{}},
       Field{"numerator", &T::numerator, "Instead of metric: a counter, divided by denominator.",
             kMetricName},
       Field{"denominator", &T::denominator, "The counter that numerator is divided by.",
@@ -91,13 +152,12 @@ struct Schema<Signal> {
       Field{"min", &T::min, "Below this a look breaches.", Rules{}},
   };
   static constexpr std::array kCel{
-      Cel<T>{"!(self.type in ['DataDrift', 'PredictionDrift']) || "
-             "(has(self.metric) && has(self.tests) && size(self.tests) > 0)",
-             "type DataDrift or PredictionDrift compares distributions: set metric and tests",
-             "tests",
-             [](const T& v) {
-               return !internal::IsDrift(v) || (!v.metric.empty() && !v.tests.empty());
-             }},
+      Cel<T>{"!(self.type in ['DataDrift', 'PredictionDrift']) || has(self.metric)",
+             "type DataDrift or PredictionDrift compares distributions: set metric", "metric",
+             [](const T& v) { return !internal::IsDrift(v) || !v.metric.empty(); }},
+      Cel<T>{"!has(self.weight) || double(self.weight) >= 0.0",
+             "weight can't be negative: 0 leaves the signal out of the verdict", "weight",
+             [](const T& v) { return !v.weight || v.weight->value >= 0; }},
       Cel<T>{"!(self.type in ['DataDrift', 'PredictionDrift']) || "
              "!(has(self.max) || has(self.min) || has(self.numerator) || has(self.denominator))",
              "type DataDrift or PredictionDrift is judged by tests: remove max, min, numerator "
@@ -106,11 +166,6 @@ struct Schema<Signal> {
              [](const T& v) {
                return !internal::IsDrift(v) ||
                       (!v.max && !v.min && v.numerator.empty() && v.denominator.empty());
-             }},
-      Cel<T>{"self.type in ['DataDrift', 'PredictionDrift'] || has(self.max) || has(self.min)",
-             "this type bounds a number: set max or min", "max",
-             [](const T& v) {
-               return internal::IsDrift(v) || v.max.has_value() || v.min.has_value();
              }},
       Cel<T>{"self.type in ['DataDrift', 'PredictionDrift'] || (has(self.metric) ? "
              "!has(self.numerator) && !has(self.denominator) : "
@@ -132,6 +187,30 @@ struct Schema<Signal> {
 };
 
 template <>
+struct Schema<VerdictPolicy> {
+  using T = VerdictPolicy;
+  static constexpr std::tuple kFields{
+      Field{"mode", &T::mode,
+            "Any: one drifted signal is enough. Share: the weights of the drifted signals make at "
+            "least this share of all. Score: they add up to at least this.",
+            Rules{}},
+      Field{"atLeast", &T::at_least, "Share: above 0, at most 1. Score: above 0.", Rules{}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"(has(self.mode) && self.mode in ['Share', 'Score']) == has(self.atLeast)",
+             "mode Share and Score need atLeast, mode Any has none", "atLeast",
+             [](const T& v) { return (v.mode != PolicyMode::kAny) == v.at_least.has_value(); }},
+      Cel<T>{"!has(self.atLeast) || (double(self.atLeast) > 0.0 && "
+             "(!has(self.mode) || self.mode != 'Share' || double(self.atLeast) <= 1.0))",
+             "atLeast must be above 0, and for mode Share at most 1", "atLeast",
+             [](const T& v) {
+               return !v.at_least || (v.at_least->value > 0 &&
+                                      (v.mode != PolicyMode::kShare || v.at_least->value <= 1));
+             }},
+  };
+};
+
+template <>
 struct Schema<DriftMonitorSpec> {
   using T = DriftMonitorSpec;
   static constexpr std::tuple kFields{
@@ -141,6 +220,17 @@ struct Schema<DriftMonitorSpec> {
       Field{"baseline", &T::baseline, "What the window is compared with.", Rules{}},
       Field{"signals", &T::signals, "What to measure.",
             Rules{.required = true, .min_items = 1, .max_items = 64, .list_key = "name"}},
+      Field{"preset", &T::preset,
+            "Thresholds for signals that have none. azure: Azure ML's defaults "
+            "(normalized_wasserstein_distance 0.1 for histograms, jensen_shannon_distance 0.1 for "
+            "categories, DataQuality 0).",
+            Rules{}},
+      Field{"falseDiscoveryRate", &T::false_discovery_rate,
+            "Of the signals that p-value tests find drifted in one look at one version, the share "
+            "that may be by chance (Benjamini and Hochberg). Without it each test stands alone.",
+            Rules{}},
+      Field{"policy", &T::policy, "From how many drifted signals on the model has drifted.",
+            Rules{}},
       Field{"minSamples", &T::min_samples,
             "Observations that a variant needs inside the window; with fewer the answer is "
             "NoData, which is neither drift nor its absence.",
@@ -153,6 +243,36 @@ struct Schema<DriftMonitorSpec> {
       Field{"suspend", &T::suspend, "Look at nothing.", Rules{}},
   };
   static constexpr std::array kCel{
+      Cel<T>{"has(self.preset) || self.signals.all(s, has(s.preset) || has(s.max) || has(s.min) || "
+             "(has(s.tests) && size(s.tests) > 0))",
+             "a signal has no threshold: set tests (DataDrift, PredictionDrift), max or min (the "
+             "other types), or a preset",
+             "signals",
+             [](const T& v) {
+               return std::all_of(v.signals.begin(), v.signals.end(), [&](const Signal& signal) {
+                 return v.preset || signal.preset || signal.max || signal.min ||
+                        !signal.tests.empty();
+               });
+             }},
+      Cel<T>{"self.signals.all(s, s.type in ['DataDrift', 'PredictionDrift', 'DataQuality'] || "
+             "has(s.max) || has(s.min))",
+             "a signal of this type bounds a number, for which no preset has a default: set max or "
+             "min",
+             "signals",
+             [](const T& v) {
+               return std::all_of(v.signals.begin(), v.signals.end(), [](const Signal& signal) {
+                 return internal::IsDrift(signal) || signal.type == SignalType::kDataQuality ||
+                        signal.max || signal.min;
+               });
+             }},
+      Cel<T>{"!has(self.falseDiscoveryRate) || (double(self.falseDiscoveryRate) > 0.0 && "
+             "double(self.falseDiscoveryRate) < 1.0)",
+             "falseDiscoveryRate is a share: set it above 0 and below 1, such as \"0.05\"",
+             "falseDiscoveryRate",
+             [](const T& v) {
+               return !v.false_discovery_rate ||
+                      (v.false_discovery_rate->value > 0 && v.false_discovery_rate->value < 1);
+             }},
       Cel<T>{"!has(self.interval) || duration(self.interval) >= duration('1s')",
              "interval must be at least 1s", "interval",
              [](const T& v) { return v.interval.value >= Seconds(1); }},
@@ -175,6 +295,10 @@ struct Schema<TestStatus> {
       Field{"threshold", &T::threshold, "The threshold.", Rules{}},
       Field{"pValue", &T::p_value, "Probability of this by chance, where there is a test.",
             Rules{}},
+      Field{"adjustedPValue", &T::adjusted_p_value,
+            "With falseDiscoveryRate: the p-value by Benjamini and Hochberg over the look's tests.",
+            Rules{}},
+      Field{"effect", &T::effect, "Size of the difference, free of the sample size.", Rules{}},
       Field{"noiseFloor", &T::noise_floor, "What chance alone reaches at this sample size (95 %).",
             Rules{}},
       Field{"state", &T::state, "Ok, Warning, Drifted, NoData or Error.", Rules{.always = true}},
@@ -192,8 +316,10 @@ struct Schema<SignalStatus> {
       Field{"threshold", &T::threshold, "Its threshold.", Rules{}},
       Field{"samples", &T::samples, "Observations inside the window.", Rules{.always = true}},
       Field{"since", &T::since, "When it took this state.", Rules{}},
+      Field{"severity", &T::severity, "Of a drift: Minor, Major or Critical.", Rules{}},
       Field{"recent", &T::recent,
-            "The last evaluations, newest first: B breach, w warning, - calm, ? no data, E error.",
+            "The last evaluations, newest first: C critical breach, B breach, w warning, - calm, ? "
+            "no data, E error.",
             Rules{}},
       Field{"message", &T::message, "Why.", kMessage},
       Field{"tests", &T::tests, "Each test.", Rules{}},
@@ -209,6 +335,10 @@ struct Schema<Episode> {
       Field{"started", &T::started, "When it began.", Rules{}},
       Field{"version", &T::version, "The ModelVersion that drifted.", Rules{}},
       Field{"signals", &T::signals, "The signals that are drifted.", Rules{}},
+      Field{"severity", &T::severity,
+            "The greatest that any of its signals has had; rises while the drift lasts, never "
+            "falls.",
+            Rules{.always = true}},
   };
 };
 

@@ -7,7 +7,7 @@
 // list with stats/measure.h's table.
 namespace perennial::api {
 
-inline constexpr std::array<std::string_view, 9> kMeasureNames{
+inline constexpr std::array<std::string_view, 12> kMeasureNames{
     "jensen_shannon_distance",
     "population_stability_index",
     "normalized_wasserstein_distance",
@@ -17,6 +17,9 @@ inline constexpr std::array<std::string_view, 9> kMeasureNames{
     "total_variation_distance",
     "chebyshev_distance",
     "mean_shift",
+    "welchs_t_test",
+    "mann_whitney_u_test",
+    "chi_squared_equivalence_test",
 };
 
 }  // namespace perennial::api

@@ -5,10 +5,13 @@
 #include <cmath>
 #include <cstdlib>
 #include <iterator>
+#include <set>
+#include <string_view>
 
 #include "api/codec.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "drift/verdict.h"
 
 namespace perennial::drift {
 namespace {
@@ -77,6 +80,14 @@ api::SignalStatus Describe(const Observed& seen, const api::Signal& signal,
   out.recent = entry->second.marks;
   out.state = NextState(was, out.recent, monitor.spec.for_evaluations, monitor.spec.of_evaluations);
   if (out.state != was) out.since = Stamp(now);
+  if (out.state == SignalState::kDrifted) {
+    out.severity =
+        SeverityOf(signal, out.recent, monitor.spec.for_evaluations, monitor.spec.of_evaluations);
+    // Better looks don't make a drift that lasts a lesser one.
+    if (was == SignalState::kDrifted && before->severity) {
+      out.severity = std::max(*out.severity, *before->severity);
+    }
+  }
   return out;
 }
 
@@ -84,33 +95,49 @@ bool Champion(const Observed& seen, const std::string& version) {
   return seen.deployment != nullptr && version == seen.deployment->status.champion;
 }
 
-std::vector<std::string> DriftedSignals(const Observed& seen,
-                                        const api::DriftMonitorStatus& status) {
-  std::vector<std::string> out;
+// The champion's signals that have drifted and count.
+std::vector<const api::SignalStatus*> DriftedSignals(const Observed& seen,
+                                                     const api::DriftMonitorStatus& status) {
+  std::vector<const api::SignalStatus*> out;
   for (const api::SignalStatus& signal : status.signals) {
-    if (signal.state == SignalState::kDrifted && Champion(seen, signal.variant)) {
-      out.push_back(signal.name);
-    }
+    if (signal.state != SignalState::kDrifted || !Champion(seen, signal.variant)) continue;
+    const auto& all = seen.monitor->spec.signals;
+    const bool counts = std::any_of(all.begin(), all.end(), [&](const api::Signal& spec) {
+      return spec.name == signal.name && WeightOf(spec) > 0;
+    });
+    if (counts) out.push_back(&signal);
   }
   return out;
 }
 
-// An episode lasts as long as any signal of one and the same champion is drifted.
+PolicyVerdict PolicyOf(const Observed& seen, const api::DriftMonitorStatus& status) {
+  std::set<std::string> names;
+  for (const api::SignalStatus* signal : DriftedSignals(seen, status)) names.insert(signal->name);
+  return JudgePolicy(seen.monitor->spec, names);
+}
+
+// An episode lasts as long as, by the policy, one and the same champion has drifted.
 void UpdateEpisode(const Observed& seen, WallTime now, api::DriftMonitorStatus& status) {
-  const std::vector<std::string> drifted = DriftedSignals(seen, status);
-  if (drifted.empty()) {
+  if (!PolicyOf(seen, status).drifted) {
     status.episode.reset();
     return;
   }
+  const std::vector<const api::SignalStatus*> drifted = DriftedSignals(seen, status);
   if (!status.episode || status.episode->version != status.champion) {
     api::Episode episode;
     episode.started = Stamp(now);
     episode.version = status.champion;
     episode.id =
         ShortHash(seen.monitor->meta.uid + "/" + status.champion + "/" + FormatTime(now), 10);
+    episode.severity = api::Severity::kMinor;
     status.episode = std::move(episode);
   }
-  status.episode->signals = drifted;
+  api::Episode& episode = *status.episode;
+  episode.signals.clear();
+  for (const api::SignalStatus* signal : drifted) {
+    episode.signals.push_back(signal->name);
+    episode.severity = std::max(episode.severity, signal->severity.value_or(episode.severity));
+  }
 }
 
 std::string Summary(const Observed& seen, const api::DriftMonitorStatus& status) {
@@ -194,6 +221,8 @@ void SetConditions(const Observed& seen, const Health& health, WallTime now,
         summary.empty() ? "as of the last look; the champion is unknown now" : summary);
   } else if (blind) {
     set("Drifted", "Unknown", suspended ? "Suspended" : "NoData", "no data is never a verdict");
+  } else if (!DriftedSignals(seen, status).empty()) {
+    set("Drifted", "False", "BelowPolicy", PolicyOf(seen, status).reason + ": " + summary);
   } else {
     set("Drifted", "False", summary.empty() ? "NoDrift" : "Warning",
         summary.empty() ? "no signal of the champion has drifted" : summary);
@@ -236,10 +265,17 @@ bool TellsMore(const api::SignalStatus& before, const api::SignalStatus& after) 
   }
   // On the way to a drift a restart must neither forget a breach nor remember one that is over. In
   // a drift it may: that only makes it last a look longer.
-  const auto breaches = [](const api::SignalStatus& signal) {
-    return std::count(signal.recent.begin(), signal.recent.end(), 'B');
+  const auto count = [](const api::SignalStatus& signal, std::string_view of) {
+    return std::count_if(signal.recent.begin(), signal.recent.end(),
+                         [&](char mark) { return of.find(mark) != std::string_view::npos; });
   };
-  if (after.state != SignalState::kDrifted && breaches(before) != breaches(after)) return true;
+  if (after.state != SignalState::kDrifted && count(before, "BC") != count(after, "BC"))
+    return true;
+  if (before.severity != after.severity) return true;
+  // The same on the way to a critical one.
+  if (after.severity != api::Severity::kCritical && count(before, "C") != count(after, "C")) {
+    return true;
+  }
   const auto known = [](const api::SignalStatus& signal) {
     return !signal.recent.empty() && signal.recent.front() != '?' && signal.recent.front() != 'E';
   };
@@ -260,30 +296,6 @@ void KeepUnlessNew(const api::DriftMonitorStatus& before, api::DriftMonitorStatu
 }
 
 }  // namespace
-
-SignalState NextState(SignalState before, const std::string& marks, int k, int n) {
-  const std::string window = marks.substr(0, static_cast<size_t>(std::max(n, 1)));
-  const auto count = [&](const char* of) {
-    return static_cast<int>(std::count_if(window.begin(), window.end(), [&](char mark) {
-      return std::string_view(of).find(mark) != std::string_view::npos;
-    }));
-  };
-  const int breaches = count("B");
-  const int calm = count("-w");
-  if (breaches >= k) return SignalState::kDrifted;
-  if (before == SignalState::kDrifted && calm < k) return SignalState::kDrifted;
-  if (window.empty()) return before;
-  if (calm + breaches == 0) {
-    if (count("E") > 0) return SignalState::kError;
-    return static_cast<int>(window.size()) >= n ? SignalState::kNoData : before;
-  }
-  // A single breach on the way to k is worth a warning.
-  for (const char mark : window) {
-    if (mark == 'B' || mark == 'w') return SignalState::kWarning;
-    if (mark == '-') return SignalState::kOk;
-  }
-  return before;
-}
 
 kube::Plan Decide(const Observed& seen, WallTime now) {
   kube::Plan plan;

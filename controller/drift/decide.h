@@ -33,10 +33,4 @@ struct Observed {
 // an improvement. A suspended monitor has neither.
 kube::Plan Decide(const Observed& seen, WallTime now);
 
-// The state that `marks` (newest first) lead to from `before`: `k` breaches among the last `n`
-// looks make it Drifted, and it takes `k` looks without breach among the last `n` to leave it.
-// Looks without data move nothing, but a whole window of them makes Ok and Warning NoData; Drifted
-// stays, since no data is not an improvement.
-api::SignalState NextState(api::SignalState before, const std::string& marks, int k, int n);
-
 }  // namespace perennial::drift

@@ -18,18 +18,21 @@ struct Evaluation {
   std::int64_t samples = 0;
   std::string message;
   std::vector<api::TestStatus> tests;
+  bool critical = false;  // a breach beyond what the spec calls critical
 };
 
 // True for the signals that compare a distribution with the baseline.
 bool NeedsBaseline(const api::Signal& signal);
 
-// Judges `signal` on what the variant's pods counted inside the window. `baseline` may be null: a
-// drift signal then answers NoData. Series of one metric are added up over their other labels. Too
-// few samples, or a threshold that chance alone reaches with them, is NoData; a metric of a kind
-// that can't be judged like this is an Error; messages say what to change. Several tests: any
-// breach breaches, but one that can't be judged makes the others' calm NoData. Pure.
-Evaluation Evaluate(const api::Signal& signal, const scrape::WindowView& window,
-                    const api::Profile* baseline, std::int64_t min_samples);
+// Judges each signal of `spec`, in its order, on what one variant's pods counted inside the window.
+// `baseline` may be null: a drift signal then answers NoData. Series of one metric are added up
+// over their other labels. Too few samples, or a threshold that chance alone reaches with them, is
+// NoData; a metric of a kind that can't be judged like this is an Error; messages say what to
+// change. Several tests: any breach breaches, but one that can't be judged makes the others' calm
+// NoData. With spec.falseDiscoveryRate the p-value tests of all signals are one family. Pure.
+std::vector<Evaluation> EvaluateSignals(const api::DriftMonitorSpec& spec,
+                                        const scrape::WindowView& window,
+                                        const api::Profile* baseline);
 
 // The metric families that a monitor's signals need.
 std::vector<std::string> WantedMetrics(const api::DriftMonitorSpec& spec);

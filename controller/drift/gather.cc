@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <map>
 #include <optional>
 #include <set>
@@ -56,6 +57,23 @@ Evaluation NoData(std::string message, double samples) {
 
 Evaluation Wrong(std::string message) {
   return Without(SignalState::kError, std::move(message));
+}
+
+std::string NumberText(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.6g", value);
+  return text;
+}
+
+std::string CountText(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.0f", value);
+  return text;
+}
+
+std::string TooFewSamples(double samples, std::int64_t min_samples) {
+  return CountText(samples) + " samples in the window, fewer than minSamples " +
+         std::to_string(min_samples) + ": widen the window or lower minSamples";
 }
 
 Gathered GatherHistogram(const std::string& metric, const scrape::WindowView& window) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <variant>
 
@@ -16,6 +17,12 @@ namespace perennial::drift {
 // An evaluation without a value.
 Evaluation NoData(std::string message, double samples = 0);
 Evaluation Wrong(std::string message);
+
+// How numbers stand in status and messages: six digits; a whole number.
+std::string NumberText(double value);
+std::string CountText(double value);
+
+std::string TooFewSamples(double samples, std::int64_t min_samples);
 
 using Gathered = std::variant<stats::Distribution, Evaluation>;
 

@@ -2,14 +2,14 @@
 
 namespace perennial::drift {
 
-char Mark(api::SignalState outcome) {
-  switch (outcome) {
+char Mark(const Evaluation& evaluation) {
+  switch (evaluation.outcome) {
     case api::SignalState::kOk:
       return '-';
     case api::SignalState::kWarning:
       return 'w';
     case api::SignalState::kDrifted:
-      return 'B';
+      return evaluation.critical ? 'C' : 'B';
     case api::SignalState::kNoData:
       return '?';
     case api::SignalState::kError:
@@ -32,7 +32,7 @@ void History::Resume(const api::DriftMonitorStatus& status) {
 
 void History::Add(const Id& id, Evaluation evaluation, int keep) {
   Entry& entry = entries_[id];
-  entry.marks.insert(entry.marks.begin(), Mark(evaluation.outcome));
+  entry.marks.insert(entry.marks.begin(), Mark(evaluation));
   if (entry.marks.size() > static_cast<size_t>(keep)) entry.marks.resize(static_cast<size_t>(keep));
   entry.latest = std::move(evaluation);
 }

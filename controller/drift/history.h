@@ -9,8 +9,8 @@
 
 namespace perennial::drift {
 
-// One character a look, newest first: B breach, w warning, - fine, ? no data, E error.
-char Mark(api::SignalState outcome);
+// One character a look: C critical breach, B breach, w warning, - fine, ? no data, E error.
+char Mark(const Evaluation& evaluation);
 
 // The last looks of each signal and variant of one monitor, with the newest one whole. Memory is
 // only a cache of it: after a restart it begins with what status holds.

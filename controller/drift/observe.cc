@@ -204,10 +204,10 @@ void DriftReconciler::Look(const std::string& id, const Observed& seen, Memory& 
     const scrape::WindowView view = samples_.View(id, version, spec.window.value, Millis{0}, now);
     const auto object = VersionOf(seen, version);
     const api::Profile* baseline = BaselineOf(seen, object.get());
-    for (const api::Signal& signal : spec.signals) {
-      History::Id entry{signal.name, version};
-      memory.history.Add(entry, Evaluate(signal, view, baseline, spec.min_samples),
-                         spec.of_evaluations);
+    std::vector<Evaluation> evaluations = EvaluateSignals(spec, view, baseline);
+    for (std::size_t i = 0; i < evaluations.size(); ++i) {
+      History::Id entry{spec.signals[i].name, version};
+      memory.history.Add(entry, std::move(evaluations[i]), spec.of_evaluations);
       watched.insert(std::move(entry));
     }
   }

@@ -6,6 +6,7 @@
 #include <boost/math/distributions/chi_squared.hpp>
 #include <boost/math/distributions/non_central_chi_squared.hpp>
 #include <boost/math/distributions/normal.hpp>
+#include <boost/math/distributions/students_t.hpp>
 #include <boost/math/special_functions/gamma.hpp>
 #include <cmath>
 #include <limits>
@@ -28,6 +29,8 @@ using Normal = boost::math::normal_distribution<double, Quiet>;
 using ChiSquared = boost::math::chi_squared_distribution<double, Quiet>;
 using NonCentral = boost::math::non_central_chi_squared_distribution<double, Quiet>;
 using Beta = boost::math::beta_distribution<double, Quiet>;
+
+using Student = boost::math::students_t_distribution<double, Quiet>;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kLargeNonCentrality = 1e6;
@@ -89,6 +92,30 @@ double NonCentralChiSquaredUpperTail(double x, double degrees, double lambda) {
   if (lambda == 0) return ChiSquaredUpperTail(x, degrees);
   const double tail = boost::math::cdf(boost::math::complement(NonCentral(degrees, lambda), x));
   return std::clamp(tail, 0.0, 1.0);
+}
+
+double NonCentralChiSquaredLowerTail(double x, double degrees, double lambda) {
+  if (std::isnan(x) || !(degrees > 0) || !(lambda >= 0)) return kNaN;
+  if (x <= 0) return 0;
+  if (std::isinf(x)) return 1;
+  if (lambda > kLargeNonCentrality) return NormalCdf(LargeNonCentralZ(x, degrees, lambda));
+  if (lambda == 0) return boost::math::cdf(ChiSquared(degrees), x);
+  return std::clamp(boost::math::cdf(NonCentral(degrees, lambda), x), 0.0, 1.0);
+}
+
+double StudentTwoSidedTail(double t, double degrees) {
+  if (std::isnan(t) || !(degrees > 0)) return kNaN;
+  if (std::isinf(t)) return 0;
+  return std::min(1.0,
+                  2 * boost::math::cdf(boost::math::complement(Student(degrees), std::abs(t))));
+}
+
+double BetaDensity(double x, double alpha, double beta) {
+  return boost::math::pdf(Beta(alpha, beta), x);
+}
+
+double BetaCdf(double x, double alpha, double beta) {
+  return boost::math::cdf(Beta(alpha, beta), x);
 }
 
 double ClopperPearsonLower(double successes, double trials, double alpha) {

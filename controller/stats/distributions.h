@@ -21,6 +21,14 @@ double ChiSquared95(int degrees);
 // normal law that sqrt(X2) then follows to about 1/lambda.
 double NonCentralChiSquaredUpperTail(double x, double degrees, double lambda);
 
+// P(X2 < x), for the other side of an equivalence test.
+double NonCentralChiSquaredLowerTail(double x, double degrees, double lambda);
+
+double StudentTwoSidedTail(double t, double degrees);  // P(|T| > |t|)
+
+double BetaDensity(double x, double alpha, double beta);
+double BetaCdf(double x, double alpha, double beta);
+
 // Lower limit of the one-sided Clopper-Pearson interval of a proportion: the true rate is below it
 // with probability at most `alpha`, whatever the rate. 0 <= successes <= trials.
 double ClopperPearsonLower(double successes, double trials, double alpha);

@@ -9,6 +9,7 @@
 
 #include "stats/distributions.h"
 #include "stats/divergence.h"
+#include "stats/location.h"
 #include "stats/two_sample.h"
 
 namespace perennial::stats {
@@ -20,10 +21,6 @@ constexpr double kAlpha = 0.05;
 constexpr double kAreaFactor = 1.8;
 // Beyond this share above the last bound a histogram hides more than it shows.
 constexpr double kBlindShare = 0.5;
-
-double EffectiveSize(double n, double m) {
-  return n / (n + m) * m;
-}
 
 std::string Percent(double share) {
   char text[32];
@@ -100,17 +97,22 @@ void CompareShares(Measure measure, std::span<const double> baseline,
   const double k = EffectiveSize(result.baseline_samples, result.current_samples);
   const ChiSquared test = TestHomogeneity(pooled.baseline, pooled.current);
   if (test.degrees == 0 && TestHomogeneity(baseline, current).degrees > 0) {
+    result.too_few_samples = true;
     result.note =
         "too few samples to tell buckets apart: two of them need 5 expected samples on each side";
     return;
   }
-  result.value = ValueOf(measure, pooled, test);
+  if (measure != Measure::kChiSquaredEquivalenceTest) {
+    result.value = ValueOf(measure, pooled, test);
+  }
   result.p_value = test.p_value;
   result.chi_squared = test.statistic;
   result.degrees = test.degrees;
   result.noise_floor = NoiseOf(measure, pooled, test.degrees, k);
   if (measure == Measure::kPopulationStabilityIndex) {
     result.effect = std::max(0.0, (test.statistic - test.degrees) / k);
+  } else if (measure == Measure::kChiSquaredEquivalenceTest) {
+    result.value = result.effect = std::max(0.0, (test.statistic - test.degrees) / k);
   } else if (measure == Measure::kPearsonsChiSquaredTest) {
     result.effect = std::sqrt(test.statistic / k) / 2;
   }
@@ -208,6 +210,40 @@ void CompareAreas(const Histogram& baseline, const Histogram& current, double de
   result.noise_floor = noise / deviation;
 }
 
+void CompareRanks(const Histogram& baseline, const Histogram& current, MeasureResult& result) {
+  const MannWhitney test = TestMannWhitney(baseline.counts, current.counts);
+  result.value = test.p_value;
+  result.p_value = test.p_value;
+  result.effect = test.effect;
+}
+
+void CompareMeansByWelch(const Histogram& baseline, const Histogram& current,
+                         MeasureResult& result) {
+  const auto means = ComparableMeans(baseline, current);
+  if (!means || result.baseline_samples < 2 || result.current_samples < 2) {
+    AddNote(result, means ? "a mean's test needs two samples on each side"
+                          : "the mean is unknown: the histogram has neither a sum nor bounds");
+    return;
+  }
+  const auto moments = [](const Histogram& histogram, double mean) {
+    const double n = Total(histogram);
+    const double deviation = StandardDeviation(histogram).value_or(0);
+    return Moments{n, mean, deviation * deviation * n / (n - 1)};
+  };
+  const Moments before = moments(baseline, means->first);
+  const WelchT test = TestWelch(before, moments(current, means->second));
+  // Neither side varies: equal means leave nothing to test.
+  result.value = std::isnan(test.p_value) ? 1 : test.p_value;
+  result.p_value = result.value;
+  const double deviation = StandardDeviation(baseline).value_or(0);
+  const double difference = means->second - means->first;
+  if (difference == 0) {
+    result.effect = 0;
+  } else {
+    result.effect = difference / deviation;  // infinite for a constant baseline
+  }
+}
+
 // Where the baseline has no spread there is no unit to measure a shift in.
 void CompareConstant(const Histogram& baseline, const Histogram& current, MeasureResult& result) {
   const auto means = ComparableMeans(baseline, current);
@@ -247,6 +283,12 @@ void CompareHistograms(Measure measure, const Histogram& first, const Histogram&
     case Measure::kTwoSampleKolmogorovSmirnovTest:
       CompareCumulative(baseline, current, result);
       return;
+    case Measure::kMannWhitneyUTest:
+      CompareRanks(baseline, current, result);
+      return;
+    case Measure::kWelchsTTest:
+      CompareMeansByWelch(baseline, current, result);
+      return;
     case Measure::kNormalizedWassersteinDistance:
     case Measure::kMeanShift: {
       const double deviation = StandardDeviation(baseline).value_or(0);
@@ -268,45 +310,11 @@ double SamplesOf(const Distribution& distribution) {
   return std::visit([](const auto& value) { return Total(value); }, distribution);
 }
 
-// Population stability index to which a threshold of the measure corresponds for small
-// differences; absent for measures that don't follow chi-squared.
-std::optional<double> AsIndex(Measure measure, double threshold) {
-  switch (measure) {
-    case Measure::kPopulationStabilityIndex:
-      return threshold;
-    case Measure::kJensenShannonDistance:
-      return 8 * std::numbers::ln2 * threshold * threshold;
-    case Measure::kHellingerDistance:
-      return 8 * threshold * threshold;
-    default:
-      return std::nullopt;
-  }
-}
-
-// True if the difference is beyond the threshold whatever chance contributed (95 %).
-bool CertainlyBeyond(Measure measure, const MeasureResult& result, double threshold) {
-  if (*result.value <= threshold) return false;
-  if (const auto index = AsIndex(measure, threshold)) {
-    if (result.degrees == 0) return false;
-    const double k = EffectiveSize(result.baseline_samples, result.current_samples);
-    const double lambda = std::max(0.0, *index) * k;
-    return NonCentralChiSquaredUpperTail(result.chi_squared, result.degrees, lambda) <= kAlpha;
-  }
-  // sqrt(1/n) + sqrt(1/m) is at most sqrt(2) sqrt(1/n + 1/m).
-  return *result.value > threshold + std::numbers::sqrt2 * *result.noise_floor;
-}
-
-Judgement JudgePValue(const MeasureInfo& info, const MeasureResult& result, double threshold) {
-  if (*result.value >= threshold) return {Breach::kNo, ""};
-  if (result.effect.value_or(0) < info.least_effect) {
-    return {Breach::kNo, "the difference is significant but small: effect " +
-                             Number(result.effect.value_or(0)) + ", below " +
-                             Number(info.least_effect)};
-  }
-  return {Breach::kYes, ""};
-}
-
 }  // namespace
+
+double EffectiveSize(double n, double m) {
+  return n / (n + m) * m;
+}
 
 MeasureResult Evaluate(Measure measure, const Distribution& baseline, const Distribution& current) {
   const MeasureInfo& info = InfoOf(measure);
@@ -341,20 +349,6 @@ MeasureResult Evaluate(Measure measure, const Distribution& baseline, const Dist
     CompareShares(measure, aligned.baseline, aligned.current, false, result);
   }
   return result;
-}
-
-Judgement Judge(Measure measure, const MeasureResult& result, double threshold) {
-  if (!result.value) return {Breach::kUnknown, result.note};
-  const MeasureInfo& info = InfoOf(measure);
-  if (info.direction == Direction::kSmallerIsWorse) return JudgePValue(info, result, threshold);
-  if (*result.noise_floor > 0 && threshold <= *result.noise_floor) {
-    if (CertainlyBeyond(measure, result, threshold)) return {Breach::kYes, ""};
-    return {Breach::kUnknown, "with " + Number(result.current_samples) +
-                                  " samples chance alone reaches " + Number(*result.noise_floor) +
-                                  ", so a threshold of " + Number(threshold) +
-                                  " can't be judged: widen the window or raise the threshold"};
-  }
-  return {*result.value > threshold ? Breach::kYes : Breach::kNo, ""};
 }
 
 }  // namespace perennial::stats

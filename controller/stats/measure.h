@@ -23,6 +23,9 @@ enum class Measure {
   kTotalVariationDistance,
   kChebyshevDistance,
   kMeanShift,
+  kWelchsTTest,
+  kMannWhitneyUTest,
+  kChiSquaredEquivalenceTest,
 };
 
 // Which side of the threshold is drift.
@@ -54,17 +57,18 @@ struct MeasureResult {
   // Absent when nothing can be said: no observations on one side, the measure doesn't apply to this
   // kind of data, or the bounds have too little in common. `note` tells which.
   std::optional<double> value;
-  // Probability of such a difference or a greater one by chance alone; in [0, 1]. For the two tests
-  // it is the value itself. Absent where there is no such test.
+  // Probability of such a difference or a greater one by chance alone; in [0, 1]. For the measures
+  // that are p-values it is the value itself. Absent where there is no such test.
   std::optional<double> p_value;
   // Size of the difference, free of the sample size: D for Kolmogorov-Smirnov; for chi-squared
   // sqrt(X2 / k) / 2, which is Cramer's V where both sides have equally many samples and doesn't
-  // shrink as a baseline grows; X2/k freed of its bias for the population stability index; the
-  // signed shift in standard deviations for the mean. k = nm / (n + m).
+  // shrink as a baseline grows; X2/k freed of its bias for the population stability index and the
+  // equivalence test; the signed shift in standard deviations for the mean and Welch's t;
+  // P(greater) - P(smaller) for Mann-Whitney. k = nm / (n + m).
   std::optional<double> effect;
   // What chance alone stays under in 95 % of windows of this size, in the unit of `value`. Absent
-  // for p-values, which account for chance. With B pooled buckets and c the 95 % point of
-  // chi-squared with B - 1 degrees of freedom:
+  // for p-values and the equivalence test, which account for chance. With B pooled buckets and c
+  // the 95 % point of chi-squared with B - 1 degrees of freedom:
   // - population stability index: c / k, since it follows chi-squared / k without drift, with mean
   //   (B - 1)(1/n + 1/m) (Yurdakul 2018);
   // - Jensen-Shannon distance (base 2): sqrt(c / (8 k ln 2)), Hellinger: sqrt(c / (8 k)), both
@@ -78,6 +82,7 @@ struct MeasureResult {
   // freedom.
   double chi_squared = 0;
   int degrees = 0;
+  bool too_few_samples = false;  // there is no value because buckets can't be told apart
   double baseline_samples = 0;
   double current_samples = 0;
   std::string note;  // a sentence for the status, or empty
@@ -85,28 +90,11 @@ struct MeasureResult {
   bool operator==(const MeasureResult&) const = default;
 };
 
+// n m / (n + m): the size of one sample that is as uncertain as both of them together.
+double EffectiveSize(double n, double m);
+
 // Compares `current` with `baseline`. Never fails: what can't be computed has no value and says
 // why. Histograms of different bounds are compared at their common bounds. Pure.
 MeasureResult Evaluate(Measure measure, const Distribution& baseline, const Distribution& current);
-
-// Whether a result breaches a threshold.
-enum class Breach {
-  kNo,
-  kYes,
-  kUnknown,  // no value, or a threshold that chance alone reaches at this sample size
-};
-
-struct Judgement {
-  Breach breach = Breach::kUnknown;
-  std::string reason;  // why it is unknown, or why a small p-value is no breach; else empty
-};
-
-// Strictly beyond the threshold, in the measure's direction, is a breach; a threshold of 0 counts.
-// No data is never a verdict. A threshold at or below the noise floor gives none either, unless the
-// window shows a difference beyond it all the same: for the measures that follow chi-squared if
-// that of a true difference of just the threshold (non-central, arXiv 2307.11878) would be reached
-// in less than 5 % of windows, for the other distances, which obey the triangle inequality, if the
-// value exceeds threshold and noise of both sides together.
-Judgement Judge(Measure measure, const MeasureResult& result, double threshold);
 
 }  // namespace perennial::stats

@@ -39,6 +39,16 @@ constexpr std::array kMeasures{
                 "greatest |p - q| of any bucket, 0 to 1, over pooled buckets (L-infinity)"},
     MeasureInfo{Measure::kMeanShift, "mean_shift", true, false, Direction::kGreaterIsWorse, 0.1, 0,
                 "distance of the means in standard deviations of the baseline"},
+    MeasureInfo{Measure::kWelchsTTest, "welchs_t_test", true, false, Direction::kSmallerIsWorse,
+                0.05, 0.05, "two-sided p-value of Welch's t test of equal means"},
+    MeasureInfo{Measure::kMannWhitneyUTest, "mann_whitney_u_test", true, false,
+                Direction::kSmallerIsWorse, 0.05, 0.05,
+                "two-sided p-value of Mann and Whitney's U test, values of one bucket tied"},
+    MeasureInfo{Measure::kChiSquaredEquivalenceTest, "chi_squared_equivalence_test", true, true,
+                Direction::kGreaterIsWorse, 0.1, 0,
+                "Pearson's chi-squared statistic over pooled buckets less its degrees of freedom, "
+                "divided by nm / (n + m): about the population stability index without what "
+                "chance adds; judged against the threshold as tolerated difference"},
 };
 
 }  // namespace

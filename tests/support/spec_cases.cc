@@ -197,7 +197,62 @@ std::vector<SpecCase> MonitorCases() {
               "spec.signals[0].tests[0].threshold"),
       Patched("drift without tests", kDm,
               signal(R"({"name": "a", "type": "PredictionDrift", "metric": "m"})").c_str(),
-              "spec.signals[0].tests", "set metric and tests"),
+              "spec.signals", "set tests"),
+      Patched("drift without metric", kDm,
+              signal(R"({"name": "a", "type": "DataDrift",
+                         "tests": [{"measure": "mean_shift", "threshold": "1"}]})")
+                  .c_str(),
+              "spec.signals[0].metric", "set metric"),
+      Patched("drift with a preset", kDm,
+              signal(R"({"name": "a", "type": "DataDrift", "metric": "m", "preset": "azure"})")
+                  .c_str()),
+      Patched("drift and quality of a monitor with a preset", kDm,
+              R"({"preset": "azure", "signals": [
+                   {"name": "a", "type": "PredictionDrift", "metric": "m", "weight": "0",
+                    "severity": "Critical"},
+                   {"name": "b", "type": "DataQuality", "metric": "m"}]})"),
+      Patched("performance with a preset", kDm,
+              R"({"preset": "azure", "signals": [
+                   {"name": "a", "type": "ModelPerformance", "metric": "m"}]})",
+              "spec.signals", "no preset has a default"),
+      Patched("effect of a distance", kDm,
+              signal(R"({"name": "a", "type": "DataDrift", "metric": "m", "tests": [
+                         {"measure": "mean_shift", "threshold": "1", "minEffect": "0.1"}]})")
+                  .c_str(),
+              "spec.signals[0].tests[0].minEffect", "goes with a measure that is a p-value"),
+      Patched("effect and critical p-value", kDm,
+              signal(R"({"name": "a", "type": "DataDrift", "metric": "m", "tests": [
+                         {"measure": "pearsons_chi_squared_test", "threshold": "0.05", "minEffect": "0.1",
+                          "critical": "0.0001"}]})")
+                  .c_str()),
+      Patched("negative effect", kDm,
+              signal(R"({"name": "a", "type": "DataDrift", "metric": "m", "tests": [
+                         {"measure": "pearsons_chi_squared_test", "threshold": "0.05", "minEffect": "-1"}]})")
+                  .c_str(),
+              "spec.signals[0].tests[0].minEffect", "can't be negative"),
+      Patched("critical before threshold", kDm,
+              signal(R"({"name": "a", "type": "DataDrift", "metric": "m", "tests": [
+                         {"measure": "mean_shift", "threshold": "1", "critical": "0.5"}]})")
+                  .c_str(),
+              "spec.signals[0].tests[0].critical", "calm side of threshold"),
+      Patched("negative weight", kDm,
+              signal(R"({"name": "a", "type": "Custom", "metric": "m", "max": "1",
+                         "weight": "-1"})")
+                  .c_str(),
+              "spec.signals[0].weight", "can't be negative"),
+      Patched("share of the signals", kDm, R"({"policy": {"mode": "Share", "atLeast": "0.5"}})"),
+      Patched("share of nothing", kDm, R"({"policy": {"mode": "Share"}})", "spec.policy.atLeast",
+              "need atLeast"),
+      Patched("any of a share", kDm, R"({"policy": {"atLeast": "0.5"}})", "spec.policy.atLeast",
+              "mode Any has none"),
+      Patched("share above all", kDm, R"({"policy": {"mode": "Share", "atLeast": "1.5"}})",
+              "spec.policy.atLeast", "at most 1"),
+      Patched("score of nothing", kDm, R"({"policy": {"mode": "Score", "atLeast": "0"}})",
+              "spec.policy.atLeast", "must be above 0"),
+      Patched("score", kDm, R"({"policy": {"mode": "Score", "atLeast": "2.5"}})"),
+      Patched("false discoveries", kDm, R"({"falseDiscoveryRate": "0.05"})"),
+      Patched("nothing but false discoveries", kDm, R"({"falseDiscoveryRate": "1"})",
+              "spec.falseDiscoveryRate", "above 0 and below 1"),
       Patched("drift with a bound", kDm,
               signal(R"({"name": "a", "type": "DataDrift", "metric": "m", "max": "1",
                          "tests": [{"measure": "mean_shift", "threshold": "1"}]})")
@@ -205,7 +260,7 @@ std::vector<SpecCase> MonitorCases() {
               "spec.signals[0].type", "is judged by tests"),
       Patched("quality without bound", kDm,
               signal(R"({"name": "a", "type": "DataQuality", "metric": "m"})").c_str(),
-              "spec.signals[0].max", "set max or min"),
+              "spec.signals", "max or min"),
       Patched("quality with tests", kDm,
               signal(R"({"name": "a", "type": "DataQuality", "metric": "m", "max": "1",
                          "tests": [{"measure": "mean_shift", "threshold": "1"}]})")

@@ -36,6 +36,9 @@ class DriftDecide : public ::testing::Test {
       case 'B':
         evaluation = {SignalState::kDrifted, "0.5", "0.25", 1000, "breach", {}};
         break;
+      case 'C':
+        evaluation = {SignalState::kDrifted, "0.9", "0.25", 1000, "breach", {}, true};
+        break;
       case 'w':
         evaluation = {SignalState::kWarning, "0.2", "0.25", 1000, "warning", {}};
         break;
@@ -79,6 +82,24 @@ class DriftDecide : public ::testing::Test {
     return plan;
   }
 
+  // One look at each of s0, s1, ...
+  kube::Plan LookAtAll(const std::string& marks) {
+    now_ += Seconds{60};
+    for (std::size_t i = 0; i < marks.size(); ++i) {
+      history_.Add({"s" + std::to_string(i), versions_.front()}, Of(marks[i]),
+                   monitor_.spec.of_evaluations);
+    }
+    return Decide();
+  }
+  void WatchSignals(int count) {
+    monitor_.spec.signals.clear();
+    for (int i = 0; i < count; ++i) {
+      api::Signal signal;
+      signal.name = "s" + std::to_string(i);
+      signal.metric = "x";
+      monitor_.spec.signals.push_back(signal);
+    }
+  }
   kube::Plan Look(char mark, const std::string& value = "") {
     now_ += Seconds{60};
     history_.Add({"distance", versions_.front()}, Of(mark, value), monitor_.spec.of_evaluations);
@@ -104,61 +125,6 @@ class DriftDecide : public ::testing::Test {
   WallTime now_ = kNow;
   int writes_ = 0;
 };
-
-TEST(NextState, IsKOfNWithHysteresis) {
-  using S = SignalState;
-  const struct {
-    S before;
-    const char* marks;  // newest first
-    S want;
-  } cases[] = {
-      {S::kNoData, "-", S::kOk},
-      {S::kOk, "B---", S::kWarning},
-      {S::kOk, "BB--", S::kWarning},
-      {S::kOk, "BBB-", S::kDrifted},
-      {S::kOk, "B-BB", S::kDrifted},
-      {S::kOk, "-B--", S::kOk},
-      {S::kOk, "w---", S::kWarning},
-      {S::kDrifted, "-BBB", S::kDrifted},
-      {S::kDrifted, "--BB", S::kDrifted},
-      {S::kDrifted, "---B", S::kOk},
-      {S::kDrifted, "w--B", S::kWarning},
-      {S::kDrifted, "????", S::kDrifted},
-      {S::kDrifted, "-?-?", S::kDrifted},
-      {S::kOk, "?---", S::kOk},
-      {S::kOk, "????", S::kNoData},
-      {S::kWarning, "????", S::kNoData},
-      {S::kOk, "???", S::kOk},
-      {S::kNoData, "", S::kNoData},
-      {S::kDrifted, "", S::kDrifted},
-      {S::kOk, "?B?B", S::kWarning},
-      {S::kOk, "EEE", S::kError},
-      {S::kOk, "E---", S::kOk},
-  };
-  for (const auto& test : cases) {
-    EXPECT_EQ(NextState(test.before, test.marks, 3, 4), test.want)
-        << test.marks << " from " << static_cast<int>(test.before);
-    EXPECT_EQ(NextState(test.want, test.marks, 3, 4), test.want) << "not stable: " << test.marks;
-  }
-  EXPECT_EQ(NextState(S::kOk, "B", 1, 1), S::kDrifted);
-  EXPECT_EQ(NextState(S::kDrifted, "-", 1, 1), S::kOk);
-}
-
-// No mark other than k breaches may lead to Drifted, from no state but itself.
-TEST(NextState, NothingButBreachesMakesADrift) {
-  const std::string alphabet = "Bw-?E";
-  for (int code = 0; code < 625; ++code) {
-    std::string marks;
-    for (int i = 0, rest = code; i < 4; ++i, rest /= 5) {
-      marks += alphabet[static_cast<std::size_t>(rest % 5)];
-    }
-    const auto breaches = std::count(marks.begin(), marks.end(), 'B');
-    for (const SignalState before :
-         {SignalState::kOk, SignalState::kWarning, SignalState::kNoData, SignalState::kError}) {
-      EXPECT_EQ(NextState(before, marks, 3, 4) == SignalState::kDrifted, breaches >= 3) << marks;
-    }
-  }
-}
 
 TEST_F(DriftDecide, ThreeBreachesOfFourLooksBeginAnEpisodeOnce) {
   Looks("--B");
@@ -361,6 +327,57 @@ TEST_F(DriftDecide, ReadySaysWhatHasToBeDone) {
   const kube::Plan plan = Look('?');
   EXPECT_EQ(Condition("Ready"), "False/ScrapesFail");
   EXPECT_EQ(plan.why, problem_);
+}
+
+TEST_F(DriftDecide, TheSeverityRisesWithTheDriftAndNeverFalls) {
+  monitor_.spec.signals[0].severity = api::Severity::kMinor;
+  Looks("BBB");
+  ASSERT_TRUE(monitor_.status.episode.has_value());
+  const std::string id = monitor_.status.episode->id;
+  EXPECT_EQ(monitor_.status.episode->severity, api::Severity::kMinor);
+  EXPECT_EQ(Signal().severity, api::Severity::kMinor);
+  Looks("CC");
+  EXPECT_EQ(Signal().severity, api::Severity::kMinor) << "three critical looks of four are asked";
+  Looks("C");
+  EXPECT_EQ(Signal().severity, api::Severity::kCritical);
+  EXPECT_EQ(monitor_.status.episode->severity, api::Severity::kCritical);
+  Looks("BBBB--");
+  EXPECT_EQ(Signal().severity, api::Severity::kCritical);
+  EXPECT_EQ(monitor_.status.episode->severity, api::Severity::kCritical);
+  EXPECT_EQ(monitor_.status.episode->id, id);
+  Looks("--");
+  EXPECT_FALSE(monitor_.status.episode.has_value());
+  EXPECT_FALSE(Signal().severity.has_value());
+  Looks("BBB");
+  EXPECT_EQ(monitor_.status.episode->severity, api::Severity::kMinor) << "another drift";
+}
+
+TEST_F(DriftDecide, TheEpisodeFollowsThePolicy) {
+  WatchSignals(4);
+  monitor_.spec.policy = {api::PolicyMode::kShare, api::Decimal{0.5, "0.5"}};
+  monitor_.spec.signals[3].severity = api::Severity::kCritical;
+  for (int i = 0; i < 3; ++i) LookAtAll("B--?");
+  EXPECT_FALSE(monitor_.status.episode.has_value());
+  EXPECT_EQ(Condition("Drifted"), "False/BelowPolicy");
+  for (int i = 0; i < 3; ++i) LookAtAll("B-?B");
+  ASSERT_TRUE(monitor_.status.episode.has_value());
+  EXPECT_EQ(monitor_.status.episode->signals, (std::vector<std::string>{"s0", "s3"}));
+  EXPECT_EQ(monitor_.status.episode->severity, api::Severity::kCritical);
+  EXPECT_EQ(Condition("Drifted"), "True/Drifted");
+  for (int i = 0; i < 4; ++i) LookAtAll("?E--");
+  EXPECT_FALSE(monitor_.status.episode.has_value()) << "s0 alone is a quarter";
+  EXPECT_EQ(Condition("Drifted"), "False/BelowPolicy");
+}
+
+TEST_F(DriftDecide, ASignalOfNoWeightIsShownAndStartsNothing) {
+  WatchSignals(2);
+  monitor_.spec.signals[0].weight = api::Decimal{0, "0"};
+  for (int i = 0; i < 3; ++i) LookAtAll("B-");
+  EXPECT_EQ(Signal().state, SignalState::kDrifted);
+  EXPECT_FALSE(monitor_.status.episode.has_value());
+  for (int i = 0; i < 3; ++i) LookAtAll("BB");
+  ASSERT_TRUE(monitor_.status.episode.has_value());
+  EXPECT_EQ(monitor_.status.episode->signals, std::vector<std::string>{"s1"});
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "drift/evaluation.h"
+#include "support/windows.h"
 
 namespace perennial::drift {
 namespace {
@@ -11,74 +12,15 @@ namespace {
 using api::SignalState;
 using scrape::SeriesKind;
 using scrape::SeriesWindow;
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-api::Decimal Decimal(const std::string& text) {
-  return {std::stod(text), text};
-}
-
-SeriesWindow Histogram(std::vector<double> bounds, std::vector<double> counts, double sum,
-                       scrape::Labels labels = {}) {
-  SeriesWindow series;
-  series.metric = "x";
-  series.labels = std::move(labels);
-  series.kind = SeriesKind::kHistogram;
-  series.bounds = std::move(bounds);
-  series.bounds.push_back(kInfinity);
-  for (const double count : counts) series.count += count;
-  series.counts = std::move(counts);
-  series.sum = sum;
-  return series;
-}
-
-SeriesWindow Counter(std::string metric, double increase, scrape::Labels labels = {}) {
-  SeriesWindow series;
-  series.metric = std::move(metric);
-  series.labels = std::move(labels);
-  series.kind = SeriesKind::kCounter;
-  series.increase = increase;
-  return series;
-}
-
-scrape::WindowView View(std::vector<SeriesWindow> series) {
-  scrape::WindowView view;
-  view.series = std::move(series);
-  view.targets = view.targets_up = 1;
-  view.newest_age = Millis{0};
-  return view;
-}
-
-api::Profile Numeric(std::vector<double> bounds, std::vector<double> counts) {
-  api::MetricProfile metric;
-  metric.metric = "x";
-  metric.bounds = std::move(bounds);
-  metric.counts = std::move(counts);
-  return {0, {metric}};
-}
-
-api::Profile Categorical(std::vector<api::Category> categories) {
-  api::MetricProfile metric;
-  metric.metric = "x";
-  metric.type = api::MetricType::kCategorical;
-  metric.label = "kind";
-  metric.categories = std::move(categories);
-  return {0, {metric}};
-}
-
-api::Signal Drift(std::vector<api::DriftTest> tests) {
-  api::Signal signal;
-  signal.name = "s";
-  signal.metric = "x";
-  signal.tests = std::move(tests);
-  return signal;
-}
-
-api::DriftTest Index(const std::string& threshold, std::optional<std::string> warn = {}) {
-  api::DriftTest test{"population_stability_index", std::nullopt, Decimal(threshold)};
-  if (warn) test.warn = Decimal(*warn);
-  return test;
-}
+using testing::Categorical;
+using testing::Counter;
+using testing::Decimal;
+using testing::Drift;
+using testing::Evaluate;
+using testing::Histogram;
+using testing::Index;
+using testing::Numeric;
+using testing::View;
 
 struct Case {
   const char* what;
