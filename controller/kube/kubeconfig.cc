@@ -146,17 +146,20 @@ void TrimEnd(std::string& text) {
 
 }  // namespace
 
+Result<ConnectionConfig> ParseKubeconfig(const std::string& text, const std::string& folder,
+                                         const std::string& context) {
+  try {
+    return FromYaml(YAML::Load(text), folder, context);
+  } catch (const std::exception& e) {  // yaml-cpp's; its text holds a position, no values
+    return Invalid(e.what());
+  }
+}
+
 Result<ConnectionConfig> LoadKubeconfig(const std::string& path, const std::string& context) {
   PERENNIAL_TRY(const std::string text, ReadFile(path));
-  try {
-    auto config = FromYaml(YAML::Load(text), fs::absolute(path).parent_path(), context);
-    if (!config.ok()) {
-      return Error{config.error().code, "kubeconfig " + path + ": " + config.error().message};
-    }
-    return config;
-  } catch (const std::exception& e) {  // yaml-cpp's; its text holds a position, no values
-    return Invalid("kubeconfig " + path + ": " + e.what());
-  }
+  auto config = ParseKubeconfig(text, fs::absolute(path).parent_path().string(), context);
+  if (config.ok()) return config;
+  return Error{config.error().code, "kubeconfig " + path + ": " + config.error().message};
 }
 
 Result<ConnectionConfig> LoadInClusterConfig(const std::string& folder) {

@@ -29,6 +29,9 @@ Result<ConnectionConfig> LoadConnectionConfig(const std::string& kubeconfig_flag
 // file. kInvalid names the field; exec and auth-provider plugins and insecure-skip-tls-verify are
 // refused with what to use instead.
 Result<ConnectionConfig> LoadKubeconfig(const std::string& path, const std::string& context);
+// The same for a file's text; `folder` is where it lies.
+Result<ConnectionConfig> ParseKubeconfig(const std::string& text, const std::string& folder,
+                                         const std::string& context);
 
 // The mounted service account below `folder` and KUBERNETES_SERVICE_HOST/PORT.
 Result<ConnectionConfig> LoadInClusterConfig(

@@ -20,6 +20,7 @@ envoy-gateway           envoy-gateway github.com/envoyproxy/gateway/cmd/envoy-ga
 envoy-gateway-chart     envoy-gateway github.com/envoyproxy/gateway/charts/gateway-helm
 kwok                    kwok          sigs.k8s.io/kwok/cmd/kwok
 rollouts-controller     argo-rollouts github.com/argoproj/argo-rollouts/cmd/rollouts-controller
+textparse-bench         prometheus    perennial.dev/hack/tools/prometheus
 '
 # Built when no tool is named; the others (benchmarks only) are built on demand.
 # etcd and the API server come first: the control plane needs nothing else.
@@ -52,6 +53,7 @@ tool_module_version() {
     envoy-gateway) path=github.com/envoyproxy/gateway ;;
     kwok) path=sigs.k8s.io/kwok ;;
     argo-rollouts) path=github.com/argoproj/argo-rollouts ;;
+    prometheus) path=github.com/prometheus/prometheus ;;
     *) die "no tool module is called '$1'" ;;
   esac
   awk -v path="$path" '
@@ -84,6 +86,8 @@ tool_ldflags() {
 tool_dir() {
   local key
   key=$({
+    # Sources of our own that measure a library.
+    find "$TOOLS_DIR/$1" -name '*.go' -exec cat {} +
     cat "$TOOLS_DIR/$1/go.mod" "$TOOLS_DIR/$1/go.sum"
     tool_ldflags "$1"
     uname -m

@@ -1,0 +1,202 @@
+// What it costs to look once at every monitor of a large cluster: 10 features of 20 buckets each,
+// through the controller's own observe and decide. PERENNIAL_BENCH_MONITORS: how many (18,000).
+#include <benchmark/benchmark.h>
+#include <malloc.h>
+
+#include <limits>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "api/codec.h"
+#include "bench_setting.h"
+#include "drift/observe.h"
+
+namespace perennial::drift {
+namespace {
+
+constexpr int kFeatures = 10;
+constexpr int kBuckets = 20;
+constexpr Millis kMinute{60'000};
+
+struct BenchClock : Clock {
+  WallTime Wall() const override { return WallTime(Millis{1'764'000'000'000}) + steady; }
+  Millis Steady() const override { return steady; }
+  Millis steady{10'000'000};
+};
+
+double HeapBytes() {
+  return static_cast<double>(mallinfo2().uordblks);
+}
+
+std::string Feature(int i) {
+  return "feature_" + std::to_string(i) + "_value";
+}
+
+class World {
+ public:
+  World() {
+    slices_.AddIndex(kByService, [](const api::EndpointSliceView& slice) {
+      return std::vector<std::string>{slice.meta.key.ns + "/" + slice.service};
+    });
+  }
+
+  void AddModel(int i) {
+    const std::string name = "model-" + std::to_string(i);
+    api::ModelDeployment deployment;
+    deployment.meta = Meta(name, "-d");
+    deployment.spec.metrics = {"metrics", "/metrics"};
+    deployment.status.champion = name + "-v1";
+    api::VariantStatus variant;
+    variant.name = "champion";
+    variant.version = variant.service = name + "-v1";
+    deployment.status.variants = {variant};
+    deployments_.Upsert(std::make_shared<api::ModelDeployment>(std::move(deployment)));
+    api::ModelVersion version;
+    version.meta = Meta(name + "-v1", "-v");
+    version.spec.profile = BaselineProfile();
+    versions_.Upsert(std::make_shared<api::ModelVersion>(std::move(version)));
+    api::EndpointSliceView slice;
+    slice.meta = Meta(name + "-v1-abcde", "-s");
+    slice.service = name + "-v1";
+    slice.ports = {{"metrics", 9090}};
+    slice.endpoints.push_back({"10.1.2.3", "pod", name + "-pod", true});
+    slices_.Upsert(std::make_shared<api::EndpointSliceView>(std::move(slice)));
+  }
+
+  void AddMonitor(int i) {
+    api::DriftMonitor monitor;
+    monitor.meta = Meta("model-" + std::to_string(i), "-m");
+    monitor.spec.target.model_deployment = monitor.meta.key.name;
+    for (int f = 0; f < kFeatures; ++f) {
+      api::Signal signal;
+      signal.name = "feature-" + std::to_string(f);
+      signal.metric = Feature(f);
+      signal.tests = {{"population_stability_index", api::Decimal{0.1, "0.1"}, {0.25, "0.25"}}};
+      monitor.spec.signals.push_back(std::move(signal));
+    }
+    monitors_.Upsert(std::make_shared<api::DriftMonitor>(std::move(monitor)));
+  }
+
+  // One look; what it says is shown to the store, as the API server would.
+  void Look(int i, bool keep_status) {
+    const kube::Key key{"models", "model-" + std::to_string(i)};
+    const auto seen = reconciler_.Observe(key, {clock_.Wall(), ""});
+    const kube::Plan plan = DriftReconciler::Decide(*seen, clock_.Wall());
+    if (!keep_status || !plan.status) return;
+    auto changed = *monitors_.Get(key);
+    const auto decoded = api::DecodeDriftMonitor(
+        {{"metadata", {{"name", key.name}, {"namespace", key.ns}, {"uid", changed.meta.uid}}},
+         {"spec", nlohmann::json::parse(api::EncodeSpec(changed.spec))},
+         {"status", nlohmann::json::parse(*plan.status)}});
+    changed.status = decoded->status;
+    changed.meta.resource_version = std::to_string(++revision_);
+    monitors_.Upsert(std::make_shared<api::DriftMonitor>(std::move(changed)));
+  }
+
+  void Scrape(int i, int round) {
+    scrape::Scrape page;
+    for (int f = 0; f < kFeatures; ++f) {
+      scrape::Series series;
+      series.metric = Feature(f);
+      series.kind = scrape::SeriesKind::kHistogram;
+      double cumulative = 0;
+      for (int b = 0; b < kBuckets; ++b) {
+        series.bounds.push_back(b + 1 < kBuckets ? b + 1 : std::numeric_limits<double>::infinity());
+        series.cumulative.push_back(cumulative += round * (100 + (b * 7 + i + f) % 5));
+      }
+      series.count = cumulative;
+      page.series.push_back(std::move(series));
+    }
+    const std::string name = "model-" + std::to_string(i);
+    const auto job = samples_.FindJob(SubscriptionOf(name + "-m"), name + "-pod");
+    samples_.Record(*job, page, clock_.Steady(), clock_.Wall());
+  }
+
+  // How many of the monitor's signals were judged.
+  int Judged(int i) const {
+    const auto monitor = monitors_.Get({"models", "model-" + std::to_string(i)});
+    int judged = 0;
+    for (const api::SignalStatus& signal : monitor->status.signals) judged += !signal.value.empty();
+    return judged;
+  }
+
+  void Pass(Millis time) { clock_.steady += time; }
+
+ private:
+  kube::Meta Meta(const std::string& name, const char* suffix) {
+    kube::Meta meta;
+    meta.key = {"models", name};
+    meta.uid = name + suffix;
+    meta.resource_version = std::to_string(++revision_);
+    return meta;
+  }
+
+  static api::Profile BaselineProfile() {
+    api::Profile profile;
+    profile.rows = 20'000;
+    for (int f = 0; f < kFeatures; ++f) {
+      api::MetricProfile metric;
+      metric.metric = Feature(f);
+      for (int b = 0; b + 1 < kBuckets; ++b) metric.bounds.push_back(b + 1);
+      for (int b = 0; b < kBuckets; ++b) metric.counts.push_back(1'000 + (b * 13 + f) % 40);
+      profile.metrics.push_back(std::move(metric));
+    }
+    return profile;
+  }
+
+  int revision_ = 0;
+  BenchClock clock_;
+  kube::Store<api::DriftMonitor> monitors_;
+  kube::Store<api::ModelDeployment> deployments_;
+  kube::Store<api::ModelVersion> versions_;
+  kube::Store<api::EndpointSliceView> slices_;
+  scrape::SampleStore samples_{clock_};
+  DriftReconciler reconciler_{{monitors_, deployments_, versions_, slices_}, samples_, clock_};
+};
+
+void LookAtAll(benchmark::State& state) {
+  const int n = bench::Setting("PERENNIAL_BENCH_MONITORS", 18'000);
+  for (auto _ : state) {
+    state.PauseTiming();
+    World world;
+    for (int i = 0; i < n; ++i) world.AddModel(i);
+    const double models = HeapBytes();
+    for (int i = 0; i < n; ++i) world.AddMonitor(i);
+    const double objects = HeapBytes();
+    for (int i = 0; i < n; ++i) world.Look(i, true);  // subscribes
+    const double subscribed = HeapBytes();
+    for (int round = 1; round <= 3; ++round) {
+      world.Pass(kMinute);
+      for (int i = 0; i < n; ++i) world.Scrape(i, round);
+    }
+    const double scraped = HeapBytes();
+    for (int i = 0; i < n; ++i) world.Look(i, true);
+    const double looked = HeapBytes();
+    if (world.Judged(n / 2) != kFeatures) {
+      state.SkipWithError("not every signal was judged");
+      break;
+    }
+    // The steady state: a round more, and nothing new to tell.
+    world.Pass(kMinute);
+    for (int i = 0; i < n; ++i) world.Scrape(i, 4);
+    state.ResumeTiming();
+    for (int i = 0; i < n; ++i) world.Look(i, false);
+    state.PauseTiming();
+    state.counters["monitors"] = n;
+    state.counters["object_bytes"] = (objects - models) / n;
+    state.counters["subscription_bytes"] = (subscribed - objects) / n;
+    state.counters["window_bytes"] = (scraped - subscribed) / n;
+    state.counters["look_bytes"] = (looked - scraped) / n;
+    state.counters["beyond_windows"] = (looked - scraped + subscribed - models) / n;
+    state.ResumeTiming();
+  }
+}
+BENCHMARK(LookAtAll)->Iterations(1)->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace perennial::drift
+
+BENCHMARK_MAIN();
