@@ -49,8 +49,14 @@ KindInfo ModelDeploymentKind() {
       {"Stalled", "Present and True where somebody has to act: the message says who and how."},
   };
   kind.annotations = {
-      {kAnnotationPromote, "Names a ModelVersion: ends its pause, or promotes it at once."},
-      {kAnnotationAbort, "Names a ModelVersion: rolls its rollout back."},
+      {kAnnotationPromote,
+       "VERSION: promotes it at once. VERSION/STEP: ends that step of its rollout now (1 is the "
+       "first)."},
+      {kAnnotationAbort, "VERSION: rolls its rollout back."},
+      {kAnnotationPause, "VERSION: its rollout stays where it is; failing checks still end it."},
+      {kAnnotationResume, "VERSION: ends the pause that its rollout is in."},
+      {kAnnotationRetry, "VERSION, which was rolled back: rolls the same artifact out again."},
+      {kAnnotationUndo, "VERSION, which served before: brings it back."},
   };
   return kind;
 }

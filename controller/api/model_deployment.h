@@ -40,7 +40,7 @@ struct Traffic {
 struct RolloutStep {
   int weight = 0;  // percent
   Duration hold;
-  bool pause = false;  // stay until the annotation perennial.dev/promote names the version
+  bool pause = false;  // stay until somebody resumes or promotes
   bool operator==(const RolloutStep&) const = default;
 };
 
@@ -106,9 +106,14 @@ struct Experiment {
   bool operator==(const Experiment&) const = default;
 };
 
+// Pods of a challenger behind a gateway: as many as the champion has, or what its weight needs.
+enum class ChallengerReplicas { kFull, kProportional };
+
 struct Rollout {
   std::vector<RolloutStep> steps;  // empty: one step to 100
   Duration progress_deadline{Millis(600'000)};
+  ChallengerReplicas challenger_replicas = ChallengerReplicas::kFull;
+  Duration keep_previous;  // how long after a promotion the old version's pods stay
   std::optional<Analysis> analysis;
   std::optional<Experiment> experiment;
   bool operator==(const Rollout&) const = default;
@@ -208,6 +213,8 @@ struct RolloutStatus {
   Time started;
   Time step_started;              // since when the step's weight is in effect, or is awaited
   bool in_effect = false;         // which of the two
+  bool paused = false;            // by the annotation perennial.dev/pause
+  int released = 0;               // the step (1 is the first) that a person ended
   int failures = 0;               // failing looks in a row
   std::optional<Time> failed_at;  // the look that was counted last
   std::string message;
@@ -224,13 +231,23 @@ struct HistoryEntry {
   bool operator==(const HistoryEntry&) const = default;
 };
 
+// A request by annotation that was answered: the same value is never carried out twice.
+struct CommandStatus {
+  std::string name;  // abort, promote, ...
+  std::string value;
+  Time at;
+  std::string outcome;
+  bool operator==(const CommandStatus&) const = default;
+};
+
 struct ModelDeploymentStatus {
   std::int64_t observed_generation = -1;
   std::string champion;  // name of the ModelVersion; empty before the first serves
   std::string challenger;
   std::vector<VariantStatus> variants;
   std::optional<RolloutStatus> rollout;
-  std::vector<HistoryEntry> history;  // newest first, at most 10
+  std::vector<HistoryEntry> history;    // newest first, at most 10
+  std::vector<CommandStatus> commands;  // the last of each name
   int replicas = 0;
   int ready_replicas = 0;
   std::string selector;  // label selector of all pods, for the scale subresource

@@ -12,6 +12,10 @@ struct EnumNames<Updates> {
   static constexpr std::array<std::string_view, 2> kNames{"Automatic", "Manual"};
 };
 template <>
+struct EnumNames<ChallengerReplicas> {
+  static constexpr std::array<std::string_view, 2> kNames{"Full", "Proportional"};
+};
+template <>
 struct EnumNames<RolloutPhase> {
   static constexpr std::array<std::string_view, 7> kNames{
       "Starting", "Progressing", "Paused", "Promoting", "Promoted", "RollingBack", "RolledBack"};
@@ -76,9 +80,10 @@ struct Schema<RolloutStep> {
       Field{"weight", &T::weight, "Percent of the traffic that the challenger gets.",
             Rules{.required = true, .min = 1, .max = 100}},
       Field{"hold", &T::hold, "How long before the next step.", Rules{}},
-      Field{"pause", &T::pause,
-            "Stay until the annotation perennial.dev/promote names the challenger's ModelVersion.",
-            Rules{}},
+      Field{
+          "pause", &T::pause,
+          "Stay until somebody resumes or promotes (kubectl perennial resume, or the annotation).",
+          Rules{}},
   };
 };
 
@@ -91,6 +96,14 @@ struct Schema<Rollout> {
             Rules{.max_items = 32}},
       Field{"progressDeadline", &T::progress_deadline,
             "Time in which a new version must become ready, or it is rolled back.", Rules{}},
+      Field{"challengerReplicas", &T::challenger_replicas,
+            "Pods of a challenger behind a gateway. Full: as many as the champion's. Proportional: "
+            "what the step's weight needs, rounded up; they are ready before the weight moves.",
+            Rules{}},
+      Field{"keepPrevious", &T::keep_previous,
+            "How long after a promotion the pods of the version before stay, so that a return to "
+            "it is instant.",
+            Rules{}},
       Field{"analysis", &T::analysis, "Checks throughout each step; failing ones roll back.",
             Rules{}},
       Field{"experiment", &T::experiment,
@@ -252,6 +265,10 @@ struct Schema<RolloutStatus> {
       Field{"stepStarted", &T::step_started,
             "Since when the step's weight is in effect, or is awaited.", Rules{}},
       Field{"inEffect", &T::in_effect, "Whether the route has the step's weight.", Rules{}},
+      Field{"paused", &T::paused, "Whether somebody paused it, by annotation.", Rules{}},
+      Field{"released", &T::released,
+            "The step (1 is the first) that somebody ended before its time; 0: none.",
+            Rules{.min = 0}},
       Field{"failures", &T::failures, "Failing looks in a row.", Rules{.min = 0}},
       Field{"failedAt", &T::failed_at, "The failing look that was counted last.", Rules{}},
       Field{"message", &T::message, "What it waits for.", kMessage},
@@ -272,6 +289,18 @@ struct Schema<HistoryEntry> {
 };
 
 template <>
+struct Schema<CommandStatus> {
+  using T = CommandStatus;
+  static constexpr std::tuple kFields{
+      Field{"name", &T::name, "The annotation, without perennial.dev/.",
+            Rules{.required = true, .max_length = 63}},
+      Field{"value", &T::value, "Its value then.", Rules{.required = true}},
+      Field{"at", &T::at, "When it was answered.", Rules{}},
+      Field{"outcome", &T::outcome, "What was done, or why nothing was.", kMessage},
+  };
+};
+
+template <>
 struct Schema<ModelDeploymentStatus> {
   using T = ModelDeploymentStatus;
   static constexpr std::tuple kFields{
@@ -283,6 +312,9 @@ struct Schema<ModelDeploymentStatus> {
             Rules{.max_items = 32, .list_key = "name"}},
       Field{"rollout", &T::rollout, "The rollout that runs, or the last one.", Rules{}},
       Field{"history", &T::history, "How earlier rollouts ended, newest first.", Rules{}},
+      Field{"commands", &T::commands,
+            "The last request of each kind that was answered; none is carried out twice.",
+            Rules{.max_items = 16, .list_key = "name"}},
       Field{"replicas", &T::replicas, "Pods wanted, of all variants.", Rules{.always = true}},
       Field{"readyReplicas", &T::ready_replicas, "Pods ready.", Rules{.always = true}},
       Field{"selector", &T::selector, "Label selector of all pods.", Rules{}},

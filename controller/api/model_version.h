@@ -84,6 +84,7 @@ struct Origin {
   std::string evidence;      // Run: JSON of what was seen when the trigger fired
   std::string variant;       // Spec: the fixed variant that declares it, or empty for spec.model
   std::string requested_by;  // External: free text
+  std::string copy_of;       // the version whose retry or restoration this is
   bool operator==(const Origin&) const = default;
 };
 

@@ -224,6 +224,10 @@ struct Schema<Origin> {
       Field{"variant", &T::variant, "Spec: the fixed variant that names it; empty: spec.model.",
             kObjectName},
       Field{"requestedBy", &T::requested_by, "External: who asked for it.", Rules{}},
+      Field{"copyOf", &T::copy_of,
+            "The version that was retried or restored by this one; the rest of its origin is that "
+            "version's.",
+            kObjectName},
   };
 };
 

@@ -41,9 +41,14 @@ inline constexpr std::string_view kLabelManagedBy = "app.kubernetes.io/managed-b
 inline constexpr std::string_view kManagedBy = "perennial";
 
 // What people ask for, on a ModelDeployment; the value names the ModelVersion that is meant, so a
-// stale request does nothing.
+// stale request does nothing: VERSION, VERSION/STEP (promote), either with ":TOKEN" where the same
+// is asked again.
 inline constexpr std::string_view kAnnotationPromote = "perennial.dev/promote";
 inline constexpr std::string_view kAnnotationAbort = "perennial.dev/abort";
+inline constexpr std::string_view kAnnotationPause = "perennial.dev/pause";
+inline constexpr std::string_view kAnnotationResume = "perennial.dev/resume";
+inline constexpr std::string_view kAnnotationRetry = "perennial.dev/retry";
+inline constexpr std::string_view kAnnotationUndo = "perennial.dev/undo";
 // On a RetrainPolicy: any new value starts one run.
 inline constexpr std::string_view kAnnotationRetrain = "perennial.dev/retrain";
 // On a ModelVersion, by the ModelDeployment controller: when it was promoted (RFC 3339). Kept apart

@@ -63,6 +63,22 @@ Status Annotate(const CommandContext& context, const kube::Resource& resource,
   return written.ok() ? Ok() : Status(written.error());
 }
 
+// Never used before, so that the same can be asked again.
+std::string Token(const CommandContext& context) {
+  const WallTime now = context.clock.Wall();
+  return FormatTime(now) + "-" +
+         ShortHash(std::to_string(now.time_since_epoch().count()) + "/" +
+                   std::to_string(::getpid()));
+}
+
+Status Ask(const CommandContext& context, const std::string& deployment,
+           std::string_view annotation, const std::string& about, const std::string& what) {
+  PERENNIAL_TRY_STATUS(Annotate(context, api::kModelDeployments, deployment, annotation,
+                                about + ":" + Token(context)));
+  context.out << "asked ModelDeployment " << deployment << " to " << what << "\n";
+  return Ok();
+}
+
 std::string RenderApproval(const CommandContext& context, const api::ModelVersion& version,
                            const std::string& name, const api::ModelApprovalSpec& spec) {
   const json owner = {{"apiVersion", api::kModelVersions.ApiVersion()},
@@ -126,10 +142,7 @@ Status Judge(const CommandContext& context, const std::string& version_name,
 }
 
 Status Retrain(const CommandContext& context, const std::string& policy) {
-  const WallTime now = context.clock.Wall();
-  const std::string token =
-      FormatTime(now) + "-" +
-      ShortHash(std::to_string(now.time_since_epoch().count()) + "/" + std::to_string(::getpid()));
+  const std::string token = Token(context);
   PERENNIAL_TRY_STATUS(
       Annotate(context, api::kRetrainPolicies, policy, api::kAnnotationRetrain, token));
   context.out << "asked RetrainPolicy " << policy << " for a run (" << token << ")\n";
@@ -141,29 +154,69 @@ Status AnswerRollout(const CommandContext& context, const std::string& deploymen
   PERENNIAL_TRY(const json object, Get(context, api::kModelDeployments, deployment));
   const std::string version = Text(object, "/status/rollout/version");
   const std::string phase = Text(object, "/status/rollout/phase");
+  if (answer == RolloutAnswer::kRetry) {
+    if (phase != "RolledBack") {
+      return Error{Errc::kInvalid, "ModelDeployment " + deployment +
+                                       " has rolled nothing back that could be retried"};
+    }
+    return Ask(context, deployment, api::kAnnotationRetry, version, "retry " + version);
+  }
   if (version.empty() || phase == "Promoted" || phase == "RolledBack") {
     return Error{Errc::kInvalid, "ModelDeployment " + deployment + " has no rollout under way"};
   }
-  std::string_view key = api::kAnnotationPromote;
-  std::string value = version;
-  std::string what = "promote " + version;
-  if (answer == RolloutAnswer::kResume) {
-    if (phase != "Paused") {
-      return Error{Errc::kInvalid, "the rollout of " + version + " is not paused but " + phase};
-    }
-    // Names the step too: an answer to one pause is none to the next.
-    const json::json_pointer step("/status/rollout/step");
-    const int index =
-        object.contains(step) && object[step].is_number_integer() ? object[step].get<int>() : 0;
-    value += "/" + std::to_string(index + 1);
-    what = "go on with " + version;
-  } else if (answer == RolloutAnswer::kAbort) {
-    key = api::kAnnotationAbort;
-    what = "abort the rollout of " + version;
+  const json::json_pointer paused("/status/rollout/paused");
+  const bool pauses =
+      phase == "Paused" || (object.contains(paused) && object[paused] == json(true));
+  const json::json_pointer step("/status/rollout/step");
+  const int index =
+      object.contains(step) && object[step].is_number_integer() ? object[step].get<int>() : 0;
+  switch (answer) {
+    case RolloutAnswer::kPromoteFull:
+      return Ask(context, deployment, api::kAnnotationPromote, version, "promote " + version);
+    case RolloutAnswer::kPromote:
+      // Names the step: asking twice by mistake ends one step, not two.
+      return Ask(context, deployment, api::kAnnotationPromote,
+                 version + "/" + std::to_string(index + 1),
+                 "end step " + std::to_string(index + 1) + " of " + version);
+    case RolloutAnswer::kPause:
+      return Ask(context, deployment, api::kAnnotationPause, version, "pause " + version);
+    case RolloutAnswer::kResume:
+      if (!pauses) {
+        return Error{Errc::kInvalid, "the rollout of " + version + " is not paused but " + phase};
+      }
+      return Ask(context, deployment, api::kAnnotationResume, version, "go on with " + version);
+    case RolloutAnswer::kAbort:
+    case RolloutAnswer::kRetry:
+      break;
   }
-  PERENNIAL_TRY_STATUS(Annotate(context, api::kModelDeployments, deployment, key, value));
-  context.out << "asked ModelDeployment " << deployment << " to " << what << "\n";
-  return Ok();
+  return Ask(context, deployment, api::kAnnotationAbort, version,
+             "abort the rollout of " + version);
+}
+
+Status Undo(const CommandContext& context, const std::string& deployment, const std::string& to) {
+  PERENNIAL_TRY(const json object, Get(context, api::kModelDeployments, deployment));
+  const std::string champion = Text(object, "/status/champion");
+  std::string version = to;
+  if (version.empty()) {
+    PERENNIAL_TRY(const json versions,
+                  ListOf(context, api::kModelVersions, "/spec/modelDeployment", deployment));
+    std::string last;
+    for (const json& candidate : versions) {
+      // RFC 3339 in UTC sorts as text.
+      const std::string at = Text(candidate, "/metadata/annotations/perennial.dev~1promoted-at");
+      const std::string name = Text(candidate, "/metadata/name");
+      if (name == champion || Text(candidate, "/status/phase") != "Approved" || at <= last)
+        continue;
+      last = at;
+      version = name;
+    }
+  }
+  if (version.empty()) {
+    return Error{Errc::kInvalid, "no approved version served " + deployment + " before " +
+                                     (champion.empty() ? "now" : champion) +
+                                     "; name one with --to"};
+  }
+  return Ask(context, deployment, api::kAnnotationUndo, version, "return to " + version);
 }
 
 }  // namespace perennial::app

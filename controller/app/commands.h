@@ -32,10 +32,14 @@ Status Judge(const CommandContext& context, const std::string& version,
 // Annotates the policy with a token that was never used: one run starts.
 Status Retrain(const CommandContext& context, const std::string& policy);
 
-// Answers the rollout under way: give all traffic to its version now, go on from a pause, or roll
-// back. Refused where there is none (or no pause): the answer would be about nothing.
-enum class RolloutAnswer { kPromote, kResume, kAbort };
+// Answers the rollout under way: end its step, give all traffic to its version now, pause, go on
+// from a pause, or roll back; or try the version that was rolled back last again. Refused where
+// there is none (or no pause): the answer would be about nothing.
+enum class RolloutAnswer { kPromote, kPromoteFull, kPause, kResume, kAbort, kRetry };
 Status AnswerRollout(const CommandContext& context, const std::string& deployment,
                      RolloutAnswer answer);
+
+// Brings a version back that served before; `to` empty: the one before the champion.
+Status Undo(const CommandContext& context, const std::string& deployment, const std::string& to);
 
 }  // namespace perennial::app

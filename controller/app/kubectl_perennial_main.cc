@@ -22,6 +22,8 @@ struct Flags {
   std::string ns;
   std::string name;
   std::string reason;
+  std::string to;
+  bool full = false;
   std::vector<std::string> files;
 };
 
@@ -92,12 +94,19 @@ int Main(int argc, char** argv) {
   reject->add_option("--reason", flags.reason, "Why; kept on record")->required();
   const auto* retrain =
       AddNamed(app, "retrain", "Starts a run of a RetrainPolicy now", "POLICY", flags);
-  const auto* promote = AddNamed(app, "promote", "Promotes the version whose rollout is under way",
-                                 "DEPLOYMENT", flags);
+  auto* promote =
+      AddNamed(app, "promote", "Ends the step that a rollout is in", "DEPLOYMENT", flags);
+  promote->add_flag("--full", flags.full, "Gives all traffic to the version now, past all steps");
+  const auto* pause = AddNamed(app, "pause", "Keeps a rollout where it is", "DEPLOYMENT", flags);
   const auto* resume = AddNamed(app, "resume", "Goes on from the step at which a rollout pauses",
                                 "DEPLOYMENT", flags);
   const auto* abort =
       AddNamed(app, "abort", "Ends the rollout under way; the champion stays", "DEPLOYMENT", flags);
+  const auto* retry =
+      AddNamed(app, "retry", "Tries what was rolled back last again", "DEPLOYMENT", flags);
+  auto* undo =
+      AddNamed(app, "undo", "Brings a version back that served before", "DEPLOYMENT", flags);
+  undo->add_option("--to", flags.to, "Which; default: the one that served last");
   auto* lint = app.add_subcommand("lint", "Checks manifests without a cluster");
   lint->add_option("-f,--filename", flags.files, "Files; - is standard input")->required();
   const auto* version = app.add_subcommand("version", "Prints the version");
@@ -118,9 +127,18 @@ int Main(int argc, char** argv) {
       return Judge(context, flags.name, ApprovalDecision::kReject, flags.reason);
     }
     if (retrain->parsed()) return Retrain(context, flags.name);
-    if (promote->parsed()) return AnswerRollout(context, flags.name, RolloutAnswer::kPromote);
-    if (resume->parsed()) return AnswerRollout(context, flags.name, RolloutAnswer::kResume);
-    return abort->parsed() ? AnswerRollout(context, flags.name, RolloutAnswer::kAbort) : Ok();
+    if (undo->parsed()) return Undo(context, flags.name, flags.to);
+    if (promote->parsed()) {
+      return AnswerRollout(context, flags.name,
+                           flags.full ? RolloutAnswer::kPromoteFull : RolloutAnswer::kPromote);
+    }
+    for (const auto& [command, answer] : {std::pair(pause, RolloutAnswer::kPause),
+                                          {resume, RolloutAnswer::kResume},
+                                          {abort, RolloutAnswer::kAbort},
+                                          {retry, RolloutAnswer::kRetry}}) {
+      if (command->parsed()) return AnswerRollout(context, flags.name, answer);
+    }
+    return Ok();
   });
 }
 

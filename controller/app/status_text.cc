@@ -124,6 +124,7 @@ std::vector<std::string> Choices(const StatusInput& input) {
   if (phase == "Starting" || phase == "Progressing" || phase == "Paused") {
     if (phase == "Paused") out.push_back("resume " + name);
     out.push_back("promote " + name);
+    if (phase != "Paused") out.push_back("pause " + name);
     out.push_back("abort " + name);
   }
   for (const json& version : input.versions) {

@@ -101,7 +101,24 @@ class Converger {
     actions_.emplace_back(kube::DeleteObject{{resource, meta.key}, meta.uid});
   }
 
+  // The version before the champion, whose pods stay for a while so that it can come back at once.
+  bool Kept(const std::string& child) const {
+    const auto& rollout = md_.status.rollout;
+    if (!rollout || rollout->phase != RolloutPhase::kPromoted || rollout->champion.empty() ||
+        Rejected(FindVersion(seen_, rollout->champion))) {
+      return false;
+    }
+    return turn_.now < KeptUntil() && ChildName(md_, rollout->champion) == child;
+  }
+  WallTime KeptUntil() const {
+    return md_.status.rollout->step_started.value + md_.spec.rollout.keep_previous.value;
+  }
+
   bool Needed(const std::string& child) const {
+    if (Kept(child)) {
+      turn_.WakeAt(KeptUntil());
+      return true;
+    }
     return std::any_of(
         intent_.variants.begin(), intent_.variants.end(),
         [&](const WantedVariant& variant) { return ChildName(md_, variant.version) == child; });

@@ -31,6 +31,7 @@ void Act(Turn& turn, kube::Plan& plan) {
   for (kube::CreateObject& missing : MissingVersions(turn.seen)) {
     plan.actions.emplace_back(std::move(missing));
   }
+  for (kube::CreateObject& record : turn.records) plan.actions.emplace_back(std::move(record));
   if (turn.decided) {
     for (kube::EmitEvent& event : turn.events) plan.actions.emplace_back(std::move(event));
     return;
@@ -50,7 +51,7 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
   const bool readable = problems.empty();
   const Intent intent = readable ? IntentOf(seen) : Intent{};
   const Effect effect = readable ? EffectOf(seen, intent) : Effect{};
-  Turn turn{seen, intent, effect, now, deployment.status, {}, {}, {}, {}, false};
+  Turn turn{seen, intent, effect, now, deployment.status, {}, {}, {}, {}, {}, false};
   turn.status.observed_generation = deployment.meta.generation;
   if (readable) {
     if (deployment.spec.variants.empty()) {

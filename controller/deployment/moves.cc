@@ -87,6 +87,7 @@ void EnterStep(Turn& turn, int step) {
   RolloutStatus& rollout = Rollout(turn);
   rollout.step = step;
   rollout.in_effect = false;
+  rollout.released = 0;
   const int weight = steps[static_cast<size_t>(step)].weight;
   Enter(turn, RolloutPhase::kProgressing,
         "step " + std::to_string(step + 1) + " of " + std::to_string(steps.size()) + ": moving " +

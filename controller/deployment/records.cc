@@ -23,6 +23,23 @@ std::string VersionName(const api::ModelDeployment& deployment, const Declaratio
   return BoundedName(deployment.meta.key.name, "s" + ShortHash(identity), kLongestVersionName);
 }
 
+kube::CreateObject VersionObject(const api::ModelDeployment& deployment, const std::string& name,
+                                 const api::ModelVersionSpec& spec) {
+  const json body = {
+      {"apiVersion", api::kModelVersions.ApiVersion()},
+      {"kind", api::kModelVersions.kind},
+      {"metadata",
+       {{"name", name},
+        {"namespace", deployment.meta.key.ns},
+        {"labels",
+         {{std::string(api::kLabelManagedBy), api::kManagedBy},
+          {std::string(api::kLabelDeployment), deployment.meta.key.name},
+          {std::string(api::kLabelIdentity), ShortHash(deployment.meta.uid + name, 16)}}},
+        {"ownerReferences", json::array({json::parse(OwnerJson(deployment))})}}},
+      {"spec", json::parse(api::EncodeSpec(spec))}};
+  return {{api::kModelVersions, {deployment.meta.key.ns, name}}, body.dump()};
+}
+
 }  // namespace
 
 std::string OwnerJson(const api::ModelDeployment& deployment) {
@@ -44,20 +61,19 @@ kube::CreateObject RenderVersion(const api::ModelDeployment& deployment,
   spec.origin.type = api::OriginType::kSpec;
   spec.origin.variant = declaration.variant;
   spec.parent = deployment.status.champion;
-  const std::string name = VersionName(deployment, declaration);
-  const json body = {
-      {"apiVersion", api::kModelVersions.ApiVersion()},
-      {"kind", api::kModelVersions.kind},
-      {"metadata",
-       {{"name", name},
-        {"namespace", deployment.meta.key.ns},
-        {"labels",
-         {{std::string(api::kLabelManagedBy), api::kManagedBy},
-          {std::string(api::kLabelDeployment), deployment.meta.key.name},
-          {std::string(api::kLabelIdentity), ShortHash(deployment.meta.uid + name, 16)}}},
-        {"ownerReferences", json::array({json::parse(OwnerJson(deployment))})}}},
-      {"spec", json::parse(api::EncodeSpec(spec))}};
-  return {{api::kModelVersions, {deployment.meta.key.ns, name}}, body.dump()};
+  return VersionObject(deployment, VersionName(deployment, declaration), spec);
+}
+
+kube::CreateObject RenderCopy(const api::ModelDeployment& deployment,
+                              const api::ModelVersion& version, const std::string& request,
+                              std::int64_t revision) {
+  api::ModelVersionSpec spec = version.spec;
+  spec.revision = revision;
+  spec.origin.copy_of = version.meta.key.name;
+  const std::string identity = deployment.meta.uid + "\n" + version.meta.uid + "\n" + request;
+  return VersionObject(
+      deployment,
+      BoundedName(deployment.meta.key.name, "c" + ShortHash(identity), kLongestVersionName), spec);
 }
 
 kube::CreateObject RenderRejection(const api::ModelVersion& version, const std::string& approver,

@@ -22,6 +22,12 @@ struct Declaration {
 kube::CreateObject RenderVersion(const api::ModelDeployment& deployment,
                                  const Declaration& declaration);
 
+// A new version of the artifact of `version`, asked for by the annotation value `request`, which
+// its name derives from. Its gates and approvals are judged anew, against the same parent.
+kube::CreateObject RenderCopy(const api::ModelDeployment& deployment,
+                              const api::ModelVersion& version, const std::string& request,
+                              std::int64_t revision);
+
 // Rejects a version on the record, so that it is never selected again, even if every status is
 // lost. One name a version: a second rollback of the same version is the same rejection.
 kube::CreateObject RenderRejection(const api::ModelVersion& version, const std::string& approver,

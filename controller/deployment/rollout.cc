@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/names.h"
+#include "deployment/commands.h"
 #include "deployment/fleet.h"
 #include "deployment/judgement.h"
 #include "deployment/moves.h"
@@ -35,11 +36,6 @@ bool ChampionServes(const Turn& turn) {
 
 // ---- what may end a rollout from outside ----
 
-bool Named(const Turn& turn, std::string_view annotation, const std::string& value) {
-  const std::string* wish = kube::Find(turn.seen.deployment->meta.annotations, annotation);
-  return wish != nullptr && *wish == value;
-}
-
 // True if the version itself ended the rollout.
 bool VersionEnds(Turn& turn) {
   const api::ModelVersion* version = FindVersion(turn.seen, Rollout(turn).version);
@@ -66,7 +62,8 @@ bool Interrupted(Turn& turn, const Selection& selection) {
   const RolloutStatus& rollout = Rollout(turn);
   if (rollout.phase == RolloutPhase::kRollingBack) return false;
   if (VersionEnds(turn)) return true;
-  if (Named(turn, api::kAnnotationAbort, rollout.version)) {
+  if (const auto asked = AskedOf(turn, api::kAnnotationAbort, rollout.version)) {
+    Answer(turn, api::kAnnotationAbort, *asked, "rolling back");
     RollBack(turn, "aborted by the annotation " + std::string(api::kAnnotationAbort));
     return true;
   }
@@ -85,12 +82,19 @@ bool Interrupted(Turn& turn, const Selection& selection) {
 
 // ---- phases ----
 
+std::string HowToResume(const RolloutStatus& rollout) {
+  return "kubectl perennial resume, or annotate perennial.dev/resume=" + rollout.version;
+}
+
 void Start(Turn& turn, const Selection& selection) {
   RolloutStatus& rollout = Rollout(turn);
   const Running running = RunningOf(turn.seen, rollout.version);
   int pods = Replicas(*turn.seen.deployment);
   for (const WantedVariant& variant : turn.intent.variants) {
     if (variant.version == rollout.version) pods = variant.replicas;
+  }
+  if (Rollout(turn).paused) {
+    return Wait(turn, RolloutPhase::kStarting, "paused by annotation: " + HowToResume(rollout));
   }
   if (running.Complete(pods) && running.Serving()) {
     if (turn.status.champion.empty()) return Promote(turn, "it is the first version and ready");
@@ -167,9 +171,9 @@ void NextStep(Turn& turn) {
 }
 
 std::string HowToGoOn(const RolloutStatus& rollout) {
-  return "annotate perennial.dev/promote=" + rollout.version + "/" +
-         std::to_string(rollout.step + 1) + " for the next step, =" + rollout.version +
-         " to promote, or perennial.dev/abort=" + rollout.version + " to roll back";
+  const std::string step = rollout.version + "/" + std::to_string(rollout.step + 1);
+  return "kubectl perennial resume goes on (or annotate perennial.dev/promote=" + step +
+         "), abort rolls back";
 }
 
 void Hold(Turn& turn) {
@@ -185,8 +189,7 @@ void Hold(Turn& turn) {
                 name + ": " + Percent(step.weight) + " of the traffic goes to " + rollout.version +
                     " until " + FormatTime(end));
   }
-  const std::string resume = rollout.version + "/" + std::to_string(rollout.step + 1);
-  if (step.pause && !Named(turn, api::kAnnotationPromote, resume)) {
+  if (step.pause) {
     return Wait(turn, RolloutPhase::kPaused, name + " is a pause: " + HowToGoOn(rollout));
   }
   NextStep(turn);
@@ -198,7 +201,8 @@ void Progress(Turn& turn, const Selection& selection) {
   // Steps may have been taken out of the spec meanwhile.
   if (steps.empty()) return Promote(turn, "ready, and no steps to take");
   rollout.step = std::clamp(rollout.step, 0, static_cast<int>(steps.size()) - 1);
-  if (Named(turn, api::kAnnotationPromote, rollout.version)) {
+  if (const auto asked = AskedOf(turn, api::kAnnotationPromote, rollout.version)) {
+    Answer(turn, api::kAnnotationPromote, *asked, "promoting");
     return Promote(turn, "promoted by the annotation " + std::string(api::kAnnotationPromote));
   }
   if (selection.urgent && RunningOf(turn.seen, rollout.version).Serving()) {
@@ -212,7 +216,11 @@ void Progress(Turn& turn, const Selection& selection) {
   const Measurement measured = TakeMeasurements(turn);
   if (measured.failed) return RollBack(turn, measured.why);
   if (measured.next_look) turn.WakeAt(*measured.next_look);
+  if (rollout.paused) {
+    return Wait(turn, RolloutPhase::kPaused, "paused by annotation: " + HowToResume(rollout));
+  }
   if (!in_effect) return AwaitEffect(turn);
+  if (rollout.released == rollout.step + 1) return NextStep(turn);
   if (measured.waits) {
     const WallTime end =
         rollout.step_started.value + steps[static_cast<size_t>(rollout.step)].hold.value;
@@ -328,9 +336,10 @@ void AdvanceRollout(Turn& turn) {
     turn.status.champion = RebuildChampion(turn.seen);
     turn.decided = !turn.status.champion.empty();
   }
+  HeedRestorations(turn);
   const Selection selection = Select(turn.seen, turn.status.champion);
   if (ActiveRollout(turn.status) == nullptr) return Idle(turn, selection);
-  if (Interrupted(turn, selection) || Frozen(turn)) return;
+  if (Interrupted(turn, selection) || Frozen(turn) || HeedPauses(turn)) return;
   switch (Rollout(turn).phase) {
     case RolloutPhase::kStarting:
       return Start(turn, selection);

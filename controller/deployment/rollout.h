@@ -25,6 +25,7 @@ struct Turn {
 
   api::ModelDeploymentStatus status;
   std::vector<kube::EmitEvent> events;
+  std::vector<kube::CreateObject> records;  // that what is decided here rests on: made before it
   std::optional<WallTime> wake_at;
   std::string why;
   std::optional<Blocked> blocked;

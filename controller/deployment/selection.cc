@@ -20,8 +20,9 @@ bool NameFits(const ModelVersion& version) {
   return name.size() <= 63 && name.find('.') == std::string::npos;
 }
 
+// A copy stands for what somebody asked for once, not for what the spec says.
 bool Declared(const ModelVersion& version) {
-  return version.spec.origin.type == OriginType::kSpec;
+  return version.spec.origin.type == OriginType::kSpec && version.spec.origin.copy_of.empty();
 }
 
 // May serve as champion or challenger, as far as the version itself goes.
@@ -86,7 +87,14 @@ Selection Pinned(const Observed& seen, const std::string& champion) {
   const ModelVersion* declared = NewestDeclared(seen, "");
   if (!model || declared == nullptr || declared->spec.model != *model) {
     selection.why = "updates: Manual waits for the version of spec.model";
-  } else if (declared->meta.key.name != champion && Eligible(*declared)) {
+    return selection;
+  }
+  // Or a retry of it.
+  declared = Newest(seen, [&](const ModelVersion& version) {
+    return version.spec.origin.type == OriginType::kSpec && version.spec.origin.variant.empty() &&
+           version.spec.model == *model && !version.meta.deleting;
+  });
+  if (declared->meta.key.name != champion && Eligible(*declared)) {
     selection.target = declared;
   } else if (declared->meta.key.name != champion) {
     selection.why = "the version of spec.model, " + declared->meta.key.name +
@@ -112,13 +120,13 @@ std::string WhyNone(const Observed& seen) {
          ", is not: " + (newest->status.why.empty() ? "not judged yet" : newest->status.why);
 }
 
+}  // namespace
+
 std::int64_t NextRevision(const Observed& seen) {
   std::int64_t highest = 0;
   for (const auto& version : seen.versions) highest = std::max(highest, version->spec.revision);
   return highest + 1;
 }
-
-}  // namespace
 
 bool NewerThan(const ModelVersion& a, const ModelVersion& b) {
   const auto rank = [](const ModelVersion& version) {
@@ -152,6 +160,12 @@ std::string RebuildChampion(const Observed& seen) {
     last = LastPromoted(seen, [](const ModelVersion& version) { return !Rejected(&version); });
   }
   return last == nullptr ? "" : last->meta.key.name;
+}
+
+const ModelVersion* Previous(const Observed& seen, const std::string& champion) {
+  return LastPromoted(seen, [&](const ModelVersion& version) {
+    return Eligible(version) && version.meta.key.name != champion;
+  });
 }
 
 const ModelVersion* VersionOfVariant(const Observed& seen, const std::string& variant) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,12 @@ Selection Select(const Observed& seen, const std::string& champion);
 // The version that served before status was lost: the one promoted last that still has pods, else
 // the one promoted last that is not rejected. Empty: none ever served.
 std::string RebuildChampion(const Observed& seen);
+
+// The approved version that served last before the champion, or nullptr.
+const api::ModelVersion* Previous(const Observed& seen, const std::string& champion);
+
+// Above all revisions that there are.
+std::int64_t NextRevision(const Observed& seen);
 
 // The newest approved version of a fixed variant, or nullptr.
 const api::ModelVersion* VersionOfVariant(const Observed& seen, const std::string& variant);

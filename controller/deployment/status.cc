@@ -137,7 +137,7 @@ void StandPromoted(const Turn& turn, Standing& standing) {
     standing.promoted_reason = "RolledBack";
   } else if (rollout && Active(*rollout)) {
     standing.promoted = "False";
-    standing.promoted_reason = rollout->phase == RolloutPhase::kPaused        ? "Paused"
+    standing.promoted_reason = rollout->phase == RolloutPhase::kPaused || rollout->paused ? "Paused"
                                : rollout->phase == RolloutPhase::kRollingBack ? "RollingBack"
                                                                               : "Progressing";
   } else {

@@ -24,13 +24,22 @@ api::ModelReference ModelOf(const Observed& seen, const std::string& version) {
   return {};
 }
 
+bool Proportional(const api::ModelDeploymentSpec& spec) {
+  return spec.traffic.gateway &&
+         spec.rollout.challenger_replicas == api::ChallengerReplicas::kProportional;
+}
+
 // Without a gateway the split is by numbers of pods: c pods beside the champion's n take c / (n +
 // c). Never more than n: a challenger must not cost more than the champion does.
 int ChallengerReplicas(const Observed& seen, const api::RolloutStatus& rollout) {
   const int n = Replicas(*seen.deployment);
   const api::ModelDeploymentSpec& spec = seen.deployment->spec;
-  if (spec.traffic.gateway || rollout.phase == RolloutPhase::kPromoting || n == 0) return n;
+  if (rollout.phase == RolloutPhase::kPromoting || n == 0) return n;
   const int weight = StepWeight(spec, rollout.step);
+  if (Proportional(spec) && !rollout.champion.empty() && !StepsOf(spec.rollout).empty()) {
+    return std::clamp((n * weight + kAll - 1) / kAll, 1, n);
+  }
+  if (spec.traffic.gateway) return n;
   if (rollout.champion.empty() || StepsOf(spec.rollout).empty() || weight >= kAll) return n;
   const double pods = static_cast<double>(n) * weight / (kAll - weight);
   return std::clamp(static_cast<int>(std::lround(pods)), 1, n);
@@ -41,6 +50,17 @@ std::vector<Share> Pair(const std::string& champion, const std::string& challeng
   if (weight < kAll) shares.push_back({champion, kAll - weight});
   if (weight > 0) shares.push_back({challenger, weight});
   return shares;
+}
+
+// The weight that our route, accepted or not, gives the version.
+int RouteWeight(const Observed& seen, const std::string& version) {
+  const api::HttpRouteView* route = FindRoute(seen, seen.deployment->meta.key.name);
+  if (route == nullptr) return 0;
+  const std::string child = ChildName(*seen.deployment, version);
+  for (const api::BackendWeight& backend : route->backends) {
+    if (backend.service == child) return backend.weight;
+  }
+  return 0;
 }
 
 // All traffic goes to this version already, as the route or the main Service stands.
@@ -65,6 +85,13 @@ bool MayTakeAll(const Observed& seen, const std::string& champion, const std::st
          !RunningOf(seen, champion).Serving();
 }
 
+// Pods come ahead of weight. Once a step is in effect, scaling moves no traffic back.
+bool HasPodsFor(const Observed& seen, const api::RolloutStatus& rollout, int held, int next) {
+  return !Proportional(seen.deployment->spec) || rollout.in_effect || next <= held ||
+         RouteWeight(seen, rollout.version) == next ||
+         RunningOf(seen, rollout.version).Complete(ChallengerReplicas(seen, rollout));
+}
+
 // What the recorded status asks for, whoever is ready. The champion keeps everything unless a
 // rollout is under way; a challenger that is being rolled back is not in it any more.
 std::vector<Share> WantedShares(const Observed& seen, const std::string& champion) {
@@ -81,7 +108,8 @@ std::vector<Share> WantedShares(const Observed& seen, const std::string& champio
                  : StepWeight(seen.deployment->spec, steps ? rollout->step - 1 : rollout->step);
   if (!steps && !rollout->in_effect) held = 0;
   const int next = steps ? StepWeight(seen.deployment->spec, rollout->step) : kAll;
-  const bool take = next < kAll || MayTakeAll(seen, champion, rollout->version);
+  const bool take = next < kAll ? HasPodsFor(seen, *rollout, held, next)
+                                : MayTakeAll(seen, champion, rollout->version);
   if (champion.empty()) return {{rollout->version, kAll}};
   return Pair(champion, rollout->version, take ? next : std::min(held, kAll - 1));
 }

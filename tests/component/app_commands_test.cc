@@ -72,6 +72,12 @@ class CommandsTest : public ::testing::Test {
     out_.str("");
     return {*transport_, *client_, clock_, "transit", out_};
   }
+  // What an annotation names, without its token.
+  std::string About(std::string_view key) {
+    const std::string value = Annotation(api::kModelDeployments, key);
+    EXPECT_NE(value.find(':'), std::string::npos) << value;
+    return value.substr(0, value.find(':'));
+  }
   std::string Annotation(const kube::Resource& resource, std::string_view key) {
     const auto object = server_.Get({resource, {"transit", "departures"}});
     const json annotations = object->at("metadata").value("annotations", json::object());
@@ -126,18 +132,43 @@ TEST_F(CommandsTest, RetrainAsksWithATokenThatIsNew) {
 
 TEST_F(CommandsTest, PromoteAndAbortNameTheVersionUnderWay) {
   PutDeployment({{"rollout", {{"version", "departures-2"}, {"phase", "Progressing"}}}});
+  ASSERT_TRUE(AnswerRollout(As("ada"), "departures", RolloutAnswer::kPromoteFull).ok());
+  EXPECT_EQ(About(api::kAnnotationPromote), "departures-2");
   ASSERT_TRUE(AnswerRollout(As("ada"), "departures", RolloutAnswer::kPromote).ok());
-  EXPECT_EQ(Annotation(api::kModelDeployments, api::kAnnotationPromote), "departures-2");
+  EXPECT_EQ(About(api::kAnnotationPromote), "departures-2/1") << "the step that it is in";
+  ASSERT_TRUE(AnswerRollout(As("ada"), "departures", RolloutAnswer::kPause).ok());
+  EXPECT_EQ(About(api::kAnnotationPause), "departures-2");
+  const std::string first = Annotation(api::kModelDeployments, api::kAnnotationPause);
+  clock_.Advance(Millis(1));
+  ASSERT_TRUE(AnswerRollout(As("ada"), "departures", RolloutAnswer::kPause).ok());
+  EXPECT_NE(Annotation(api::kModelDeployments, api::kAnnotationPause), first) << "asked anew";
   ASSERT_TRUE(AnswerRollout(As("ada"), "departures", RolloutAnswer::kAbort).ok());
-  EXPECT_EQ(Annotation(api::kModelDeployments, api::kAnnotationAbort), "departures-2");
+  EXPECT_EQ(About(api::kAnnotationAbort), "departures-2");
   EXPECT_FALSE(AnswerRollout(As("ada"), "departures", RolloutAnswer::kResume).ok())
       << "it is not paused";
 }
 
-TEST_F(CommandsTest, ResumeNamesTheStep) {
+TEST_F(CommandsTest, RetryIsAboutWhatWasRolledBack) {
+  PutDeployment({{"rollout", {{"version", "departures-2"}, {"phase", "Progressing"}}}});
+  EXPECT_FALSE(AnswerRollout(As("ada"), "departures", RolloutAnswer::kRetry).ok());
+  PutDeployment({{"rollout", {{"version", "departures-2"}, {"phase", "RolledBack"}}}});
+  ASSERT_TRUE(AnswerRollout(As("ada"), "departures", RolloutAnswer::kRetry).ok());
+  EXPECT_EQ(About(api::kAnnotationRetry), "departures-2");
+}
+
+TEST_F(CommandsTest, UndoNamesTheVersionToReturnTo) {
+  PutDeployment({{"champion", "departures-2"}});
+  const Status nothing = Undo(As("ada"), "departures", "");
+  ASSERT_FALSE(nothing.ok()) << "none served before";
+  EXPECT_NE(nothing.error().message.find("--to"), std::string::npos);
+  ASSERT_TRUE(Undo(As("ada"), "departures", "departures-1").ok());
+  EXPECT_EQ(About(api::kAnnotationUndo), "departures-1");
+}
+
+TEST_F(CommandsTest, ResumeNamesTheVersion) {
   PutDeployment({{"rollout", {{"version", "departures-2"}, {"phase", "Paused"}, {"step", 1}}}});
   ASSERT_TRUE(AnswerRollout(As("ada"), "departures", RolloutAnswer::kResume).ok());
-  EXPECT_EQ(Annotation(api::kModelDeployments, api::kAnnotationPromote), "departures-2/2");
+  EXPECT_EQ(About(api::kAnnotationResume), "departures-2");
 }
 
 TEST_F(CommandsTest, NothingUnderWayIsNothingToAnswer) {

@@ -77,7 +77,7 @@ TEST(StatusText, SaysHowItStandsWhyAndWhatToDo) {
       << text;
   EXPECT_TRUE(Has(text, "WHY  holding 20 % for 6 more seconds\n")) << text;
   EXPECT_TRUE(Has(text,
-                  "DO   kubectl perennial promote departures | abort departures | approve "
+                  "DO   kubectl perennial promote departures | pause departures | abort departures | approve "
                   "departures-v3 | reject departures-v3\n"))
       << text;
   EXPECT_TRUE(Has(text, "80%   100%  2/3    departures-v1")) << text;
