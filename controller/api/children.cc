@@ -1,5 +1,6 @@
 #include "api/children.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "api/names.h"
@@ -200,6 +201,9 @@ std::string RefusalOf(const json& parent, std::int64_t generation) {
     }
     if (!Holds(condition)) return "Gateway " + gateway + ": " + Describe(condition);
   }
+  // Accepted, but some rules are dropped or ignored (Gateway API).
+  const json& partly = ConditionOf(Get(parent, "conditions"), "PartiallyInvalid");
+  if (Holds(partly)) return "Gateway " + gateway + ": " + Describe(partly);
   return {};
 }
 
@@ -238,16 +242,31 @@ std::string RefusalOfRoute(const json& object, const kube::Meta& meta) {
   return {};
 }
 
+void ReadRule(const json& rule, bool last, HttpRouteView& view) {
+  for (const json& backend : List(Get(rule, "backendRefs"))) {
+    const std::string name = Text(Get(backend, "name"));
+    if (last) view.backends.push_back({name, Int(Get(backend, "weight"), 1)});
+    if (!last) view.others.push_back(name);
+  }
+  for (const json& filter : List(Get(rule, "filters"))) {
+    const json& mirror = Get(filter, "requestMirror");
+    if (!mirror.is_object()) continue;
+    view.others.push_back(Text(Get(mirror, "backendRef", "name")));
+    if (Get(mirror, "percent").is_number()) view.features.emplace_back("requestMirror.percent");
+  }
+  for (const char* feature : {"sessionPersistence", "timeouts"}) {
+    if (Get(rule, feature).is_object()) view.features.emplace_back(feature);
+  }
+}
+
 }  // namespace
 
 Result<HttpRouteView> DecodeHttpRouteView(const json& object) {
   HttpRouteView view;
   PERENNIAL_TRY(view.meta, MetaOf(object, true));
-  for (const json& rule : List(Get(object, "spec", "rules"))) {
-    for (const json& backend : List(Get(rule, "backendRefs"))) {
-      view.backends.push_back({Text(Get(backend, "name")), Int(Get(backend, "weight"), 1)});
-    }
-  }
+  const json& rules = List(Get(object, "spec", "rules"));
+  for (size_t i = 0; i < rules.size(); ++i) ReadRule(rules[i], i + 1 == rules.size(), view);
+  std::sort(view.features.begin(), view.features.end());
   view.message = RefusalOfRoute(object, view.meta);
   view.accepted = view.message.empty();
   return view;

@@ -30,15 +30,48 @@ struct Gateway {
   bool operator==(const Gateway&) const = default;
 };
 
+// A request header or cookie of exactly that value.
+struct NameValue {
+  std::string name;
+  std::string value;
+  bool operator==(const NameValue&) const = default;
+};
+
+// Requests that one variant answers, whatever the weights are.
+struct TrafficRule {
+  std::optional<NameValue> header;
+  std::optional<NameValue> cookie;
+  std::string variant;  // champion, challenger, or a fixed variant's name
+  bool operator==(const TrafficRule&) const = default;
+};
+
+// A client keeps the variant (and pod) that answered it first, while that gets traffic at all.
+struct Sticky {
+  std::string cookie = "perennial-variant";
+  Duration ttl{Millis(3'600'000)};
+  bool operator==(const Sticky&) const = default;
+};
+
+// Passed through to the route; 0: the gateway's own.
+struct Timeouts {
+  Duration request;
+  Duration backend_request;
+  bool operator==(const Timeouts&) const = default;
+};
+
 struct Traffic {
   std::string port = "http";  // name of the container port that serves predictions
   std::optional<Gateway> gateway;
+  std::optional<Sticky> sticky;
+  std::vector<TrafficRule> rules;
+  std::optional<Timeouts> timeouts;
   bool operator==(const Traffic&) const = default;
 };
 
 // One step of a rollout: the challenger's share and how long it stays before the next step.
 struct RolloutStep {
   int weight = 0;  // percent
+  int mirror = 0;  // percent of the requests that are copied to the challenger, unanswered
   Duration hold;
   bool pause = false;  // stay until somebody resumes or promotes
   bool operator==(const RolloutStep&) const = default;

@@ -4,6 +4,7 @@
 #include "api/model_deployment.h"
 #include "api/model_version_schema.h"
 #include "api/quantity_schema.h"
+#include "api/traffic_schema.h"
 
 namespace perennial::api {
 
@@ -34,56 +35,25 @@ struct Schema<MetricsEndpoint> {
 };
 
 template <>
-struct Schema<ParentReference> {
-  using T = ParentReference;
-  static constexpr std::tuple kFields{
-      Field{"name", &T::name, "A Gateway in this namespace.",
-            Rules{.required = true, .min_length = 1, .max_length = 253}},
-      Field{"sectionName", &T::section_name, "One of its listeners; empty: all.",
-            Rules{.max_length = 253}},
-  };
-};
-
-template <>
-struct Schema<Gateway> {
-  using T = Gateway;
-  static constexpr std::tuple kFields{
-      Field{"parentRefs", &T::parent_refs, "The Gateways that traffic comes through.",
-            Rules{.required = true, .min_items = 1, .max_items = 8}},
-      Field{"hostnames", &T::hostnames, "Host names that belong to this model.",
-            Rules{.pattern = "^(\\*\\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-                             "(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
-                  .wants = "a host name such as \"departures.example.org\"",
-                  .min_length = 1,
-                  .max_length = 253,
-                  .max_items = 16,
-                  .set = true}},
-  };
-};
-
-template <>
-struct Schema<Traffic> {
-  using T = Traffic;
-  static constexpr std::tuple kFields{
-      Field{"port", &T::port, "Name of the container port that serves predictions.", kPortName},
-      Field{"gateway", &T::gateway,
-            "Split traffic exactly with an HTTPRoute of ours on these Gateways. Without it, a "
-            "Service splits by the number of replicas, which is approximate.",
-            Rules{}},
-  };
-};
-
-template <>
 struct Schema<RolloutStep> {
   using T = RolloutStep;
   static constexpr std::tuple kFields{
       Field{"weight", &T::weight, "Percent of the traffic that the challenger gets.",
-            Rules{.required = true, .min = 1, .max = 100}},
+            Rules{.required = true, .min = 0, .max = 100}},
+      Field{"mirror", &T::mirror,
+            "Percent of the requests that are also sent to the challenger, whose answers nobody "
+            "gets. With weight 0 it is a shadow step.",
+            Rules{.min = 0, .max = 100}},
       Field{"hold", &T::hold, "How long before the next step.", Rules{}},
       Field{
           "pause", &T::pause,
           "Stay until somebody resumes or promotes (kubectl perennial resume, or the annotation).",
           Rules{}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"self.weight > 0 || (has(self.mirror) && self.mirror > 0)",
+             "a step of weight 0 is a shadow step: set mirror, or a weight above 0", "weight",
+             [](const T& v) { return v.weight > 0 || v.mirror > 0; }},
   };
 };
 
@@ -111,12 +81,12 @@ struct Schema<Rollout> {
   };
   static constexpr std::array kCel{
       Cel<T>{"!has(self.steps) || (self.steps.map(s, s.weight).isSorted() && "
-             "self.steps.all(s, self.steps.exists_one(t, t.weight == s.weight)))",
+             "self.steps.all(s, s.weight == 0 || self.steps.exists_one(t, t.weight == s.weight)))",
              "weights of steps must ascend: sort the steps and give each its own weight", "steps",
              [](const T& v) {
                return std::adjacent_find(v.steps.begin(), v.steps.end(),
                                          [](const RolloutStep& a, const RolloutStep& b) {
-                                           return a.weight >= b.weight;
+                                           return a.weight >= b.weight && b.weight + a.weight > 0;
                                          }) == v.steps.end();
              }},
       Cel<T>{"!has(self.progressDeadline) || duration(self.progressDeadline) >= duration('1s')",
@@ -172,6 +142,17 @@ struct Schema<ModelDeploymentSpec> {
                int sum = 0;
                for (const FixedVariant& variant : v.variants) sum += variant.weight;
                return v.variants.empty() || sum == 100;
+             }},
+      Cel<T>{"!has(self.rollout) || !has(self.rollout.steps) || "
+             "self.rollout.steps.all(s, !has(s.mirror) || s.mirror == 0) || "
+             "(has(self.traffic) && has(self.traffic.gateway))",
+             "a Service can't mirror requests: set spec.traffic.gateway, or remove mirror from the "
+             "steps",
+             "rollout",
+             [](const T& v) {
+               return v.traffic.gateway ||
+                      std::none_of(v.rollout.steps.begin(), v.rollout.steps.end(),
+                                   [](const RolloutStep& step) { return step.mirror > 0; });
              }},
       Cel<T>{"!has(self.updates) || self.updates != 'Manual' || has(self.model) || "
              "has(self.variants)",

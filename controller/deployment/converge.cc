@@ -90,9 +90,10 @@ class Converger {
     for (const Share& share : intent_.shares) {
       backends.push_back({ChildName(md_, share.version), share.weight});
     }
-    const Rendered rendered = RenderRoute(md_, intent_.shares);
-    const bool found =
-        route != nullptr && IsAsRendered(route->meta, rendered) && route->backends == backends;
+    const Rendered rendered = RenderRoute(md_, intent_.shares, intent_.extras);
+    const bool found = route != nullptr && IsAsRendered(route->meta, rendered) &&
+                       route->backends == backends &&
+                       route->others == OtherBackends(md_, intent_.extras);
     if (!found && !Foreign(api::kHttpRoutes, name)) Apply(api::kHttpRoutes, name, rendered);
   }
 

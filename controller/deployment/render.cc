@@ -116,6 +116,42 @@ json ParentReference(const api::ParentReference& parent) {
   return reference;
 }
 
+json Backend(const api::ModelDeployment& deployment, const std::string& version) {
+  return {{"group", ""},
+          {"kind", "Service"},
+          {"name", ChildName(deployment, version)},
+          {"port", PortOf(deployment, deployment.spec.traffic.port)}};
+}
+
+json Rule(const api::ModelDeployment& deployment, const std::vector<Share>& shares) {
+  json backends = json::array();
+  for (const Share& share : shares) {
+    backends.push_back(Backend(deployment, share.version));
+    backends.back()["weight"] = share.weight;
+  }
+  const json match = {{"path", {{"type", "PathPrefix"}, {"value", "/"}}}};
+  json rule = {{"matches", json::array({match})}, {"backendRefs", std::move(backends)}};
+  const auto& timeouts = deployment.spec.traffic.timeouts;
+  if (timeouts && timeouts->request.value > Millis{0}) {
+    rule["timeouts"]["request"] = FormatDuration(timeouts->request.value);
+  }
+  if (timeouts && timeouts->backend_request.value > Millis{0}) {
+    rule["timeouts"]["backendRequest"] = FormatDuration(timeouts->backend_request.value);
+  }
+  return rule;
+}
+
+// The Gateway API matches no cookies, but headers by regular expressions; names and values have no
+// letters that would mean something else in one.
+json HeaderMatch(const api::TrafficRule& rule) {
+  if (rule.header) {
+    return {{"type", "Exact"}, {"name", rule.header->name}, {"value", rule.header->value}};
+  }
+  return {{"type", "RegularExpression"},
+          {"name", "Cookie"},
+          {"value", "(.*; ?)?" + rule.cookie->name + "=" + rule.cookie->value + "(;.*)?"}};
+}
+
 std::optional<std::string> ContainersProblem(const json& pod_template) {
   const json::json_pointer containers("/spec/containers");
   if (!pod_template.contains(containers) || !pod_template[containers].is_array() ||
@@ -194,28 +230,37 @@ Rendered RenderMainService(const api::ModelDeployment& deployment, const std::st
   return Seal(deployment, api::kServices, deployment.meta.key.name, "", std::move(spec));
 }
 
-Rendered RenderRoute(const api::ModelDeployment& deployment, const std::vector<Share>& shares) {
+Rendered RenderRoute(const api::ModelDeployment& deployment, const std::vector<Share>& shares,
+                     const Extras& extras) {
   PERENNIAL_CHECK(deployment.spec.traffic.gateway.has_value());
-  const api::Gateway& gateway = *deployment.spec.traffic.gateway;
-  const int port = PortOf(deployment, deployment.spec.traffic.port);
+  const api::Traffic& traffic = deployment.spec.traffic;
   json parents = json::array();
-  for (const api::ParentReference& parent : gateway.parent_refs) {
+  for (const api::ParentReference& parent : traffic.gateway->parent_refs) {
     parents.push_back(ParentReference(parent));
   }
-  json backends = json::array();
-  for (const Share& share : shares) {
-    backends.push_back({{"group", ""},
-                        {"kind", "Service"},
-                        {"name", ChildName(deployment, share.version)},
-                        {"port", port},
-                        {"weight", share.weight}});
+  json rules = json::array();
+  for (size_t i = 0; i < traffic.rules.size() && i < extras.matched.size(); ++i) {
+    if (extras.matched[i].empty()) continue;
+    rules.push_back(Rule(deployment, {{extras.matched[i], 1}}));
+    rules.back()["matches"][0]["headers"] = json::array({HeaderMatch(traffic.rules[i])});
   }
-  const json match = {{"path", {{"type", "PathPrefix"}, {"value", "/"}}}};
-  json spec = {
-      {"parentRefs", std::move(parents)},
-      {"rules",
-       json::array({{{"matches", json::array({match})}, {"backendRefs", std::move(backends)}}})}};
-  if (!gateway.hostnames.empty()) spec["hostnames"] = gateway.hostnames;
+  json split = Rule(deployment, shares);
+  if (extras.mirror.weight > 0) {
+    json backend = Backend(deployment, extras.mirror.version);
+    split["filters"] =
+        json::array({{{"type", "RequestMirror"},
+                      {"requestMirror",
+                       {{"backendRef", std::move(backend)}, {"percent", extras.mirror.weight}}}}});
+  }
+  if (traffic.sticky) {
+    split["sessionPersistence"] = {{"sessionName", traffic.sticky->cookie},
+                                   {"type", "Cookie"},
+                                   {"absoluteTimeout", FormatDuration(traffic.sticky->ttl.value)},
+                                   {"cookieConfig", {{"lifetimeType", "Permanent"}}}};
+  }
+  rules.push_back(std::move(split));
+  json spec = {{"parentRefs", std::move(parents)}, {"rules", std::move(rules)}};
+  if (!traffic.gateway->hostnames.empty()) spec["hostnames"] = traffic.gateway->hostnames;
   return Seal(deployment, api::kHttpRoutes, deployment.meta.key.name, "", std::move(spec));
 }
 

@@ -120,8 +120,10 @@ void Start(Turn& turn, const Selection& selection) {
 // Whether the step's weight is what the traffic does now.
 bool StepInEffect(const Turn& turn) {
   const RolloutStatus& rollout = *turn.status.rollout;
+  const int weight = StepWeight(Spec(turn), rollout.step);
+  if (weight == 0 && !RunningOf(turn.seen, rollout.version).Serving()) return false;
   return turn.effect.settled && turn.intent.shares == turn.intent.wanted &&
-         WeightOf(turn.intent.wanted, rollout.version) == StepWeight(Spec(turn), rollout.step) &&
+         WeightOf(turn.intent.wanted, rollout.version) == weight &&
          (Spec(turn).traffic.gateway ||
           std::all_of(turn.intent.variants.begin(), turn.intent.variants.end(),
                       [&](const WantedVariant& variant) {

@@ -112,6 +112,9 @@ std::optional<Blocked> FailedUpdate(const Turn& turn) {
 
 std::optional<Blocked> Trouble(const Turn& turn, const std::vector<std::string>& problems) {
   if (!problems.empty()) return Blocked{"InvalidSpec", problems.front()};
+  if (!turn.effect.unsupported.empty()) {
+    return Blocked{"FeatureNotSupported", turn.effect.unsupported};
+  }
   if (!turn.seen.foreign.empty()) {
     return Blocked{"NameConflict",
                    kube::ToString(turn.seen.foreign.front()) +

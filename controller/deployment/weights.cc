@@ -164,6 +164,76 @@ Intent ManagedIntent(const Observed& seen) {
   return intent;
 }
 
+bool TakesSteps(const api::RolloutStatus* rollout) {
+  return rollout != nullptr &&
+         (rollout->phase == RolloutPhase::kProgressing || rollout->phase == RolloutPhase::kPaused);
+}
+
+// The version that a traffic rule means, if it may answer now. A challenger that is being rolled
+// back answers nobody any more.
+std::string VersionOf(const Observed& seen, const Intent& intent, const std::string& variant) {
+  const api::ModelDeploymentStatus& status = seen.deployment->status;
+  std::string version;
+  if (!seen.deployment->spec.variants.empty()) {
+    for (const api::VariantStatus& row : status.variants) {
+      if (row.name == variant) version = row.version;
+    }
+  } else if (variant == "champion") {
+    version = status.champion;
+  } else if (const auto* rollout = ActiveRollout(status);
+             variant == "challenger" &&
+             (TakesSteps(rollout) ||
+              (rollout != nullptr && rollout->phase == RolloutPhase::kPromoting))) {
+    version = rollout->version;
+  }
+  const bool has_pods =
+      std::any_of(intent.variants.begin(), intent.variants.end(),
+                  [&](const WantedVariant& wanted) { return wanted.version == version; });
+  return has_pods && RunningOf(seen, version).Serving() ? version : "";
+}
+
+Extras ExtrasOf(const Observed& seen, const Intent& intent) {
+  Extras extras;
+  const api::ModelDeploymentSpec& spec = seen.deployment->spec;
+  if (!spec.traffic.gateway || intent.shares.empty()) return extras;
+  for (const api::TrafficRule& rule : spec.traffic.rules) {
+    extras.matched.push_back(VersionOf(seen, intent, rule.variant));
+  }
+  const api::RolloutStatus* rollout = ActiveRollout(seen.deployment->status);
+  const auto steps = StepsOf(spec.rollout);
+  if (!spec.variants.empty() || !TakesSteps(rollout) || steps.empty()) return extras;
+  const auto at =
+      std::clamp<size_t>(static_cast<size_t>(std::max(rollout->step, 0)), 0, steps.size() - 1);
+  if (steps[at].mirror == 0 || !RunningOf(seen, rollout->version).Serving()) return extras;
+  extras.mirror = {rollout->version, steps[at].mirror};
+  return extras;
+}
+
+// What the route was to have and has not: an API server leaves out fields that its CRDs don't know,
+// and says nothing.
+std::string Unsupported(const Observed& seen, const Intent& intent,
+                        const api::HttpRouteView& route) {
+  const api::Traffic& traffic = seen.deployment->spec.traffic;
+  std::vector<std::string> wanted;
+  if (traffic.sticky) wanted.emplace_back("sessionPersistence");
+  if (traffic.timeouts) wanted.emplace_back("timeouts");
+  if (intent.extras.mirror.weight > 0) wanted.emplace_back("requestMirror.percent");
+  if (wanted.empty()) return "";
+  const std::string* hash = kube::Find(route.meta.annotations, kAnnotationHash);
+  if (hash == nullptr ||
+      *hash != RenderRoute(*seen.deployment, intent.shares, intent.extras).hash) {
+    return "";
+  }
+  for (const std::string& feature : wanted) {
+    const auto& has = route.features;
+    if (std::find(has.begin(), has.end(), feature) != has.end()) continue;
+    return "this cluster's HTTPRoute has no " + feature +
+           ": install the Gateway API's experimental channel, or remove the field that asks for it "
+           "(traffic.sticky, traffic.timeouts, or mirror in a step)";
+  }
+  return "";
+}
+
 Effect RouteEffect(const Observed& seen, const Intent& intent) {
   Effect effect;
   const api::HttpRouteView* route = FindRoute(seen, seen.deployment->meta.key.name);
@@ -173,6 +243,8 @@ Effect RouteEffect(const Observed& seen, const Intent& intent) {
     return effect;
   }
   effect.message = route->message;
+  effect.unsupported = Unsupported(seen, intent, *route);
+  if (!effect.unsupported.empty()) effect.message = effect.unsupported;
   effect.known = route->accepted;
   if (!route->accepted) return effect;
   size_t matched = 0;
@@ -183,8 +255,9 @@ Effect RouteEffect(const Observed& seen, const Intent& intent) {
       if (WeightOf(intent.shares, variant.version) == backend.weight) ++matched;
     }
   }
-  effect.settled =
-      matched == intent.shares.size() && matched == route->backends.size() && matched > 0;
+  effect.settled = matched == intent.shares.size() && matched == route->backends.size() &&
+                   matched > 0 && route->others == OtherBackends(*seen.deployment, intent.extras) &&
+                   effect.unsupported.empty();
   return effect;
 }
 
@@ -217,9 +290,9 @@ Effect ServiceEffect(const Observed& seen, const Intent& intent) {
 
 std::vector<api::RolloutStep> StepsOf(const api::Rollout& rollout) {
   if (!rollout.steps.empty()) return rollout.steps;
-  if (rollout.experiment) return {{50, {}, false}};
+  if (rollout.experiment) return {{50, 0, {}, false}};
   if (rollout.analysis && !rollout.analysis->checks.empty()) {
-    return {{kAll, rollout.analysis->window, false}};
+    return {{kAll, 0, rollout.analysis->window, false}};
   }
   return {};
 }
@@ -232,9 +305,14 @@ int StepWeight(const api::ModelDeploymentSpec& spec, int step) {
 }
 
 Intent IntentOf(const Observed& seen) {
-  if (seen.deployment->spec.variants.empty()) return ManagedIntent(seen);
+  if (seen.deployment->spec.variants.empty()) {
+    Intent intent = ManagedIntent(seen);
+    intent.extras = ExtrasOf(seen, intent);
+    return intent;
+  }
   Intent intent = FixedIntent(seen);
   intent.shares = ToReady(seen, intent.wanted);
+  intent.extras = ExtrasOf(seen, intent);
   intent.main_version = MainVersion(seen, intent, seen.deployment->status.champion);
   return intent;
 }
@@ -250,6 +328,16 @@ int WeightOf(const std::vector<Share>& shares, const std::string& version) {
     if (share.version == version) weight += share.weight;
   }
   return weight;
+}
+
+std::vector<std::string> OtherBackends(const api::ModelDeployment& deployment,
+                                       const Extras& extras) {
+  std::vector<std::string> services;
+  for (const std::string& version : extras.matched) {
+    if (!version.empty()) services.push_back(ChildName(deployment, version));
+  }
+  if (extras.mirror.weight > 0) services.push_back(ChildName(deployment, extras.mirror.version));
+  return services;
 }
 
 std::vector<int> Percentages(const std::vector<int>& weights) {

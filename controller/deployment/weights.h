@@ -21,6 +21,13 @@ struct WantedVariant {
   int replicas = 0;
 };
 
+// What a route does beside the split.
+struct Extras {
+  Share mirror;                      // who gets copies of how many percent of the requests
+  std::vector<std::string> matched;  // for each of spec.traffic.rules who answers; empty: the split
+  bool operator==(const Extras&) const = default;
+};
+
 // What the recorded status means for pods and traffic.
 struct Intent {
   std::vector<WantedVariant> variants;  // who serves stands first
@@ -29,6 +36,7 @@ struct Intent {
   // positive weights only, so that whoever has none is not in the route at all: a sticky session
   // outlives weight 0 (GEP-1619).
   std::vector<Share> shares;
+  Extras extras;
   std::string main_version;  // whose pods the main Service selects; empty: all pods
 };
 
@@ -38,6 +46,7 @@ struct Effect {
   bool known = false;         // `shares` was observed, not assumed
   std::vector<Share> shares;  // in effect
   std::string message;        // why it is not settled, if anybody says so
+  std::string unsupported;    // what the route asks for and the cluster's API has not
 };
 
 // The rollout's steps: what the spec says; without any, half and half where an experiment has to
@@ -51,6 +60,10 @@ Effect EffectOf(const Observed& seen, const Intent& intent);
 int StepWeight(const api::ModelDeploymentSpec& spec, int step);
 
 int WeightOf(const std::vector<Share>& shares, const std::string& version);
+
+// The Services that Extras stand for, as HttpRouteView::others has them.
+std::vector<std::string> OtherBackends(const api::ModelDeployment& deployment,
+                                       const Extras& extras);
 
 // Integer percentages in proportion to `weights` that sum to 100 (largest remainders); all zero if
 // they are.

@@ -157,7 +157,7 @@ class ServingWorld {
     std::map<std::string, int> weights;
     const auto it = objects.find({api::kHttpRoutes, {"transit", "departures"}});
     if (it == objects.end()) return weights;
-    for (const json& backend : it->second["spec"]["rules"][0]["backendRefs"]) {
+    for (const json& backend : it->second["spec"]["rules"].back()["backendRefs"]) {
       for (const std::string& version : VersionNames()) {
         if (backend["name"] == Child(version)) weights[version] = backend["weight"];
       }
@@ -209,8 +209,9 @@ class ServingWorld {
   std::set<std::string> broken;                 // versions whose pods never become ready
   std::set<std::string> stuck_services;         // versions without endpoints though pods are ready
   bool gateway_accepts = true;
-  bool pods_stay = false;     // Deployments are not acted on
-  bool judge_sleeps = false;  // nobody looks at ModelVersions
+  std::set<std::string> unknown_route_fields;  // of a rule: this cluster's CRD has none of these
+  bool pods_stay = false;                      // Deployments are not acted on
+  bool judge_sleeps = false;                   // nobody looks at ModelVersions
   // Writes that the API server refuses.
   std::function<bool(const kube::Ref&)> refuses = [](const kube::Ref&) { return false; };
   std::vector<std::string> events;
@@ -265,11 +266,17 @@ class ServingWorld {
       return true;
     }
     EXPECT_EQ(OwnerUid(body), "md-uid");
+    json pruned = body;
+    if (apply.target.resource == api::kHttpRoutes) {
+      for (json& rule : pruned["spec"]["rules"]) {
+        for (const std::string& field : unknown_route_fields) rule.erase(field);
+      }
+    }
     if (it != objects.end() && !Ours(it->second)) {
       last_error = ToString(apply.target) + " exists and is not controlled by ModelDeployment";
       return false;
     }
-    Put(apply.target, body);
+    Put(apply.target, pruned);
     return true;
   }
   bool CarryOut(const kube::CreateObject& create) {

@@ -1,0 +1,253 @@
+#!/usr/bin/env python3
+"""What clients get from the gateway while versions come, go and return: the share that was asked for, one
+version for a client that stays, and no failed request.
+
+Needs a cluster with the controller in it. The model server is an Envoy that answers with its version.
+"""
+
+import collections
+import http.client
+import json
+import threading
+import time
+import unittest
+
+import story
+
+SPACE = "split"
+NAME = "split"
+HOST = "split.example.org"
+IMAGE = "perennial.dev/envoy-proxy:dev"
+# Of one degree of freedom at 0.1 %: a right split fails one run in a thousand.
+CHI_SQUARE_LIMIT = 10.83
+
+
+def server_config():
+    manager = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+    router = "envoy.extensions.filters.http.router.v3.Router"
+    route = {
+        "match": {"prefix": "/"},
+        "direct_response": {"status": 200, "body": {"inline_string": "ok"}},
+        "response_headers_to_add": [
+            {"header": {"key": "x-version", "value": "%ENVIRONMENT(MODEL_VERSION)%"}}
+        ],
+    }
+    return json.dumps({"static_resources": {"listeners": [{
+        "address": {"socket_address": {"address": "0.0.0.0", "port_value": 8080}},
+        "filter_chains": [{"filters": [{
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": {
+                "@type": f"type.googleapis.com/{manager}",
+                "stat_prefix": "model",
+                "route_config": {"virtual_hosts": [
+                    {"name": "model", "domains": ["*"], "routes": [route]}]},
+                "http_filters": [{
+                    "name": "envoy.filters.http.router",
+                    "typed_config": {"@type": f"type.googleapis.com/{router}"},
+                }],
+            },
+        }]}],
+    }]}})
+
+
+def deployment(model):
+    container = {
+        "name": "model", "image": IMAGE, "imagePullPolicy": "IfNotPresent",
+        "args": ["--config-yaml", server_config(), "--concurrency", "1"],
+        "ports": [{"name": "http", "containerPort": 8080}],
+        "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1},
+    }
+    return {
+        "apiVersion": "perennial.dev/v1alpha1", "kind": "ModelDeployment",
+        "metadata": {"name": NAME, "namespace": SPACE},
+        "spec": {
+            "model": {"uri": model},
+            "replicas": 2,
+            "template": {"spec": {"containers": [container], "terminationGracePeriodSeconds": 1}},
+            "traffic": {
+                "gateway": {"parentRefs": [{"name": "edge"}], "hostnames": [HOST]},
+                "sticky": {"cookie": "variant", "ttl": "10m"},
+                "timeouts": {"request": "10s"},
+                "rules": [{"cookie": {"name": "tester", "value": "yes"}, "variant": "challenger"}],
+            },
+            "rollout": {
+                "steps": [{"weight": 0, "mirror": 50, "hold": "2s"}, {"weight": 20, "pause": True},
+                          {"weight": 60, "pause": True}],
+                "challengerReplicas": "Proportional",
+                "keepPrevious": "5m",
+            },
+        },
+    }
+
+
+class Client:
+    """Asks the gateway over one connection."""
+
+    def __init__(self, address):
+        self.connection = http.client.HTTPConnection(address, 80, timeout=10)
+
+    def ask(self, cookie=None):
+        """Returns the version that answered and the cookie that it set."""
+        headers = {"Host": HOST}
+        if cookie:
+            headers["Cookie"] = cookie
+        self.connection.request("GET", "/", headers=headers)
+        response = self.connection.getresponse()
+        response.read()
+        if response.status != 200:
+            raise AssertionError(f"status {response.status}")
+        return response.getheader("x-version"), response.getheader("set-cookie")
+
+
+class Steady(threading.Thread):
+    """Asks all the time, and remembers what failed."""
+
+    def __init__(self, address):
+        super().__init__(daemon=True)
+        self.address = address
+        self.failures = []
+        self.answered = 0
+        self.over = threading.Event()
+
+    def run(self):
+        client = Client(self.address)
+        while not self.over.wait(0.01):
+            try:
+                client.ask()
+                self.answered += 1
+            except (OSError, AssertionError, http.client.HTTPException) as error:
+                self.failures.append(f"{time.strftime('%X')} {type(error).__name__}: {error}")
+                client = Client(self.address)
+
+
+def status():
+    return story.model_deployment(NAME, SPACE).get("status", {})
+
+
+def annotate(command, value):
+    story.kubectl("-n", SPACE, "annotate", "modeldeployment", NAME, "--overwrite",
+                  f"perennial.dev/{command}={value}")
+
+
+class Traffic(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        story.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}})
+        story.apply({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
+            "metadata": {"name": "edge", "namespace": SPACE},
+            "spec": {"gatewayClassName": "perennial", "listeners": [
+                {"name": "http", "protocol": "HTTP", "port": 80}]},
+        })
+        story.apply(deployment("oci://models/split:1"))
+        story.kubectl("-n", SPACE, "wait", "--for=condition=Promoted", f"modeldeployment/{NAME}",
+                      "--timeout=90s")
+        gateway = story.get("gateways.gateway.networking.k8s.io", "edge", SPACE)
+        cls.address = gateway["status"]["addresses"][0]["value"]
+        story.wait_for("the gateway answers", 30, cls.answers)
+        cls.steady = Steady(cls.address)
+        cls.steady.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.steady.over.set()
+        story.kubectl("delete", "namespace", SPACE, "--wait=false")
+
+    @classmethod
+    def answers(cls):
+        try:
+            return Client(cls.address).ask()[0]
+        except (OSError, AssertionError, http.client.HTTPException):
+            return None
+
+    def wait_for_step(self, step):
+        story.wait_for(
+            f"step {step} is in effect", 60,
+            lambda: status().get("rollout", {}).get("step") == step
+            and status()["rollout"]["inEffect"], lambda: status().get("why"),
+        )
+        time.sleep(1)  # the proxy follows the accepted route
+
+    def wait_for_champion(self, version):
+        story.wait_for(f"{version} is the champion", 60,
+                       lambda: status().get("champion") == version
+                       and status()["rollout"]["phase"] == "Promoted", lambda: status().get("why"))
+        time.sleep(1)
+
+    def split(self, requests=1000):
+        client = Client(self.address)
+        return collections.Counter(client.ask()[0] for _ in range(requests))
+
+    def assert_split(self, counts, wanted):
+        total = sum(counts.values())
+        self.assertEqual(set(counts), set(wanted), counts)
+        chi_square = sum((counts[v] - total * w) ** 2 / (total * w) for v, w in wanted.items())
+        self.assertLess(chi_square, CHI_SQUARE_LIMIT, f"{counts} is not {wanted}")
+        print(f"split {dict(counts)}, wanted {wanted}: chi-square {chi_square:.2f}", flush=True)
+
+    def test_story(self):
+        champion = status()["champion"]
+        story.apply(deployment("oci://models/split:2"))
+        self.shadow(champion)
+        jar = self.assigned(champion)
+        self.moved(champion, jar)
+        self.rolled_back(champion, jar)
+        self.promoted_and_undone(champion)
+        self.assertEqual(self.steady.failures, [])
+        self.assertGreater(self.steady.answered, 500)
+        print(f"{self.steady.answered} steady requests, none failed", flush=True)
+
+    def shadow(self, champion):
+        """Copies, and answers to nobody but testers."""
+        self.wait_for_step(0)
+        challenger = status()["challenger"]
+        self.assertEqual(set(self.split(50)), {champion})
+        self.assertEqual(Client(self.address).ask("a=b; tester=yes")[0], challenger)
+
+    def assigned(self, champion):
+        """Returns the cookies of clients that were assigned at 20 %."""
+        self.wait_for_step(1)
+        challenger = status()["challenger"]
+        self.assert_split(self.split(), {champion: 0.8, challenger: 0.2})
+        client = Client(self.address)
+        jar = [client.ask() for _ in range(300)]
+        self.assertTrue(all(cookie for _, cookie in jar), "no cookie is set")
+        return [(version, cookie.split(";")[0]) for version, cookie in jar]
+
+    def replay(self, jar):
+        client = Client(self.address)
+        return collections.Counter((version, client.ask(cookie)[0]) for version, cookie in jar)
+
+    def moved(self, champion, jar):
+        """New weights are for new clients; the controller dies meanwhile."""
+        challenger = status()["challenger"]
+        story.kubectl("-n", story.SYSTEM, "delete", "pods", "--wait=false", "-l",
+                      "app.kubernetes.io/name=perennial")
+        annotate("promote", f"{challenger}/2")
+        self.wait_for_step(2)
+        self.assertEqual({a == b for a, b in self.replay(jar)}, {True}, "a client lost its variant")
+        self.assert_split(self.split(), {champion: 0.4, challenger: 0.6})
+
+    def rolled_back(self, champion, jar):
+        """Nobody gets the bad version any more, whatever cookie he brings."""
+        annotate("abort", status()["challenger"])
+        story.wait_for("it is rolled back", 60,
+                       lambda: status()["rollout"]["phase"] == "RolledBack", lambda: status().get("why"))
+        self.assertEqual({answer for _, answer in self.replay(jar)}, {champion})
+        self.assertEqual(Client(self.address).ask("tester=yes")[0], champion)
+
+    def promoted_and_undone(self, champion):
+        bad = status()["rollout"]["version"]
+        annotate("retry", f"{bad}:1")
+        again = story.wait_for("the retry is a new version", 30, lambda: status().get("challenger"))
+        self.assertNotEqual(again, bad)
+        annotate("promote", f"{again}:1")
+        self.wait_for_champion(again)
+        self.assertEqual(set(self.split(100)), {again})
+        annotate("undo", f"{champion}:1")
+        self.wait_for_champion(champion)
+        self.assertEqual(set(self.split(100)), {champion})
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

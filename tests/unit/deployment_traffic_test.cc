@@ -1,0 +1,135 @@
+// What a route does beside the split: sticky sessions, rules, mirrors.
+#include <gtest/gtest.h>
+
+#include "support/serving_world.h"
+
+namespace perennial::deployment {
+namespace {
+
+using api::RolloutPhase;
+using nlohmann::json;
+using std::chrono::minutes;
+using Weights = std::map<std::string, int>;
+
+struct Traffic : ServingWorld {
+  Traffic() {
+    Settle();
+    v1 = NewestDeclared();
+    Pass(Seconds(10));
+  }
+  void Change(const char* traffic) {
+    spec["traffic"].merge_patch(json::parse(traffic));
+    ++generation;
+    Settle();
+  }
+  std::string Release(const std::string& uri = "oci://m:2") {
+    SetModel(uri);
+    Settle();
+    return NewestDeclared();
+  }
+  json Rules() { return Object(api::kHttpRoutes, "departures")["spec"]["rules"]; }
+  std::string v1;
+};
+
+TEST(Traffic, StickySessionsEndWithTheBackend) {
+  Traffic world;
+  world.Change(R"({"sticky": {"ttl": "2h"}, "timeouts": {"request": "5s"}})");
+  EXPECT_EQ(world.Condition("Stalled"), "-");
+  const std::string v2 = world.Release();
+  ASSERT_EQ(world.Weights(), (Weights{{world.v1, 90}, {v2, 10}}));
+  const json split = world.Rules().back();
+  EXPECT_EQ(split["sessionPersistence"],
+            json::parse(R"({"sessionName": "perennial-variant", "type": "Cookie",
+                            "absoluteTimeout": "2h", "cookieConfig": {"lifetimeType": "Permanent"}})"));
+  EXPECT_EQ(split["timeouts"]["request"], "5s");
+  world.Annotate(api::kAnnotationAbort, v2);
+  world.Settle();
+  EXPECT_EQ(world.Rules().dump().find(world.Child(v2)), std::string::npos)
+      << "a session outlives weight 0 (GEP-1619)";
+}
+
+// An API server without the field keeps the route and drops it without a word.
+TEST(Traffic, WhatTheClusterCannotDoIsSaidAndNoStepIsTaken) {
+  Traffic world;
+  world.unknown_route_fields = {"sessionPersistence"};
+  world.Change(R"({"sticky": {}})");
+  EXPECT_EQ(world.Condition("Stalled"), "True/FeatureNotSupported");
+  EXPECT_NE(world.Message("Stalled").find("sessionPersistence"), std::string::npos);
+  EXPECT_EQ(world.Condition("Ready"), "True/Serving");
+  world.Release();
+  world.Live(minutes(5));
+  EXPECT_EQ(world.Status().rollout->step, 0);
+  EXPECT_FALSE(world.Status().rollout->in_effect);
+  EXPECT_EQ(world.Champion(), world.v1);
+  world.spec["traffic"].erase("sticky");
+  world.Settle();
+  EXPECT_EQ(world.Condition("Stalled"), "-");
+  EXPECT_TRUE(world.Status().rollout->in_effect);
+}
+
+TEST(Traffic, RulesGiveRequestsToAVariantThatIsThere) {
+  Traffic world;
+  world.Change(
+      R"({"rules": [{"header": {"name": "x-tester", "value": "yes"}, "variant": "challenger"},
+                             {"cookie": {"name": "beta", "value": "1"}, "variant": "challenger"}]})");
+  EXPECT_EQ(world.Rules().size(), 1u) << "there is no challenger: the split answers";
+  const std::string v2 = world.Release();
+  ASSERT_EQ(world.Rules().size(), 3u);
+  EXPECT_EQ(world.Rules()[0]["matches"][0]["headers"][0],
+            json::parse(R"({"type": "Exact", "name": "x-tester", "value": "yes"})"));
+  EXPECT_EQ(world.Rules()[0]["backendRefs"][0]["name"], world.Child(v2));
+  EXPECT_EQ(world.Rules()[1]["matches"][0]["headers"][0]["value"], "(.*; ?)?beta=1(;.*)?");
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 90}, {v2, 10}}));
+  EXPECT_TRUE(world.Status().rollout->in_effect);
+  world.Annotate(api::kAnnotationAbort, v2);
+  world.Settle();
+  EXPECT_EQ(world.Rules().size(), 1u);
+  EXPECT_EQ(world.Rules().dump().find(world.Child(v2)), std::string::npos);
+}
+
+TEST(Traffic, AShadowStepCopiesRequestsAndAnswersNone) {
+  Traffic world;
+  world.spec["rollout"]["steps"] = json::parse(
+      R"([{"weight": 0, "mirror": 20, "hold": "1m"}, {"weight": 0, "mirror": 100, "hold": "1m"},
+          {"weight": 50, "hold": "1m"}])");
+  const std::string v2 = world.Release();
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 100}}));
+  const json mirror = world.Rules()[0]["filters"][0]["requestMirror"];
+  EXPECT_EQ(mirror["backendRef"]["name"], world.Child(v2));
+  EXPECT_EQ(mirror["percent"], 20);
+  EXPECT_TRUE(world.Status().rollout->in_effect);
+  world.Live(Seconds(65));
+  EXPECT_EQ(world.Rules()[0]["filters"][0]["requestMirror"]["percent"], 100);
+  world.Live(Seconds(60));
+  EXPECT_FALSE(world.Rules()[0].contains("filters"));
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 50}, {v2, 50}}));
+  world.Live(minutes(2));
+  EXPECT_EQ(world.Champion(), v2);
+}
+
+TEST(Traffic, AShadowOfNoReadyPodIsNotInEffect) {
+  Traffic world;
+  world.spec["rollout"]["steps"] =
+      json::parse(R"([{"weight": 0, "mirror": 20, "hold": "1m"}, {"weight": 50}])");
+  const std::string v2 = world.Release();
+  world.broken = {v2};
+  world.React();
+  world.Settle();
+  EXPECT_FALSE(world.Rules()[0].contains("filters"));
+  EXPECT_FALSE(world.Status().rollout->in_effect);
+  world.Live(minutes(11));
+  EXPECT_EQ(world.Phase(), RolloutPhase::kRolledBack);
+}
+
+// seldon-core#5181: weights edited in the middle are what the route has, and nothing else.
+TEST(Traffic, EditedStepsAreInTheRouteAtOnce) {
+  Traffic world;
+  const std::string v2 = world.Release();
+  world.spec["rollout"]["steps"][0]["weight"] = 25;
+  ++world.generation;
+  world.Settle();
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 75}, {v2, 25}}));
+}
+
+}  // namespace
+}  // namespace perennial::deployment
