@@ -159,6 +159,19 @@ struct FixedVariant {
   bool operator==(const FixedVariant&) const = default;
 };
 
+enum class Delivery { kDownload, kImageVolume };
+
+// How the artifact gets into the pods, beside its address in the environment.
+struct Storage {
+  Delivery type = Delivery::kDownload;
+  std::string image;               // Download: of the init container
+  std::string credentials_secret;  // Download: its variables
+  std::string path = "/models";    // where the containers find it
+  bool operator==(const Storage&) const = default;
+};
+
+enum class Protocol { kNone, kOpenInference };
+
 enum class Updates { kAutomatic, kManual };
 
 struct ModelDeploymentSpec {
@@ -167,6 +180,8 @@ struct ModelDeploymentSpec {
   Updates updates = Updates::kAutomatic;
   std::optional<int> replicas;  // 1 unless set
   RawJson pod_template;         // "template": a PodTemplateSpec
+  std::optional<Storage> storage;
+  Protocol protocol = Protocol::kNone;
   MetricsEndpoint metrics;
   Traffic traffic;
   Rollout rollout;

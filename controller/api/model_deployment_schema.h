@@ -23,6 +23,50 @@ struct EnumNames<RolloutPhase> {
 };
 
 template <>
+struct EnumNames<Delivery> {
+  static constexpr std::array<std::string_view, 2> kNames{"Download", "ImageVolume"};
+};
+template <>
+struct EnumNames<Protocol> {
+  static constexpr std::array<std::string_view, 2> kNames{"None", "OpenInference"};
+};
+
+template <>
+struct Schema<Storage> {
+  using T = Storage;
+  static constexpr std::tuple kFields{
+      Field{"type", &T::type,
+            "Download: an init container of yours fetches MODEL_URI into MODEL_PATH. ImageVolume: "
+            "the kubelet mounts the oci:// artifact (Kubernetes 1.33 or newer).",
+            Rules{}},
+      Field{"image", &T::image,
+            "Download: an image whose entry point fetches MODEL_URI, checks MODEL_DIGEST, and "
+            "writes below MODEL_PATH.",
+            Rules{.max_length = 512}},
+      Field{"credentialsSecretRef", &T::credentials_secret,
+            "Download: a Secret in this namespace whose keys become the init container's "
+            "environment, and no other container's.",
+            kObjectName},
+      Field{"path", &T::path, "Where all containers find the artifact; also in MODEL_PATH.",
+            Rules{.pattern = "^/[^\\s:]+$",
+                  .wants = "an absolute path such as \"/models\"",
+                  .max_length = 256}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"!has(self.type) || self.type == 'Download' ? has(self.image) && self.image != '' : "
+             "!has(self.image) && !has(self.credentialsSecretRef)",
+             "Download needs an image; ImageVolume takes neither image nor credentialsSecretRef "
+             "(use imagePullSecrets in the template)",
+             "image",
+             [](const T& v) {
+               return v.type == Delivery::kDownload
+                          ? !v.image.empty()
+                          : v.image.empty() && v.credentials_secret.empty();
+             }},
+  };
+};
+
+template <>
 struct Schema<MetricsEndpoint> {
   using T = MetricsEndpoint;
   static constexpr std::tuple kFields{
@@ -126,6 +170,15 @@ struct Schema<ModelDeploymentSpec> {
             "A PodTemplateSpec. The first container gets MODEL_URI, MODEL_DIGEST and "
             "MODEL_VERSION.",
             Rules{.required = true}},
+      Field{"storage", &T::storage,
+            "Brings the artifact into the pods. Without it the containers get its address in "
+            "MODEL_URI and fetch it themselves.",
+            Rules{}},
+      Field{"protocol", &T::protocol,
+            "OpenInference: the serving container is probed at /v2/health/ready and "
+            "/v2/health/live, unless the template has probes of its own; while it loads, until "
+            "rollout.progressDeadline, it is not restarted.",
+            Rules{}},
       Field{"metrics", &T::metrics, "Where the pods expose Prometheus metrics.", Rules{}},
       Field{"traffic", &T::traffic, "How requests reach the pods.", Rules{}},
       Field{"rollout", &T::rollout, "How a new version takes over.", Rules{}},

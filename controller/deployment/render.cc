@@ -6,6 +6,7 @@
 #include "api/names.h"
 #include "base/check.h"
 #include "base/hash.h"
+#include "deployment/delivery.h"
 #include "deployment/fleet.h"
 #include "deployment/records.h"
 
@@ -101,6 +102,8 @@ json PodTemplate(const api::ModelDeployment& deployment, const WantedVariant& va
     rendered["metadata"]["annotations"] = metadata["annotations"];
   }
   ForEachContainer(rendered, [&](json& container) { SetEnvironment(container, variant); });
+  DeliverModel(rendered, deployment.spec, variant.model);
+  AddProbes(rendered, deployment.spec);
   return rendered;
 }
 

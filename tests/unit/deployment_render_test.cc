@@ -35,6 +35,60 @@ TEST(Render, GivesEveryContainerItsModelAndRefusesToBeOverruled) {
   EXPECT_EQ(body["metadata"]["ownerReferences"][0]["uid"], "md-uid");
 }
 
+json PodOf(const ServingWorld& world, const WantedVariant& variant) {
+  return json::parse(
+      RenderDeployment(world.Deployment(), variant).body)["spec"]["template"]["spec"];
+}
+
+TEST(Render, DownloadsTheModelBeforeAnyContainerStarts) {
+  ServingWorld world;
+  world.spec["storage"] = {{"image", "fetch:1"}, {"credentialsSecretRef", "store"}};
+  json& server = world.spec["template"]["spec"]["containers"][0];
+  server["securityContext"] = {{"runAsNonRoot", true}};
+  server["env"].push_back({{"name", "MODEL_PATH"}, {"value", "mine"}});
+  const json pod = PodOf(world, {"v7", {"s3://m/7", "sha256:77"}, 3});
+  const json& fetch = pod["initContainers"][0];
+  EXPECT_EQ(fetch["image"], "fetch:1");
+  EXPECT_EQ(fetch["envFrom"][0]["secretRef"]["name"], "store");
+  EXPECT_EQ(fetch["securityContext"]["runAsNonRoot"], true);
+  EXPECT_EQ(fetch["volumeMounts"][0]["mountPath"], "/models");
+  EXPECT_FALSE(fetch["volumeMounts"][0].contains("readOnly"));
+  std::map<std::string, std::string> env;
+  for (const json& entry : fetch["env"]) env[entry["name"]] = entry["value"];
+  EXPECT_EQ(env, (std::map<std::string, std::string>{{"MODEL_URI", "s3://m/7"},
+                                                     {"MODEL_DIGEST", "sha256:77"},
+                                                     {"MODEL_VERSION", "v7"},
+                                                     {"MODEL_PATH", "/models"}}));
+  EXPECT_EQ(pod["containers"][0]["volumeMounts"][0]["readOnly"], true);
+  EXPECT_FALSE(pod["containers"][0].contains("envFrom")) << "credentials are not the server's";
+  EXPECT_EQ(pod["volumes"][0], (json{{"name", "perennial-model"}, {"emptyDir", json::object()}}));
+}
+
+TEST(Render, MountsAnOciArtifactByItsDigest) {
+  ServingWorld world;
+  world.spec["storage"] = {{"type", "ImageVolume"}, {"path", "/m"}};
+  const json pod = PodOf(world, {"v7", {"oci://reg.example.org/m:7", "sha256:77"}, 3});
+  EXPECT_EQ(pod["volumes"][0]["image"]["reference"], "reg.example.org/m:7@sha256:77");
+  EXPECT_EQ(pod["containers"][0]["volumeMounts"][0]["mountPath"], "/m");
+  EXPECT_FALSE(pod.contains("initContainers"));
+}
+
+TEST(Render, ProbesByOpenInferenceWhatHasNoProbes) {
+  ServingWorld world;
+  world.spec["protocol"] = "OpenInference";
+  world.spec["rollout"]["progressDeadline"] = "2m";
+  json server = PodOf(world, {"v7", {}, 1})["containers"][0];
+  EXPECT_EQ(server["readinessProbe"]["httpGet"]["path"], "/v2/health/ready");
+  EXPECT_EQ(server["livenessProbe"]["httpGet"]["path"], "/v2/health/live");
+  EXPECT_EQ(server["startupProbe"]["failureThreshold"], 24) << "as long as the deadline";
+  world.spec["template"]["spec"]["containers"][0]["readinessProbe"] = {
+      {"tcpSocket", {{"port", 1}}}};
+  server = PodOf(world, {"v7", {}, 1})["containers"][0];
+  EXPECT_TRUE(server["readinessProbe"].contains("tcpSocket")) << "the template's own";
+  world.spec.erase("protocol");
+  EXPECT_FALSE(PodOf(world, {"v7", {}, 1})["containers"][0].contains("livenessProbe"));
+}
+
 TEST(Render, WritesTheRoutesDefaultsOut) {
   ServingWorld world;
   const json body = json::parse(RenderRoute(world.Deployment(), {{"v1", 90}, {"v2", 10}}).body);
