@@ -131,5 +131,21 @@ TEST(Traffic, EditedStepsAreInTheRouteAtOnce) {
   EXPECT_EQ(world.Weights(), (Weights{{world.v1, 75}, {v2, 25}}));
 }
 
+// flagger#634, #1563, #1674: an autoscaler's write is no release, and is honoured at once.
+TEST(Traffic, AnAutoscalersWriteMovesPodsAndNothingElse) {
+  Traffic world;
+  const int started = world.Count("RolloutStarted");
+  world.spec["replicas"] = 7;  // through the scale subresource
+  ++world.generation;
+  world.Settle();
+  EXPECT_EQ(world.Object(api::kDeployments, world.Child(world.v1))["spec"]["replicas"], 7);
+  EXPECT_EQ(world.Count("RolloutStarted"), started);
+  EXPECT_EQ(world.Champion(), world.v1);
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 100}}));
+  const int writes = world.writes;
+  world.Live(minutes(1));
+  EXPECT_EQ(world.writes, writes) << "one write follows another, nobody fights";
+}
+
 }  // namespace
 }  // namespace perennial::deployment
