@@ -86,6 +86,9 @@ class Client:
     def __init__(self, address):
         self.connection = http.client.HTTPConnection(address, 80, timeout=10)
 
+    def __del__(self):
+        self.connection.close()
+
     def ask(self, cookie=None):
         """Returns the version that answered and the cookie that it set."""
         headers = {"Host": HOST}
@@ -151,6 +154,7 @@ class Traffic(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.steady.over.set()
+        cls.steady.join()
         story.kubectl("delete", "namespace", SPACE, "--wait=false")
 
     @classmethod
@@ -164,7 +168,7 @@ class Traffic(unittest.TestCase):
         story.wait_for(
             f"step {step} is in effect", 60,
             lambda: status().get("rollout", {}).get("step") == step
-            and status()["rollout"]["inEffect"], lambda: status().get("why"),
+            and status()["rollout"].get("inEffect"), lambda: status().get("why"),
         )
         time.sleep(1)  # the proxy follows the accepted route
 
