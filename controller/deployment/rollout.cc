@@ -100,6 +100,10 @@ void Start(Turn& turn, const Selection& selection) {
     if (turn.status.champion.empty()) return Promote(turn, "it is the first version and ready");
     if (selection.urgent) return Promote(turn, "the champion is rejected or gone");
     if (StepsOf(Spec(turn).rollout).empty()) return Promote(turn, "ready, and no steps to take");
+    if (!turn.effect.unsupported.empty()) {
+      return Wait(turn, RolloutPhase::kStarting,
+                  "ready, but no step is taken: " + turn.effect.unsupported);
+    }
     const auto last = static_cast<int>(StepsOf(Spec(turn).rollout).size()) - 1;
     return EnterStep(turn, std::clamp(rollout.step, 0, last));
   }

@@ -85,6 +85,32 @@ TEST(Children, ReadARouteThatItsGatewayAccepts) {
   EXPECT_EQ(view->message, "");
 }
 
+TEST(Children, TellTheSplitFromTheRulesBeforeIt) {
+  json object = Object(kRoute);
+  json& rules = object["spec"]["rules"];
+  json before = rules[0];
+  before["backendRefs"].erase(0);
+  rules[0]["sessionPersistence"] = {{"type", "Cookie"}};
+  rules[0]["filters"] = json::parse(R"([{"type": "RequestMirror", "requestMirror":
+      {"percent": 20, "backendRef": {"name": "departures-v3"}}}])");
+  rules.insert(rules.begin(), before);
+  const auto view = DecodeHttpRouteView(object);
+  EXPECT_EQ(view->backends.size(), 2u);
+  EXPECT_EQ(view->others, (std::vector<std::string>{"departures-v2", "departures-v3"}));
+  EXPECT_EQ(view->features,
+            (std::vector<std::string>{"requestMirror.percent", "sessionPersistence"}));
+}
+
+TEST(Children, TakeAPartiallyInvalidRouteForRefused) {
+  json object = Object(kRoute);
+  object["status"]["parents"][0]["conditions"].push_back({{"type", "PartiallyInvalid"},
+                                                          {"status", "True"},
+                                                          {"reason", "UnsupportedValue"},
+                                                          {"message", "a rule is left out"}});
+  EXPECT_FALSE(DecodeHttpRouteView(object)->accepted);
+  EXPECT_NE(DecodeHttpRouteView(object)->message.find("a rule is left out"), std::string::npos);
+}
+
 TEST(Children, TakeAParentWithoutNamespaceForOneInTheRoutesOwn) {
   json object = Object(kRoute);
   object["status"]["parents"][0]["parentRef"]["namespace"] = "transit";

@@ -58,8 +58,8 @@ TEST(Traffic, WhatTheClusterCannotDoIsSaidAndNoStepIsTaken) {
   EXPECT_EQ(world.Condition("Ready"), "True/Serving");
   world.Release();
   world.Live(minutes(5));
-  EXPECT_EQ(world.Status().rollout->step, 0);
-  EXPECT_FALSE(world.Status().rollout->in_effect);
+  EXPECT_EQ(world.Phase(), RolloutPhase::kStarting);
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 100}}));
   EXPECT_EQ(world.Champion(), world.v1);
   world.spec["traffic"].erase("sticky");
   world.Settle();
