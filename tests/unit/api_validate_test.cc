@@ -41,10 +41,10 @@ TEST(Validate, JudgesEachCase) {
 TEST(Validate, TellsEveryProblemAtOnce) {
   ModelDeploymentSpec spec;
   spec.updates = Updates::kManual;
-  spec.rollout.steps = {RolloutStep{0, {}, false}, RolloutStep{0, {}, false}};
+  spec.rollout.steps = {RolloutStep{101, 0, {}, false}, RolloutStep{101, 0, {}, false}};
   EXPECT_EQ(Join(Validate(spec)),
-            "spec.rollout.steps[0].weight: must be at least 1, is 0\n"
-            "spec.rollout.steps[1].weight: must be at least 1, is 0\n"
+            "spec.rollout.steps[0].weight: must be at most 100, is 101\n"
+            "spec.rollout.steps[1].weight: must be at most 100, is 101\n"
             "spec.updates: updates: Manual pins to spec.model: set spec.model, or updates: "
             "Automatic\n"
             "spec.rollout.steps: weights of steps must ascend: sort the steps and give each its "
