@@ -111,13 +111,13 @@ struct Wrong {
 TEST(Codec, NamesTheFieldAndWhatItExpected) {
   const Wrong cases[] = {
       {"/rollout/steps/2/weight", R"("x")",
-       R"(spec.rollout.steps[2].weight: expected integer 1..100, got "x")"},
+       R"(spec.rollout.steps[2].weight: expected integer 0..100, got "x")"},
       {"/rollout/steps/2/weight", "101",
-       "spec.rollout.steps[2].weight: expected integer 1..100, got 101"},
+       "spec.rollout.steps[2].weight: expected integer 0..100, got 101"},
       {"/rollout/steps/2/weight", "5.5",
-       "spec.rollout.steps[2].weight: expected integer 1..100, got 5.5"},
+       "spec.rollout.steps[2].weight: expected integer 0..100, got 5.5"},
       {"/rollout/steps/2/weight", "18446744073709551615",
-       "spec.rollout.steps[2].weight: expected integer 1..100, got 18446744073709551615"},
+       "spec.rollout.steps[2].weight: expected integer 0..100, got 18446744073709551615"},
       {"/rollout/steps/2/hold", R"("10 minutes")",
        R"(spec.rollout.steps[2].hold: expected duration such as "90s" or "1h30m", )"
        R"(got "10 minutes")"},

@@ -38,7 +38,7 @@ TEST(Generated, CrdsCarryTheRules) {
   EXPECT_EQ(spec["required"], json::array({"template"}));
   EXPECT_EQ(spec["properties"]["template"]["x-kubernetes-preserve-unknown-fields"], true);
   const json& step = spec["properties"]["rollout"]["properties"]["steps"]["items"];
-  EXPECT_EQ(step["properties"]["weight"]["minimum"], 1);
+  EXPECT_EQ(step["properties"]["weight"]["minimum"], 0);
   EXPECT_EQ(step["properties"]["weight"]["maximum"], 100);
   const json& alpha =
       spec["properties"]["rollout"]["properties"]["experiment"]["properties"]["alpha"];
