@@ -242,11 +242,11 @@ std::string RefusalOfRoute(const json& object, const kube::Meta& meta) {
   return {};
 }
 
-void ReadRule(const json& rule, bool last, HttpRouteView& view) {
+void ReadRule(const json& rule, bool split, HttpRouteView& view) {
   for (const json& backend : List(Get(rule, "backendRefs"))) {
     const std::string name = Text(Get(backend, "name"));
-    if (last) view.backends.push_back({name, Int(Get(backend, "weight"), 1)});
-    if (!last) view.others.push_back(name);
+    if (split) view.backends.push_back({name, Int(Get(backend, "weight"), 1)});
+    if (!split) view.others.push_back(name);
   }
   for (const json& filter : List(Get(rule, "filters"))) {
     const json& mirror = Get(filter, "requestMirror");
@@ -265,7 +265,7 @@ Result<HttpRouteView> DecodeHttpRouteView(const json& object) {
   HttpRouteView view;
   PERENNIAL_TRY(view.meta, MetaOf(object, true));
   const json& rules = List(Get(object, "spec", "rules"));
-  for (size_t i = 0; i < rules.size(); ++i) ReadRule(rules[i], i + 1 == rules.size(), view);
+  for (size_t i = 0; i < rules.size(); ++i) ReadRule(rules[i], i == 0, view);
   std::sort(view.features.begin(), view.features.end());
   view.message = RefusalOfRoute(object, view.meta);
   view.accepted = view.message.empty();

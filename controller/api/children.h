@@ -35,8 +35,8 @@ struct BackendWeight {
 
 struct HttpRouteView {
   kube::Meta meta;
-  std::vector<BackendWeight> backends;  // of the last rule, in order: the split
-  std::vector<std::string> others;      // backends of the rules before, and those of mirrors
+  std::vector<BackendWeight> backends;  // of the first rule, in order: the split
+  std::vector<std::string> others;      // those of mirrors, then of the other rules
   std::vector<std::string> features;    // what not every cluster's HTTPRoute has, sorted
   // Of the parents' statuses, at their observedGeneration: every parent has accepted this
   // generation and resolved its references.

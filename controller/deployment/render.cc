@@ -144,6 +144,26 @@ json Rule(const api::ModelDeployment& deployment, const std::vector<Share>& shar
   return rule;
 }
 
+json Split(const api::ModelDeployment& deployment, const std::vector<Share>& shares,
+           const Extras& extras) {
+  const api::Traffic& traffic = deployment.spec.traffic;
+  json split = Rule(deployment, shares);
+  if (extras.mirror.weight > 0) {
+    json backend = Backend(deployment, extras.mirror.version);
+    split["filters"] =
+        json::array({{{"type", "RequestMirror"},
+                      {"requestMirror",
+                       {{"backendRef", std::move(backend)}, {"percent", extras.mirror.weight}}}}});
+  }
+  if (traffic.sticky) {
+    split["sessionPersistence"] = {{"sessionName", traffic.sticky->cookie},
+                                   {"type", "Cookie"},
+                                   {"absoluteTimeout", FormatDuration(traffic.sticky->ttl.value)},
+                                   {"cookieConfig", {{"lifetimeType", "Permanent"}}}};
+  }
+  return split;
+}
+
 // The Gateway API matches no cookies, but headers by regular expressions; names and values have no
 // letters that would mean something else in one.
 json HeaderMatch(const api::TrafficRule& rule) {
@@ -241,27 +261,15 @@ Rendered RenderRoute(const api::ModelDeployment& deployment, const std::vector<S
   for (const api::ParentReference& parent : traffic.gateway->parent_refs) {
     parents.push_back(ParentReference(parent));
   }
-  json rules = json::array();
+  // The split first, so that its place never changes: gateways name what they know of a rule by its
+  // place, and forget the endpoints of one that moves (seen with Envoy Gateway: 503 for a moment).
+  // Which rule a request takes is not decided by their order, but by the more exact match.
+  json rules = json::array({Split(deployment, shares, extras)});
   for (size_t i = 0; i < traffic.rules.size() && i < extras.matched.size(); ++i) {
     if (extras.matched[i].empty()) continue;
     rules.push_back(Rule(deployment, {{extras.matched[i], 1}}));
     rules.back()["matches"][0]["headers"] = json::array({HeaderMatch(traffic.rules[i])});
   }
-  json split = Rule(deployment, shares);
-  if (extras.mirror.weight > 0) {
-    json backend = Backend(deployment, extras.mirror.version);
-    split["filters"] =
-        json::array({{{"type", "RequestMirror"},
-                      {"requestMirror",
-                       {{"backendRef", std::move(backend)}, {"percent", extras.mirror.weight}}}}});
-  }
-  if (traffic.sticky) {
-    split["sessionPersistence"] = {{"sessionName", traffic.sticky->cookie},
-                                   {"type", "Cookie"},
-                                   {"absoluteTimeout", FormatDuration(traffic.sticky->ttl.value)},
-                                   {"cookieConfig", {{"lifetimeType", "Permanent"}}}};
-  }
-  rules.push_back(std::move(split));
   json spec = {{"parentRefs", std::move(parents)}, {"rules", std::move(rules)}};
   if (!traffic.gateway->hostnames.empty()) spec["hostnames"] = traffic.gateway->hostnames;
   return Seal(deployment, api::kHttpRoutes, deployment.meta.key.name, "", std::move(spec));

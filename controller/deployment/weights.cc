@@ -333,10 +333,10 @@ int WeightOf(const std::vector<Share>& shares, const std::string& version) {
 std::vector<std::string> OtherBackends(const api::ModelDeployment& deployment,
                                        const Extras& extras) {
   std::vector<std::string> services;
+  if (extras.mirror.weight > 0) services.push_back(ChildName(deployment, extras.mirror.version));
   for (const std::string& version : extras.matched) {
     if (!version.empty()) services.push_back(ChildName(deployment, version));
   }
-  if (extras.mirror.weight > 0) services.push_back(ChildName(deployment, extras.mirror.version));
   return services;
 }
 

@@ -71,7 +71,7 @@ def deployment(model):
                 "rules": [{"cookie": {"name": "tester", "value": "yes"}, "variant": "challenger"}],
             },
             "rollout": {
-                "steps": [{"weight": 0, "mirror": 50, "hold": "2s"}, {"weight": 20, "pause": True},
+                "steps": [{"weight": 0, "mirror": 50, "pause": True}, {"weight": 20, "pause": True},
                           {"weight": 60, "pause": True}],
                 "challengerReplicas": "Proportional",
                 "keepPrevious": "5m",
@@ -207,6 +207,7 @@ class Traffic(unittest.TestCase):
         challenger = status()["challenger"]
         self.assertEqual(set(self.split(50)), {champion})
         self.assertEqual(Client(self.address).ask("a=b; tester=yes")[0], challenger)
+        annotate("promote", f"{challenger}/1")
 
     def assigned(self, champion):
         """Returns the cookies of clients that were assigned at 20 %."""

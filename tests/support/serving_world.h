@@ -157,7 +157,7 @@ class ServingWorld {
     std::map<std::string, int> weights;
     const auto it = objects.find({api::kHttpRoutes, {"transit", "departures"}});
     if (it == objects.end()) return weights;
-    for (const json& backend : it->second["spec"]["rules"].back()["backendRefs"]) {
+    for (const json& backend : it->second["spec"]["rules"][0]["backendRefs"]) {
       for (const std::string& version : VersionNames()) {
         if (backend["name"] == Child(version)) weights[version] = backend["weight"];
       }

@@ -85,18 +85,18 @@ TEST(Children, ReadARouteThatItsGatewayAccepts) {
   EXPECT_EQ(view->message, "");
 }
 
-TEST(Children, TellTheSplitFromTheRulesBeforeIt) {
+TEST(Children, TellTheSplitFromTheRulesAfterIt) {
   json object = Object(kRoute);
   json& rules = object["spec"]["rules"];
-  json before = rules[0];
-  before["backendRefs"].erase(0);
+  json after = rules[0];
+  after["backendRefs"].erase(0);
   rules[0]["sessionPersistence"] = {{"type", "Cookie"}};
   rules[0]["filters"] = json::parse(R"([{"type": "RequestMirror", "requestMirror":
       {"percent": 20, "backendRef": {"name": "departures-v3"}}}])");
-  rules.insert(rules.begin(), before);
+  rules.push_back(after);
   const auto view = DecodeHttpRouteView(object);
   EXPECT_EQ(view->backends.size(), 2u);
-  EXPECT_EQ(view->others, (std::vector<std::string>{"departures-v2", "departures-v3"}));
+  EXPECT_EQ(view->others, (std::vector<std::string>{"departures-v3", "departures-v2"}));
   EXPECT_EQ(view->features,
             (std::vector<std::string>{"requestMirror.percent", "sessionPersistence"}));
 }
