@@ -7,6 +7,7 @@
 
 #include "api/model_version.h"
 #include "api/scalars.h"
+#include "api/source.h"
 #include "kube/meta.h"
 
 namespace perennial::api {
@@ -80,6 +81,7 @@ struct VerdictPolicy {
 
 struct DriftMonitorSpec {
   MonitorTarget target;
+  std::optional<Source> source;  // absent: scrape
   Duration interval{Millis(60'000)};
   Duration window{Millis(3'600'000)};
   Baseline baseline;

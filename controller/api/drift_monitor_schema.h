@@ -6,6 +6,7 @@
 #include "api/drift_monitor.h"
 #include "api/measure_names.h"
 #include "api/model_version_schema.h"
+#include "api/source_schema.h"
 
 namespace perennial::api {
 
@@ -215,6 +216,7 @@ struct Schema<DriftMonitorSpec> {
   using T = DriftMonitorSpec;
   static constexpr std::tuple kFields{
       Field{"target", &T::target, "What to watch.", Rules{.required = true}},
+      Field{"source", &T::source, "Where the metrics come from.", Rules{}},
       Field{"interval", &T::interval, "Time between two evaluations.", Rules{}},
       Field{"window", &T::window, "How far back an evaluation reaches.", Rules{}},
       Field{"baseline", &T::baseline, "What the window is compared with.", Rules{}},

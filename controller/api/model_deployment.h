@@ -7,13 +7,19 @@
 
 #include "api/model_version.h"
 #include "api/scalars.h"
+#include "api/source.h"
 #include "kube/meta.h"
 
 namespace perennial::api {
 
+enum class Scheme { kHttp, kHttps };
+
 struct MetricsEndpoint {
   std::string port = "http";  // name of a container port
   std::string path = "/metrics";
+  Scheme scheme = Scheme::kHttp;
+  std::optional<TlsTrust> tls{};
+  std::optional<SecretKey> bearer_token{};
   bool operator==(const MetricsEndpoint&) const = default;
 };
 

@@ -4,6 +4,7 @@
 #include "api/model_deployment.h"
 #include "api/model_version_schema.h"
 #include "api/quantity_schema.h"
+#include "api/source_schema.h"
 #include "api/traffic_schema.h"
 
 namespace perennial::api {
@@ -67,6 +68,11 @@ struct Schema<Storage> {
 };
 
 template <>
+struct EnumNames<Scheme> {
+  static constexpr std::array<std::string_view, 2> kNames{"HTTP", "HTTPS"};
+};
+
+template <>
 struct Schema<MetricsEndpoint> {
   using T = MetricsEndpoint;
   static constexpr std::tuple kFields{
@@ -75,6 +81,19 @@ struct Schema<MetricsEndpoint> {
           "path", &T::path, "Path of the metrics.",
           Rules{
               .pattern = "^/[^\\s]*$", .wants = "a path such as \"/metrics\"", .max_length = 512}},
+      Field{"scheme", &T::scheme, "HTTP or HTTPS.", Rules{}},
+      Field{"tls", &T::tls,
+            "HTTPS: how to verify the pods' certificates. Without serverName they must be valid "
+            "for the pods' IP addresses.",
+            Rules{}},
+      Field{"bearerTokenSecretRef", &T::bearer_token, "HTTPS: sent to the pods as bearer token.",
+            Rules{}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"(has(self.scheme) && self.scheme == 'HTTPS') || "
+             "!(has(self.tls) || has(self.bearerTokenSecretRef))",
+             "tls and bearerTokenSecretRef go with HTTPS only: set scheme: HTTPS", "scheme",
+             [](const T& v) { return v.scheme == Scheme::kHttps || !(v.tls || v.bearer_token); }},
   };
 };
 

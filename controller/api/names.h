@@ -23,6 +23,7 @@ inline const kube::Resource kModelApprovals{"perennial.dev", "v1alpha1", "modela
 
 inline const kube::Resource kDeployments{"apps", "v1", "deployments", "Deployment"};
 inline const kube::Resource kServices{"", "v1", "services", "Service"};
+inline const kube::Resource kSecrets{"", "v1", "secrets", "Secret"};
 inline const kube::Resource kPods{"", "v1", "pods", "Pod"};
 inline const kube::Resource kJobs{"batch", "v1", "jobs", "Job"};
 inline const kube::Resource kEndpointSlices{"discovery.k8s.io", "v1", "endpointslices",
@@ -39,6 +40,10 @@ inline constexpr std::string_view kLabelRun = "perennial.dev/run";
 inline constexpr std::string_view kLabelIdentity = "perennial.dev/identity";
 inline constexpr std::string_view kLabelManagedBy = "app.kubernetes.io/managed-by";
 inline constexpr std::string_view kManagedBy = "perennial";
+
+// On a Secret: it may be sent to servers of metrics that objects of its namespace name.
+inline constexpr std::string_view kLabelUse = "perennial.dev/use";
+inline constexpr std::string_view kUseMetrics = "metrics";
 
 // What people ask for, on a ModelDeployment; the value names the ModelVersion that is meant, so a
 // stale request does nothing: VERSION, VERSION/STEP (promote), either with ":TOKEN" where the same

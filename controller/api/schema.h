@@ -118,7 +118,7 @@ void ForEachField(Value& value, const T& defaults, Visit&& visit) {
   static_assert(internal::MemberCount<T>() ==
                     std::tuple_size_v<std::remove_cvref_t<decltype(Schema<T>::kFields)>>,
                 "each member of T needs its Field in Schema<T>::kFields, or it is never stored");
-  const auto one = [&](const auto& entry) {
+  [[maybe_unused]] const auto one = [&](const auto& entry) {
     if constexpr (internal::IsInline<std::remove_cvref_t<decltype(entry)>>::value) {
       ForEachField(value.*entry.member, defaults.*entry.member, visit);
     } else {

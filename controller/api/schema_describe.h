@@ -28,7 +28,7 @@ void AddCel(SchemaNode& node) {
   }
   std::apply(
       [&](const auto&... entries) {
-        const auto one = [&](const auto& entry) {
+        [[maybe_unused]] const auto one = [&](const auto& entry) {
           if constexpr (IsInline<std::remove_cvref_t<decltype(entry)>>::value) {
             AddCel<std::remove_cvref_t<decltype(T{}.*entry.member)>>(node);
           }
@@ -143,7 +143,7 @@ void CheckCel(const T& value, const Path& path, std::vector<std::string>& proble
     }
     std::apply(
         [&](const auto&... entries) {
-          const auto one = [&](const auto& entry) {
+          [[maybe_unused]] const auto one = [&](const auto& entry) {
             if constexpr (internal::IsInline<std::remove_cvref_t<decltype(entry)>>::value) {
               CheckCel(value.*entry.member, path, problems);
             } else {

@@ -14,11 +14,13 @@
 #include "app/http_server.h"
 #include "app/metrics.h"
 #include "app/preflight.h"
+#include "app/secret_reader.h"
 #include "app/watchdog.h"
 #include "app/work.h"
 #include "base/hash.h"
 #include "kube/events.h"
 #include "kube/lease.h"
+#include "scrape/promql_pool.h"
 #include "scrape/scrape_pool.h"
 
 namespace perennial::app {
@@ -27,6 +29,30 @@ namespace {
 constexpr Millis kLongestRetry{30'000};
 // How long the end of a process waits for requests that are under way; a pod has 30 s to end.
 constexpr Millis kShutdownGrace{10'000};
+
+// The API server may be slow, and a worker waits for it.
+constexpr Millis kSecretDeadline{5'000};
+
+std::vector<scrape::AddressRange> Allowed(const RunOptions& options) {
+  std::vector<scrape::AddressRange> out;
+  for (const std::string& text : options.source_allow) {
+    const auto range = scrape::ParseAddressRange(text);
+    if (range.ok()) out.push_back(*range);
+  }
+  return out;
+}
+
+scrape::PoolOptions ScrapeOptions(const RunOptions& options) {
+  scrape::PoolOptions out;
+  out.addresses.allowed = Allowed(options);
+  return out;
+}
+
+scrape::PromqlOptions QueryOptions(const RunOptions& options) {
+  scrape::PromqlOptions out;
+  out.addresses.allowed = Allowed(options);
+  return out;
+}
 
 std::string Joined(const std::vector<std::string>& words, const char* separator) {
   std::string out;
@@ -52,7 +78,11 @@ class Controller::Impl {
         cache_(dependencies_.transport, dependencies_.clock, options_.ns),
         runs_(cache_.retrain_policies.store()),
         samples_(dependencies_.clock),
-        pool_(samples_, dependencies_.clock),
+        pool_(samples_, dependencies_.clock, ScrapeOptions(options_)),
+        queries_(samples_, dependencies_.clock, QueryOptions(options_)),
+        secret_client_(dependencies_.transport, dependencies_.clock, "perennial-secrets",
+                       {.deadline = kSecretDeadline}),
+        secrets_(secret_client_, dependencies_.clock),
         event_client_(dependencies_.transport, dependencies_.clock, "perennial-events"),
         lease_client_(dependencies_.lease_transport, dependencies_.clock, "perennial-lease"),
         events_(event_client_, dependencies_.clock, "perennial.dev/controller", options_.instance) {
@@ -85,14 +115,24 @@ class Controller::Impl {
     if (!identity) return;
     {
       const std::lock_guard lock(mutex_);
-      work_.emplace(Work::Dependencies{
-          dependencies_.transport, dependencies_.clock, cache_, samples_, events_,
-          [this] { return !election_ || election_->MayWrite(); }, *identity});
+      work_.emplace(Work::Dependencies{dependencies_.transport,
+                                       dependencies_.clock,
+                                       cache_,
+                                       samples_,
+                                       events_,
+                                       [this] { return !election_ || election_->MayWrite(); },
+                                       *identity,
+                                       {},
+                                       [this](const kube::Key& secret, const std::string& key) {
+                                         return secrets_.Read(secret, key);
+                                       }});
     }
+    ForbidApiServer();
     cache_.Start();
     if (WaitForStores(stop) && WaitForLease(stop)) {
       events_.Start();
       pool_.Start();
+      queries_.Start();
       working_ = true;
       work_->Start(options_.workers);
       spdlog::info("working as {} with {} workers for each kind", *identity, options_.workers);
@@ -116,6 +156,18 @@ class Controller::Impl {
       delay = std::min(delay * 2, kLongestRetry);
     }
     return std::nullopt;
+  }
+
+  // What users have scraped must not be the API server.
+  void ForbidApiServer() {
+    std::vector<scrape::AddressRange> addresses;
+    for (const std::string& address : ApiServerAddresses(dependencies_.transport)) {
+      const auto range = scrape::ParseAddressRange(address);
+      if (range.ok()) addresses.push_back(*range);
+    }
+    if (addresses.empty()) spdlog::warn("the API server's addresses are not known");
+    pool_.Forbid(addresses);
+    queries_.Forbid(std::move(addresses));
   }
 
   bool WaitForStores(const std::stop_token& stop) {
@@ -160,6 +212,7 @@ class Controller::Impl {
     work_->Stop();
     working_ = false;
     pool_.Stop();
+    queries_.Stop();
     cache_.Stop();
     if (election_) election_->Stop(/*release=*/true);
     hurry.request_stop();
@@ -229,6 +282,9 @@ class Controller::Impl {
   RunTally runs_;
   scrape::SampleStore samples_;
   scrape::ScrapePool pool_;
+  scrape::PromqlPool queries_;
+  kube::Client secret_client_;
+  SecretReader secrets_;
   kube::Client event_client_;
   kube::Client lease_client_;
   kube::EventRecorder events_;

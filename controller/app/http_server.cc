@@ -19,6 +19,9 @@
 namespace perennial::app {
 namespace {
 
+// After no descriptor was left for a new connection.
+constexpr Millis kAcceptPause{100};
+
 // A file descriptor that is closed once.
 class Descriptor {
  public:
@@ -162,7 +165,8 @@ class HttpServer::Impl {
     while (!stop.stop_requested()) {
       std::vector<pollfd> fds;
       fds.push_back({wake_.get(), POLLIN, 0});
-      fds.push_back({listener_.get(), POLLIN, 0});
+      // Negative: not looked at.
+      fds.push_back({clock_.Steady() < accept_from_ ? -1 : listener_.get(), POLLIN, 0});
       for (const Connection& connection : connections_) {
         const short events = connection.state == State::kWriting ? POLLOUT : POLLIN;
         fds.push_back({connection.fd.get(), events, 0});
@@ -181,8 +185,9 @@ class HttpServer::Impl {
 
   // Until the earliest deadline, rounded up so that the loop does not spin in its last millisecond.
   int WaitMillis() const {
-    if (connections_.empty()) return -1;
-    Millis earliest = connections_.front().deadline;
+    const bool pausing = clock_.Steady() < accept_from_;
+    if (connections_.empty() && !pausing) return -1;
+    Millis earliest = pausing ? accept_from_ : connections_.front().deadline;
     for (const Connection& connection : connections_) {
       earliest = std::min(earliest, connection.deadline);
     }
@@ -194,7 +199,19 @@ class HttpServer::Impl {
     // A bounded batch, so that connections that wait are served between floods of new ones.
     for (int i = 0; i < 16; ++i) {
       Descriptor fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-      if (fd.get() < 0) return;
+      if (fd.get() < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+          // The connection stays in the backlog, where poll() would show it again at once. Somebody
+          // who asks nothing makes room; if there is nobody, the listener is left alone for a
+          // while.
+          if (!connections_.empty()) {
+            Evict();
+            continue;
+          }
+          accept_from_ = now + kAcceptPause;
+        }
+        return;
+      }
       if (connections_.size() >= limits_.connections) Evict();
       connections_.push_back({std::move(fd), now + limits_.request_timeout});
       Advance(connections_.back(), now);  // a request is often there already
@@ -275,7 +292,8 @@ class HttpServer::Impl {
   const Clock& clock_;
   const HttpLimits limits_;
   std::list<Connection> connections_;  // oldest first
-  std::jthread thread_;                // last: it uses the others
+  Millis accept_from_ = Millis::min();
+  std::jthread thread_;  // last: it uses the others
 };
 
 Result<std::unique_ptr<HttpServer>> HttpServer::Listen(int port, HttpHandler handler,

@@ -5,6 +5,8 @@
 #include <iostream>
 #include <map>
 
+#include "scrape/address_policy.h"
+
 namespace perennial::app {
 
 ParsedOptions ParseRunOptions(int argc, const char* const* argv) {
@@ -33,6 +35,13 @@ ParsedOptions ParseRunOptions(int argc, const char* const* argv) {
   run->add_flag("--leader-elect", options.leader_elect,
                 "Write only while holding a Lease, so that several replicas can run");
   run->add_option("--lease-namespace", options.lease_namespace, "Namespace of the Lease");
+  run->add_option("--source-allow", options.source_allow,
+                  "IP address or range (10.0.0.5, 10.0.0.0/8) from which metrics are read although "
+                  "it is loopback, link-local or the API server's; can be repeated")
+      ->check([](const std::string& text) {
+        const auto range = scrape::ParseAddressRange(text);
+        return range.ok() ? std::string() : range.error().message;
+      });
   run->add_option("--lease-name", options.lease_name, "Name of the Lease");
   try {
     app.parse(argc, argv);

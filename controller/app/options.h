@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/log.h"
 
@@ -20,7 +21,8 @@ struct RunOptions {
   bool leader_elect = false;
   std::string lease_namespace = "perennial-system";
   std::string lease_name = "perennial-controller";
-  std::string instance;  // this process in events and in the Lease
+  std::vector<std::string> source_allow;  // addresses that metrics may come from all the same
+  std::string instance;                   // this process in events and in the Lease
 };
 
 // The options of `perennial-controller run ...`; otherwise the process's exit code, after the help,

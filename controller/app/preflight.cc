@@ -1,5 +1,6 @@
 #include "app/preflight.h"
 
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -35,6 +36,27 @@ Result<std::string> WhoAmI(kube::Transport& transport) {
     return Error{Errc::kUnavailable, "the SelfSubjectReview's answer names no user"};
   }
   return review[path].get<std::string>();
+}
+
+std::vector<std::string> ApiServerAddresses(kube::Transport& transport) {
+  std::vector<std::string> out;
+  if (const char* service = std::getenv("KUBERNETES_SERVICE_HOST")) out.emplace_back(service);
+  const auto slices = Ask(transport, {"GET",
+                                      "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+                                      "?labelSelector=kubernetes.io%2Fservice-name%3Dkubernetes",
+                                      "", ""});
+  if (!slices.ok() || !slices->contains("items") || !(*slices)["items"].is_array()) return out;
+  for (const json& slice : (*slices)["items"]) {
+    if (!slice.is_object() || !slice.contains("endpoints")) continue;
+    if (!slice["endpoints"].is_array()) continue;
+    for (const json& endpoint : slice["endpoints"]) {
+      if (!endpoint.is_object() || !endpoint.contains("addresses")) continue;
+      for (const json& address : endpoint["addresses"]) {
+        if (address.is_string()) out.push_back(address.get<std::string>());
+      }
+    }
+  }
+  return out;
 }
 
 Status CheckInstalled(kube::Transport& transport) {

@@ -31,6 +31,7 @@ class Work {
     kube::WritePermit permit;
     std::string identity;  // our user name at the API server
     kube::ClientOptions client{};
+    api::SecretLookup secrets{};
   };
   explicit Work(Dependencies dependencies);
   Work(const Work&) = delete;

@@ -1,5 +1,7 @@
 #include "base/text.h"
 
+#include <openssl/evp.h>
+
 #include <algorithm>
 
 namespace perennial {
@@ -16,6 +18,27 @@ bool IsDnsLabel(std::string_view text) {
   const auto inner = [&](char c) { return letter(c) || (c >= '0' && c <= '9') || c == '-'; };
   return !text.empty() && text.size() <= 63 && letter(text.front()) && text.back() != '-' &&
          std::all_of(text.begin(), text.end(), inner);
+}
+
+std::optional<std::string> DecodeBase64(std::string_view text) {
+  std::string compact;
+  for (const char c : text) {
+    if (c != ' ' && c != '\n' && c != '\r' && c != '\t') compact += c;
+  }
+  std::string out(compact.size() / 4 * 3 + 3, '\0');
+  const int size = compact.size() % 4 != 0
+                       ? -1
+                       : EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                                         reinterpret_cast<const unsigned char*>(compact.data()),
+                                         static_cast<int>(compact.size()));
+  if (size < 0) return std::nullopt;
+  // EVP_DecodeBlock counts padding as bytes.
+  std::size_t padding = 0;
+  while (padding < 2 && padding < compact.size() && compact[compact.size() - 1 - padding] == '=') {
+    ++padding;
+  }
+  out.resize(static_cast<std::size_t>(size) - padding);
+  return out;
 }
 
 }  // namespace perennial

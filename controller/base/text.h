@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -13,5 +14,8 @@ std::string CutText(std::string_view text, std::size_t limit);
 // A DNS label of RFC 1035: at most 63 lower-case letters, digits and '-', from a letter to a letter
 // or digit. What the name of a Service must be, and what fits into a label's value.
 bool IsDnsLabel(std::string_view text);
+
+// RFC 4648, with or without line breaks; nullopt for anything else.
+std::optional<std::string> DecodeBase64(std::string_view text);
 
 }  // namespace perennial

@@ -69,7 +69,20 @@ std::vector<scrape::Target> TargetsOf(const Observed& seen, const std::string& v
   return targets;
 }
 
-scrape::Subscription SubscriptionFor(const Observed& seen) {
+// How the pods are asked; nullopt if what that takes can't be read: then they are not asked at all.
+std::optional<scrape::Access> AccessOf(const Observed& seen, const api::SecretLookup& secrets) {
+  const api::MetricsEndpoint& metrics = seen.deployment->spec.metrics;
+  const auto from = CredentialsOf(metrics, seen.deployment->meta.key.ns, secrets);
+  if (!from.ok()) return std::nullopt;
+  scrape::Access access;
+  access.tls = metrics.scheme == api::Scheme::kHttps;
+  access.bearer_token = from->bearer_token;
+  access.ca_pem = from->ca_pem;
+  access.server_name = from->server_name;
+  return access;
+}
+
+scrape::Subscription SubscriptionFor(const Observed& seen, const api::SecretLookup& secrets) {
   const api::Rollout& rollout = seen.deployment->spec.rollout;
   scrape::Subscription subscription;
   subscription.interval = LookInterval(rollout);
@@ -81,6 +94,9 @@ scrape::Subscription SubscriptionFor(const Observed& seen) {
   subscription.resolution = std::max(subscription.interval, subscription.retention / 500);
   subscription.metrics = MetricsOf(rollout);
   subscription.totals = rollout.experiment.has_value();
+  const std::optional<scrape::Access> access = AccessOf(seen, secrets);
+  if (!access) return subscription;
+  subscription.access = *access;
   for (const std::string& version :
        {seen.deployment->status.rollout->champion, seen.deployment->status.rollout->version}) {
     auto targets = TargetsOf(seen, version);
@@ -107,8 +123,13 @@ std::string SubscriptionOf(std::string_view uid) {
 }
 
 DeploymentReconciler::DeploymentReconciler(Stores stores, scrape::SampleStore& samples,
-                                           const Clock& clock, std::string own_identity)
-    : stores_(stores), samples_(samples), clock_(clock), own_identity_(std::move(own_identity)) {}
+                                           const Clock& clock, std::string own_identity,
+                                           api::SecretLookup secrets)
+    : stores_(stores),
+      samples_(samples),
+      clock_(clock),
+      own_identity_(std::move(own_identity)),
+      secrets_(std::move(secrets)) {}
 
 std::optional<Observed> DeploymentReconciler::Observe(const kube::Key& key,
                                                       const kube::Attempt& attempt) {
@@ -134,6 +155,11 @@ void DeploymentReconciler::AddChildren(const kube::Key& key, Observed& seen) con
   seen.routes = stores_.routes.ByIndex(kChildrenByOwner, uid);
   for (const auto& service : seen.services) {
     auto slices = stores_.slices.ByIndex(kSlicesByService, key.ns + "/" + service->meta.key.name);
+    // Not those that somebody else made in the Service's name: their addresses would be scraped.
+    std::erase_if(slices, [&](const auto& slice) {
+      const kube::OwnerReference* owner = kube::ControllerOf(slice->meta);
+      return owner == nullptr || owner->uid != service->meta.uid;
+    });
     seen.slices.insert(seen.slices.end(), slices.begin(), slices.end());
   }
   AddForeign(stores_.services, api::kServices, key, uid, seen.foreign);
@@ -187,7 +213,7 @@ void DeploymentReconciler::Subscribe(const kube::Key& key, Observed& seen) {
     }
     seen.carried = known.carried;
   }
-  samples_.Set(SubscriptionOf(uid), SubscriptionFor(seen));
+  samples_.Set(SubscriptionOf(uid), SubscriptionFor(seen, secrets_));
 }
 
 void DeploymentReconciler::Unsubscribe(const kube::Key& key) {

@@ -10,6 +10,7 @@
 #include "api/children.h"
 #include "api/model_deployment.h"
 #include "api/model_version.h"
+#include "api/source.h"
 #include "base/clock.h"
 #include "deployment/decide.h"
 #include "kube/runner.h"
@@ -47,7 +48,7 @@ class DeploymentReconciler {
   // `own_identity` is the user name that the API server knows this process by: an automatic
   // rollback rejects the version under it.
   DeploymentReconciler(Stores stores, scrape::SampleStore& samples, const Clock& clock,
-                       std::string own_identity);
+                       std::string own_identity, api::SecretLookup secrets = nullptr);
 
   std::optional<Observed> Observe(const kube::Key& key, const kube::Attempt& attempt);
   static kube::Plan Decide(const Observed& seen, WallTime now) {
@@ -64,6 +65,7 @@ class DeploymentReconciler {
   scrape::SampleStore& samples_;
   const Clock& clock_;
   std::string own_identity_;
+  api::SecretLookup secrets_;
   std::mutex mutex_;
   // Of each deployment that is being measured.
   struct Measuring {

@@ -186,6 +186,7 @@ Health Judge(const Observed& seen, const api::DriftMonitorStatus& status) {
     if (signal.state != SignalState::kError || !Champion(seen, signal.variant)) continue;
     return {false, "SignalError", "signal " + signal.name + ": " + signal.message};
   }
+  if (!seen.warning.empty()) return {true, "SourceWarns", seen.warning};
   return {};
 }
 

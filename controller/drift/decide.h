@@ -23,6 +23,7 @@ struct Observed {
   int targets_up = 0;
   std::optional<WallTime> next_evaluation;
   std::string problem;  // why nothing can be scraped, if so
+  std::string warning;  // what the source says about numbers that it does give
 };
 
 // Turns looks into states (k of n with hysteresis), states into an episode, conditions and events.

@@ -47,8 +47,9 @@ std::string SubscriptionOf(std::string_view uid) {
   return "drift/" + std::string(uid);
 }
 
-DriftReconciler::DriftReconciler(Stores stores, scrape::SampleStore& samples, const Clock& clock)
-    : stores_(stores), samples_(samples), clock_(clock) {}
+DriftReconciler::DriftReconciler(Stores stores, scrape::SampleStore& samples, const Clock& clock,
+                                 api::SecretLookup secrets)
+    : stores_(stores), samples_(samples), clock_(clock), secrets_(std::move(secrets)) {}
 
 std::optional<Observed> DriftReconciler::Observe(const kube::Key& key,
                                                  const kube::Attempt& attempt) {
@@ -144,9 +145,75 @@ void DriftReconciler::Subscribe(const std::string& id, Observed& seen) {
       AddTargets(seen, variant, subscription, problem);
       if (variant.version == seen.versions.front()) seen.problem = problem;
     }
+    if (const Status reached = AddSource(seen, subscription); !reached.ok()) {
+      // Without the credentials that were asked for, nothing is asked.
+      seen.problem = reached.error().message;
+      seen.targets = static_cast<int>(subscription.targets.size());
+      subscription.targets.clear();
+      subscription.promql.reset();
+      samples_.Set(id, std::move(subscription));
+      return;
+    }
   }
   seen.targets = static_cast<int>(subscription.targets.size());
   samples_.Set(id, std::move(subscription));
+}
+
+Status DriftReconciler::AddSource(const Observed& seen, scrape::Subscription& subscription) const {
+  const std::string& ns = seen.monitor->meta.key.ns;
+  const std::optional<api::Source>& source = seen.monitor->spec.source;
+  scrape::Access& access = subscription.access;
+  const auto fill = [&](const api::Credentials& from) {
+    access.bearer_token = from.bearer_token;
+    access.username = from.username;
+    access.password = from.password;
+    access.ca_pem = from.ca_pem;
+    access.server_name = from.server_name;
+  };
+  if (!source || !source->prometheus) {
+    const api::MetricsEndpoint& metrics = seen.deployment->spec.metrics;
+    access.tls = metrics.scheme == api::Scheme::kHttps;
+    PERENNIAL_TRY(const api::Credentials credentials, CredentialsOf(metrics, ns, secrets_));
+    fill(credentials);
+    return Ok();
+  }
+  const api::PrometheusSource& prometheus = *source->prometheus;
+  PERENNIAL_TRY(const api::Credentials credentials, CredentialsOf(prometheus, ns, secrets_));
+  fill(credentials);
+  scrape::PromqlSource promql;
+  promql.url = prometheus.url;
+  promql.ns = ns;
+  promql.namespace_label = prometheus.namespace_label;
+  promql.pod_label = prometheus.pod_label;
+  promql.version_label = prometheus.version_label;
+  for (const api::LabelMatch& match : prometheus.matchers) {
+    promql.matchers.emplace_back(match.label, match.value);
+  }
+  for (const api::VariantStatus& variant : seen.deployment->status.variants) {
+    // A version's Deployment has its Service's name.
+    if (variant.service.empty() || variant.version.empty()) continue;
+    promql.variants.emplace_back(variant.version, variant.service);
+  }
+  if (!promql.variants.empty()) subscription.promql = std::move(promql);
+  return Ok();
+}
+
+// Whoever may write EndpointSlices could name any address in one with the Service's label. Only
+// those that the Service controls count, and the Service must be the ModelDeployment's: an object
+// of the same name that somebody else made isn't.
+std::vector<std::shared_ptr<const api::EndpointSliceView>> DriftReconciler::SlicesOf(
+    const Observed& seen, const api::VariantStatus& variant) const {
+  const kube::Key key{seen.monitor->meta.key.ns, variant.service};
+  const auto service = stores_.services.Get(key);
+  if (service == nullptr) return {};
+  const kube::OwnerReference* owner = kube::ControllerOf(service->meta);
+  if (owner == nullptr || owner->uid != seen.deployment->meta.uid) return {};
+  auto slices = stores_.slices.ByIndex(kByService, kube::ToString(key));
+  std::erase_if(slices, [&](const auto& slice) {
+    const kube::OwnerReference* of = kube::ControllerOf(slice->meta);
+    return of == nullptr || of->uid != service->meta.uid;
+  });
+  return slices;
 }
 
 void DriftReconciler::AddTargets(const Observed& seen, const api::VariantStatus& variant,
@@ -158,18 +225,21 @@ void DriftReconciler::AddTargets(const Observed& seen, const api::VariantStatus&
   for (const scrape::Target& target : subscription.targets) known.insert(target.id);
   bool has_port = false;
   bool any = false;
-  const auto slices = stores_.slices.ByIndex(kByService, service);
+  const bool promql = seen.monitor->spec.source && seen.monitor->spec.source->prometheus;
+  const auto slices = SlicesOf(seen, variant);
   for (const auto& slice : slices) {
     const auto port = PortOf(*slice, metrics.port);
-    if (!port) continue;
+    // A Prometheus finds the port itself.
+    if (!port && !promql) continue;
     has_port = true;
     for (const api::Endpoint& endpoint : slice->endpoints) {
       if (!endpoint.ready || endpoint.pod_uid.empty() || endpoint.address.empty()) continue;
       any = true;
       // A pod is in one slice for each of its address families.
-      if (!known.insert(endpoint.pod_uid).second) continue;
-      subscription.targets.push_back({endpoint.pod_uid, endpoint.address,
-                                      static_cast<std::uint16_t>(*port), metrics.path,
+      const std::string& id = promql ? endpoint.pod : endpoint.pod_uid;
+      if (id.empty() || !known.insert(id).second) continue;
+      subscription.targets.push_back({id, endpoint.address,
+                                      static_cast<std::uint16_t>(port.value_or(0)), metrics.path,
                                       variant.version});
     }
   }
@@ -223,6 +293,12 @@ void DriftReconciler::Count(const std::string& id, Observed& seen) const {
     if (version == seen.versions.front() && view.targets > 0 && view.targets_up == 0 &&
         !view.problems.empty()) {
       failing = view.problems.front();
+    }
+    // What a Prometheus warns of concerns the numbers; a pod that fails is counted above.
+    const bool promql = seen.monitor->spec.source && seen.monitor->spec.source->prometheus;
+    if (promql && version == seen.versions.front() && view.targets_up > 0 &&
+        view.targets_up == view.targets && !view.problems.empty()) {
+      seen.warning = view.problems.front();
     }
   }
   if (seen.problem.empty()) seen.problem = failing;

@@ -13,6 +13,7 @@
 #include "api/drift_monitor.h"
 #include "api/model_deployment.h"
 #include "api/model_version.h"
+#include "api/source.h"
 #include "base/clock.h"
 #include "drift/decide.h"
 #include "drift/history.h"
@@ -44,9 +45,12 @@ class DriftReconciler {
     const kube::Store<api::ModelDeployment>& deployments;
     const kube::Store<api::ModelVersion>& versions;
     const kube::Store<api::EndpointSliceView>& slices;
+    const kube::Store<api::ServiceView>& services;
   };
 
-  DriftReconciler(Stores stores, scrape::SampleStore& samples, const Clock& clock);
+  // `secrets` reads what sources name; it may ask the API server, and remembers.
+  DriftReconciler(Stores stores, scrape::SampleStore& samples, const Clock& clock,
+                  api::SecretLookup secrets = nullptr);
 
   std::optional<Observed> Observe(const kube::Key& key, const kube::Attempt& attempt);
   static kube::Plan Decide(const Observed& seen, WallTime now) { return drift::Decide(seen, now); }
@@ -64,6 +68,10 @@ class DriftReconciler {
   std::shared_ptr<Memory> Recall(const api::DriftMonitor& monitor);
   void Forget(const kube::Key& key);
   void Subscribe(const std::string& id, Observed& seen);
+  // Fills in how the metrics are reached; an error says why they can't be.
+  Status AddSource(const Observed& seen, scrape::Subscription& subscription) const;
+  std::vector<std::shared_ptr<const api::EndpointSliceView>> SlicesOf(
+      const Observed& seen, const api::VariantStatus& variant) const;
   void AddTargets(const Observed& seen, const api::VariantStatus& variant,
                   scrape::Subscription& subscription, std::string& problem) const;
   std::shared_ptr<const api::ModelVersion> VersionOf(const Observed& seen,
@@ -75,6 +83,7 @@ class DriftReconciler {
   Stores stores_;
   scrape::SampleStore& samples_;
   const Clock& clock_;
+  const api::SecretLookup secrets_;
   std::mutex mutex_;
   std::map<kube::Key, std::shared_ptr<Memory>> memories_;
 };

@@ -1,12 +1,13 @@
 #include "kube/kubeconfig.h"
 
-#include <openssl/evp.h>
 #include <yaml-cpp/yaml.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+
+#include "base/text.h"
 
 namespace perennial::kube {
 namespace {
@@ -31,27 +32,6 @@ Result<std::string> ReadFile(const fs::path& path) {
   return std::move(text).str();
 }
 
-Result<std::string> DecodeBase64(const std::string& text, const std::string& field) {
-  std::string compact;
-  for (const char c : text) {
-    if (c != ' ' && c != '\n' && c != '\r' && c != '\t') compact += c;
-  }
-  std::string out(compact.size() / 4 * 3 + 3, '\0');
-  const int size = compact.size() % 4 != 0
-                       ? -1
-                       : EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                         reinterpret_cast<const unsigned char*>(compact.data()),
-                                         static_cast<int>(compact.size()));
-  if (size < 0) return Invalid(field + " is not base64");
-  // EVP_DecodeBlock counts padding as bytes.
-  size_t padding = 0;
-  while (padding < 2 && padding < compact.size() && compact[compact.size() - 1 - padding] == '=') {
-    ++padding;
-  }
-  out.resize(static_cast<size_t>(size) - padding);
-  return out;
-}
-
 std::string Text(const YAML::Node& node, const char* name) {
   const YAML::Node value = node[name];
   return value && value.IsScalar() ? value.as<std::string>() : std::string();
@@ -71,7 +51,9 @@ Result<YAML::Node> Named(const YAML::Node& root, const char* list, const std::st
 // PEM text of "<name>-data" (base64, wins) or of the file "<name>".
 Result<std::string> Pem(const YAML::Node& node, const std::string& name, const fs::path& folder) {
   if (const std::string data = Text(node, (name + "-data").c_str()); !data.empty()) {
-    return DecodeBase64(data, name + "-data");
+    auto text = DecodeBase64(data);
+    if (!text) return Invalid(name + "-data is not base64");
+    return *std::move(text);
   }
   const std::string file = Text(node, name.c_str());
   if (file.empty()) return std::string();

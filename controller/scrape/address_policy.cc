@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstring>
 
 namespace perennial::scrape {
@@ -47,17 +48,28 @@ constexpr Range kForbidden6[] = {
     {{0xFD, 0x20, 0x00, 0xCE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54}, 128, kMetadata},  // GCP
 };
 
-bool Contains(const Range& range, const Bytes& address) {
-  const auto whole = static_cast<std::size_t>(range.bits / 8);
-  if (!std::equal(address.begin(), address.begin() + whole, range.prefix.begin())) return false;
-  const int rest = range.bits % 8;
-  return rest == 0 || (address[whole] ^ range.prefix[whole]) >> (8 - rest) == 0;
+bool Contains(const Bytes& prefix, int bits, const Bytes& address) {
+  const auto whole = static_cast<std::size_t>(bits / 8);
+  if (!std::equal(address.begin(), address.begin() + whole, prefix.begin())) return false;
+  const int rest = bits % 8;
+  return rest == 0 || (address[whole] ^ prefix[whole]) >> (8 - rest) == 0;
+}
+
+bool AnyContains(const std::vector<AddressRange>& ranges, bool v6, const Bytes& address) {
+  return std::ranges::any_of(ranges, [&](const AddressRange& range) {
+    return range.v6 == v6 && Contains(range.prefix, range.bits, address);
+  });
 }
 
 template <std::size_t N>
-Status Check(const Range (&forbidden)[N], const Bytes& address, const AddressPolicy& policy) {
+Status Check(const Range (&forbidden)[N], bool v6, const Bytes& address,
+             const AddressPolicy& policy) {
+  if (AnyContains(policy.allowed, v6, address)) return Ok();
+  if (AnyContains(policy.forbidden, v6, address)) {
+    return Error{Errc::kForbidden, "address is one of the API server's"};
+  }
   for (const Range& range : forbidden) {
-    if (!Contains(range, address)) continue;
+    if (!Contains(range.prefix, range.bits, address)) continue;
     if (policy.allow_loopback && range.why == kLoopback) return Ok();
     return Error{Errc::kForbidden, range.why};
   }
@@ -67,13 +79,13 @@ Status Check(const Range (&forbidden)[N], const Bytes& address, const AddressPol
 Status Check4(const in_addr& address, const AddressPolicy& policy) {
   Bytes bytes{};
   std::memcpy(bytes.data(), &address, sizeof(address));
-  return Check(kForbidden4, bytes, policy);
+  return Check(kForbidden4, false, bytes, policy);
 }
 
 Status Check6(const in6_addr& address, const AddressPolicy& policy) {
   Bytes bytes{};
   std::memcpy(bytes.data(), &address, sizeof(address));
-  return Check(kForbidden6, bytes, policy);
+  return Check(kForbidden6, true, bytes, policy);
 }
 
 }  // namespace
@@ -99,6 +111,29 @@ Status CheckAddress(std::string_view literal, const AddressPolicy& policy) {
   in6_addr v6;
   if (inet_pton(AF_INET6, text.c_str(), &v6) == 1) return Check6(v6, policy);
   return Error{Errc::kInvalid, "address is not an IP address"};
+}
+
+Result<AddressRange> ParseAddressRange(std::string_view text) {
+  const std::size_t slash = text.find('/');
+  const std::string address(text.substr(0, slash));
+  AddressRange range;
+  if (inet_pton(AF_INET, address.c_str(), range.prefix.data()) == 1) {
+    range.bits = 32;
+  } else if (inet_pton(AF_INET6, address.c_str(), range.prefix.data()) == 1) {
+    range.v6 = true;
+    range.bits = 128;
+  } else {
+    return Error{Errc::kInvalid, "not an IP address or range of them: " + std::string(text)};
+  }
+  if (slash == text.npos) return range;
+  const std::string_view bits = text.substr(slash + 1);
+  const int most = range.bits;
+  const auto [end, error] = std::from_chars(bits.data(), bits.data() + bits.size(), range.bits);
+  if (error != std::errc() || end != bits.data() + bits.size() || range.bits < 0 ||
+      range.bits > most) {
+    return Error{Errc::kInvalid, "not a range of IP addresses: " + std::string(text)};
+  }
+  return range;
 }
 
 Result<std::string> TargetUrl(std::string_view scheme, std::string_view address, std::uint16_t port,

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -14,8 +16,19 @@ namespace perennial::scrape {
 // whatever the controller can reach and they cannot must stay out of reach: the node itself, link-
 // local addresses (cloud metadata among them), and addresses that hide another one (IPv4-mapped,
 // NAT64, 6to4, Teredo).
+struct AddressRange {
+  bool v6 = false;
+  std::array<std::uint8_t, 16> prefix{};
+  int bits = 0;
+};
+
+// "10.0.0.0/8", "fd00::/8", or one address. kInvalid for anything else.
+Result<AddressRange> ParseAddressRange(std::string_view text);
+
 struct AddressPolicy {
-  bool allow_loopback = false;  // for tests and a demo on one machine
+  bool allow_loopback = false;            // for tests and a demo on one machine
+  std::vector<AddressRange> allowed{};    // by who runs the controller; goes before everything else
+  std::vector<AddressRange> forbidden{};  // beside what always is: the API server's addresses
 };
 
 // kForbidden with the reason; kInvalid if it is not IPv4 or IPv6.

@@ -97,8 +97,8 @@ Exchange::~Exchange() {
 Status Exchange::Check(const FetchRequest& request) {
   const bool https = request.url.starts_with("https://");
   if (!https && !request.url.starts_with("http://")) return ErrorOf(CURLE_URL_MALFORMAT);
-  if (!https && !request.bearer_token.empty()) {
-    return Error{Errc::kInvalid, "a token is only sent over https"};
+  if (!https && !(request.bearer_token.empty() && request.username.empty())) {
+    return Error{Errc::kInvalid, "a token or password is only sent over https"};
   }
   for (const std::string* text : {&request.url, &request.accept, &request.bearer_token,
                                   &request.server_name, &request.content_type}) {
@@ -147,6 +147,11 @@ void Exchange::SetUpMessage(const FetchRequest& request) {
   // Asked for and decoded by hand: libcurl would also accept encodings that need far more memory.
   AddHeader("Accept-Encoding: gzip");
   if (!request.bearer_token.empty()) AddHeader("Authorization: Bearer " + request.bearer_token);
+  if (!request.username.empty()) {
+    curl_easy_setopt(easy_, CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BASIC));
+    curl_easy_setopt(easy_, CURLOPT_USERNAME, request.username.c_str());
+    curl_easy_setopt(easy_, CURLOPT_PASSWORD, request.password.c_str());
+  }
   if (request.post) {
     post_ = *request.post;
     AddHeader("Content-Type: " + request.content_type);

@@ -29,7 +29,9 @@ struct FetchRequest {
   std::string url;
   std::string accept;
   std::string bearer_token;  // https only: a request over http with a token fails
-  std::string ca_pem;        // trust anchors; empty: the system's
+  std::string username;      // Basic, with the password; https only as well
+  std::string password;
+  std::string ca_pem;  // trust anchors; empty: the system's
   // TLS name to verify instead of the URL's host, which then must be an IP literal.
   std::string server_name;
   std::optional<std::string> post{};  // POST with this body instead of GET

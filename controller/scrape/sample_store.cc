@@ -1,16 +1,11 @@
 #include "scrape/sample_store.h"
 
 #include <algorithm>
-#include <atomic>
 #include <iterator>
-#include <map>
-#include <mutex>
 #include <set>
-#include <shared_mutex>
-#include <unordered_map>
 #include <utility>
 
-#include "scrape/window.h"
+#include "scrape/sample_store_impl.h"
 
 namespace perennial::scrape {
 namespace {
@@ -18,29 +13,7 @@ namespace {
 constexpr Millis kMinInterval{1'000};
 constexpr std::int64_t kSlots = 60;
 constexpr std::int64_t kMaxSlots = 512;
-
-struct Entry {
-  std::shared_ptr<const ScrapeJob> job;
-  std::uint64_t tried = 0;  // round in which it was tried last
-};
-
-struct SubscriptionState {
-  std::string id;
-  // Held through a whole Set() or Remove(), so that their job changes are published in order.
-  std::mutex set_mutex;
-  std::mutex mutex;   // guards everything below
-  Subscription spec;  // without targets: those are in entries
-  std::shared_ptr<const WantedMetrics> wanted;
-  std::shared_ptr<const WantedSince> since;
-  std::shared_ptr<const Access> access;
-  std::vector<Entry> entries;
-  std::map<std::string, VariantWindow, std::less<>> variants;
-  WindowOptions options;
-  std::uint64_t generation = 0;
-  std::uint64_t round = 1;
-  std::size_t tried = 0;
-  Millis round_began{0};
-};
+constexpr std::size_t kMaxProblems = 8;
 
 Millis SlotWidth(const Subscription& spec) {
   const auto divide = [](Millis whole, std::int64_t parts) {
@@ -68,42 +41,6 @@ std::shared_ptr<const WantedSince> Since(const std::vector<std::string>& names,
 }
 
 }  // namespace
-
-class SampleStore::Impl {
- public:
-  explicit Impl(const Clock& clock) : clock_(clock) {}
-
-  void Set(std::string_view id, Subscription spec);
-  void Remove(std::string_view id);
-  std::shared_ptr<SubscriptionState> Find(std::string_view id) const;
-  std::shared_ptr<SubscriptionState> FindJob(JobId job) const;
-  void Record(JobId job, const Result<Scrape>& outcome, Millis now, WallTime wall);
-  JobChanges TakeJobChanges();
-  StoreUsage Usage() const;
-
-  std::function<void(const std::string&)> on_round;
-  void OnJobsChanged(std::function<void()> listener) {
-    const std::lock_guard lock(listener_mutex_);
-    on_jobs_ = std::move(listener);
-  }
-
- private:
-  std::shared_ptr<SubscriptionState> FindOrAdd(std::string_view id);
-  void Configure(SubscriptionState& state, Subscription& spec, Millis now, bool* reissue);
-  void SetTargets(SubscriptionState& state, std::vector<Target> targets, bool reissue, Millis now,
-                  JobChanges& changes);
-  void Publish(const std::shared_ptr<SubscriptionState>& state, JobChanges changes);
-
-  const Clock& clock_;
-  mutable std::shared_mutex mutex_;  // guards the two maps; taken before a subscription's
-  std::map<std::string, std::shared_ptr<SubscriptionState>, std::less<>> subscriptions_;
-  std::unordered_map<JobId, std::shared_ptr<SubscriptionState>> jobs_;
-  std::mutex listener_mutex_;
-  std::function<void()> on_jobs_;
-  std::mutex changes_mutex_;
-  JobChanges changes_;
-  std::atomic<JobId> next_job_{1};
-};
 
 std::shared_ptr<SubscriptionState> SampleStore::Impl::FindOrAdd(std::string_view id) {
   const std::unique_lock lock(mutex_);
@@ -141,6 +78,7 @@ void SampleStore::Impl::Set(std::string_view id, Subscription spec) {
     set_lock = std::unique_lock(state->set_mutex);
   } while (Find(id) != state);
   JobChanges changes;
+  std::shared_ptr<const QueryJob> query;
   {
     const std::lock_guard lock(state->mutex);
     std::vector<Target> targets = std::move(spec.targets);
@@ -149,8 +87,16 @@ void SampleStore::Impl::Set(std::string_view id, Subscription spec) {
     Configure(*state, spec, now, &reissue);
     SetTargets(*state, std::move(targets), reissue, now, changes);
     std::erase_if(state->variants, [&](const auto& v) { return v.second.Expired(now); });
+    query = QueryOf(*state);
+    const bool never = state->query == nullptr && !query->source;
+    if (never || (state->query != nullptr && *query == *state->query)) {
+      query = nullptr;
+    } else {
+      state->query = query;
+    }
   }
   Publish(state, std::move(changes));
+  if (query != nullptr) Publish(std::move(query));
 }
 
 // reissue: what the jobs say has changed, not only who is scraped.
@@ -159,7 +105,9 @@ void SampleStore::Impl::Configure(SubscriptionState& state, Subscription& spec, 
   const bool first = state.wanted == nullptr;
   if (!first && spec == state.spec) return;
   *reissue = !first && (spec.metrics != state.spec.metrics || spec.access != state.spec.access ||
-                        spec.interval != state.spec.interval);
+                        spec.interval != state.spec.interval ||
+                        spec.promql.has_value() != state.spec.promql.has_value());
+  if (spec.promql != state.spec.promql) state.notes.clear();
   if (first || spec.metrics != state.spec.metrics) {
     state.wanted = std::make_shared<const WantedMetrics>(spec.metrics);
     state.since = Since(state.wanted->names(), state.since.get(), now);
@@ -211,6 +159,7 @@ void SampleStore::Impl::SetTargets(SubscriptionState& state, std::vector<Target>
     job->wanted = state.wanted;
     job->access = state.access;
     entries.push_back({job, old != nullptr ? old->tried : 0});
+    if (state.spec.promql) continue;  // somebody else scrapes it
     changes.started.push_back(std::move(job));
   }
   for (const auto& [id, entry] : before) {
@@ -254,13 +203,19 @@ void SampleStore::Impl::Remove(std::string_view id) {
     subscriptions_.erase(it);
   }
   JobChanges changes;
+  bool queried = false;
   {
     const std::lock_guard lock(state->mutex);
     for (const Entry& entry : state->entries) changes.stopped.push_back(entry.job->id);
     state->entries.clear();
     state->variants.clear();
+    queried = std::exchange(state->query, nullptr) != nullptr;
   }
   Publish(state, std::move(changes));
+  if (!queried) return;
+  auto none = std::make_shared<QueryJob>();
+  none->subscription = id;
+  Publish(std::move(none));
 }
 
 void SampleStore::Impl::Record(JobId job, const Result<Scrape>& outcome, Millis now,
@@ -286,12 +241,7 @@ void SampleStore::Impl::Record(JobId job, const Result<Scrape>& outcome, Millis 
     }
     round_over =
         state->tried >= state->entries.size() || now - state->round_began >= state->spec.interval;
-    if (round_over) {
-      ++state->round;
-      ++state->generation;
-      state->tried = 0;
-      state->round_began = now;
-    }
+    if (round_over) EndRound(*state, now);
   }
   if (round_over && on_round) on_round(state->id);
 }
@@ -340,7 +290,12 @@ WindowView SampleStore::View(std::string_view id, std::string_view variant, Mill
   if (state == nullptr) return {};
   const std::lock_guard lock(state->mutex);
   const auto it = state->variants.find(variant);
-  return it == state->variants.end() ? WindowView{} : it->second.View(window, offset, steady_now);
+  WindowView view =
+      it == state->variants.end() ? WindowView{} : it->second.View(window, offset, steady_now);
+  for (const std::string& note : state->notes) {
+    if (view.problems.size() < kMaxProblems) view.problems.push_back(note);
+  }
+  return view;
 }
 
 WindowView SampleStore::TotalsView(std::string_view id, std::string_view variant,

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "scrape/exposition.h"
+#include "scrape/promql_source.h"
 #include "scrape/window_view.h"
 
 namespace perennial::scrape {
@@ -31,8 +32,10 @@ struct Target {
 struct Access {
   bool tls = false;
   std::string bearer_token;  // sent over TLS only
-  std::string ca_pem;        // trust anchors; empty: the system's
-  std::string server_name;   // name to verify instead of the IP address
+  std::string username;      // instead of a token, with the password; over TLS only
+  std::string password;
+  std::string ca_pem;       // trust anchors; empty: the system's
+  std::string server_name;  // name to verify instead of the IP address
 
   bool operator==(const Access&) const = default;
 };
@@ -44,6 +47,9 @@ struct Subscription {
   std::vector<std::string> metrics;  // family names, see WantedMetrics
   std::vector<Target> targets;
   Access access;
+  // Ask this Prometheus instead of the pods. Targets are then known by the pod's name, and only
+  // tell which pods should be there.
+  std::optional<PromqlSource> promql{};
   // Width of the time slots into which deltas are added up; 0 chooses retention / 60, at least the
   // interval. A retention never has more than 512 slots.
   Millis resolution{0};
@@ -69,6 +75,19 @@ struct ScrapeJob {
 struct JobChanges {
   std::vector<std::shared_ptr<const ScrapeJob>> started;
   std::vector<JobId> stopped;
+};
+
+// What the query pool has to ask for one subscription. Without a source there is nothing to ask any
+// more.
+struct QueryJob {
+  std::string subscription;
+  std::optional<PromqlSource> source;
+  Millis interval{0};
+  Millis retention{0};
+  std::shared_ptr<const WantedMetrics> wanted;
+  std::shared_ptr<const Access> access;
+
+  bool operator==(const QueryJob&) const = default;
 };
 
 // Memory that the store holds, estimated.
@@ -121,6 +140,16 @@ class SampleStore {
   // Outcome of one scrape that ended at steady_now. Jobs that ended meanwhile are ignored.
   // wall_now serves only to tell how old a process is.
   void Record(JobId job, const Result<Scrape>& outcome, Millis steady_now, WallTime wall_now);
+
+  // For the query pool; the same rules.
+  void OnQueriesChanged(std::function<void()> listener);
+  std::vector<std::shared_ptr<const QueryJob>> TakeQueryChanges();
+  // Takes in what a Prometheus saw, in order of time: the windows are those that scraping the same
+  // pages at the same moments would have given. Pods that are no targets (any more) count as well.
+  // `caught_up`: these are the newest there are; a round is over.
+  void RecordPages(std::string_view id, const ScrapedPages& seen, bool caught_up);
+  // Nothing could be asked: true of all targets.
+  void RecordQueryFailure(std::string_view id, const Error& error);
 
   // The current job of a target; for tests and for `explain`.
   std::optional<JobId> FindJob(std::string_view id, std::string_view target) const;

@@ -57,6 +57,11 @@ class ScrapePool::Impl {
     store_.OnJobsChanged(nullptr);
   }
 
+  void Forbid(std::vector<AddressRange> addresses) {
+    auto& all = options_.addresses.forbidden;
+    all.insert(all.end(), addresses.begin(), addresses.end());
+  }
+
   void Start() {
     thread_ = std::jthread([this](std::stop_token stop) { Run(stop); });
   }
@@ -199,6 +204,10 @@ class ScrapePool::Impl {
 ScrapePool::ScrapePool(SampleStore& store, const Clock& clock, PoolOptions options)
     : impl_(std::make_unique<Impl>(store, clock, options)) {}
 ScrapePool::~ScrapePool() = default;
+
+void ScrapePool::Forbid(std::vector<AddressRange> addresses) {
+  impl_->Forbid(std::move(addresses));
+}
 
 void ScrapePool::Start() {
   impl_->Start();

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -47,6 +48,8 @@ class ScrapePool {
   ScrapePool(const ScrapePool&) = delete;
   ScrapePool& operator=(const ScrapePool&) = delete;
 
+  // Adds to what the options' AddressPolicy forbids. Before Start().
+  void Forbid(std::vector<AddressRange> addresses);
   // Call each once. Stop() returns when the thread has ended, within one parsing step.
   void Start();
   void Stop();

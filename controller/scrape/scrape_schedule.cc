@@ -77,6 +77,15 @@ void ScrapeSchedule::Finished(std::uint64_t id, bool success, Millis now) {
   QueueOf(job).emplace(job.due, id);
 }
 
+void ScrapeSchedule::Again(std::uint64_t id, Millis now) {
+  const auto it = jobs_.find(id);
+  if (it == jobs_.end() || it->second.running) return;
+  Job& job = it->second;
+  QueueOf(job).erase({job.due, id});
+  job.due = now;
+  QueueOf(job).emplace(job.due, id);
+}
+
 bool ScrapeSchedule::suspect(std::uint64_t id) const {
   const auto it = jobs_.find(id);
   return it != jobs_.end() && it->second.failures > 0;

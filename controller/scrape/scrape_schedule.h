@@ -32,6 +32,8 @@ class ScrapeSchedule {
   std::vector<Due> Take(Millis now, std::size_t slots, std::size_t suspect_slots);
   // After a failure the job skips turns: 0, then 1, 3 and at most 7, never more than 15 minutes.
   void Finished(std::uint64_t job, bool success, Millis now);
+  // Due at once instead of at its turn: the last one did not get to the end.
+  void Again(std::uint64_t job, Millis now);
   bool suspect(std::uint64_t job) const;
 
   // When the next job that has a free slot is due; nullopt if none ever will be.

@@ -7,8 +7,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "app/http_server.h"
@@ -50,6 +52,35 @@ class Client {
  private:
   int fd_;
   bool connected_ = false;
+};
+
+double CpuSeconds() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+// Takes every descriptor that the process may still open.
+class AllDescriptors {
+ public:
+  AllDescriptors() {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    rlimit few = before_;
+    few.rlim_cur = std::min<rlim_t>(before_.rlim_cur, 256);
+    ::setrlimit(RLIMIT_NOFILE, &few);
+    for (int fd = ::dup(0); fd >= 0; fd = ::dup(0)) taken_.push_back(fd);
+  }
+  ~AllDescriptors() {
+    for (const int fd : taken_) ::close(fd);
+    ::setrlimit(RLIMIT_NOFILE, &before_);
+  }
+
+ private:
+  rlimit before_{};
+  std::vector<int> taken_;
 };
 
 class HttpServerTest : public testing::Test {
@@ -156,6 +187,49 @@ TEST_F(HttpServerTest, NamesAPortThatIsTaken) {
       server_->port(), [](std::string_view) { return HttpReply{}; }, SystemClock());
   ASSERT_FALSE(second.ok());
   EXPECT_NE(second.error().message.find(std::to_string(server_->port())), std::string::npos);
+}
+
+TEST_F(HttpServerTest, DoesNotSpinWithoutDescriptors) {
+  Listen();
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(server_->port()));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  {
+    const AllDescriptors taken;
+    ASSERT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    const double before = CpuSeconds();
+    std::this_thread::sleep_for(Millis{600});
+    EXPECT_LT(CpuSeconds() - before, 0.2) << "the connection waits in the backlog";
+  }
+  const std::string request = "GET /healthz HTTP/1.1\r\n\r\n";
+  ASSERT_EQ(::send(fd, request.data(), request.size(), MSG_NOSIGNAL),
+            static_cast<ssize_t>(request.size()));
+  pollfd poller{fd, POLLIN, 0};
+  EXPECT_EQ(::poll(&poller, 1, 5'000), 1) << "answered once there are descriptors again";
+  ::close(fd);
+}
+
+// A descriptor that somebody holds who asks nothing is worth less than one who asks.
+TEST_F(HttpServerTest, TakesTheDescriptorOfAnIdleConnectionWhenThereIsNoOther) {
+  Listen({.request_timeout = Millis{60'000}});
+  const Client idle(server_->port());
+  ASSERT_TRUE(idle.connected());
+  std::this_thread::sleep_for(Millis{100});  // accepted
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const AllDescriptors taken;
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(server_->port()));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  const std::string request = "GET /healthz HTTP/1.1\r\n\r\n";
+  ASSERT_EQ(::send(fd, request.data(), request.size(), MSG_NOSIGNAL),
+            static_cast<ssize_t>(request.size()));
+  pollfd poller{fd, POLLIN, 0};
+  EXPECT_EQ(::poll(&poller, 1, 5'000), 1);
+  ::close(fd);
 }
 
 }  // namespace

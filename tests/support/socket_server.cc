@@ -108,6 +108,13 @@ std::string Connection::ReadHead() {
   return head;
 }
 
+std::string Connection::ReadBytes(std::size_t size) {
+  std::string bytes;
+  char byte = 0;
+  while (bytes.size() < size && Read(&byte, 1) == 1) bytes.push_back(byte);
+  return bytes;
+}
+
 bool Connection::Send(std::string_view bytes) {
   while (!bytes.empty()) {
     const long size = tls_ != nullptr

@@ -34,6 +34,8 @@ class Connection {
 
   // The next request up to its empty line; less if the peer left or the server stops.
   std::string ReadHead();
+  // So many bytes of a body; less if the peer left or the server stops.
+  std::string ReadBytes(std::size_t size);
   // false if the peer has gone or the server stops.
   bool Send(std::string_view bytes);
   // Until the peer has closed the connection, or the server stops.

@@ -50,6 +50,7 @@ class DeploymentObserve : public ::testing::Test {
     slice->meta.key = {"transit", name + "-s"};
     slice->meta.uid = name + "-s";
     slice->meta.resource_version = "1";
+    slice->meta.owners.push_back({"v1", "Service", name, name + "-uid", true});
     slice->service = name;
     slice->ports = {{"http", 8080}, {"admin", 9000}};
     slice->endpoints = {{address, "pod", version + "-pod", true},

@@ -84,6 +84,14 @@ class DriftObserve : public ::testing::Test {
     Put(versions_, version);
   }
 
+  void PutService(const std::string& name, const std::string& owner = "uid-d") {
+    api::ServiceView service;
+    service.meta.key = {"ns", name};
+    service.meta.uid = "uid-" + name;
+    service.meta.owners = {{"perennial.dev/v1alpha1", "ModelDeployment", "d", owner, true}};
+    Put(services_, service);
+  }
+
   // Pods as (address, UID); a "-" before the UID makes one that isn't ready.
   void PutSlice(const std::string& name, const std::string& service,
                 const std::vector<std::pair<std::string, std::string>>& pods,
@@ -92,10 +100,12 @@ class DriftObserve : public ::testing::Test {
     slice.meta.key = {"ns", name};
     slice.meta.uid = "uid-" + name;
     slice.service = service;
+    slice.meta.owners = {{"v1", "Service", service, "uid-" + service, true}};
+    PutService(service);
     slice.ports = {{"http", 8080}, {port, 9090}};
     for (const auto& [address, uid] : pods) {
       const bool ready = !uid.starts_with("-");
-      slice.endpoints.push_back({address, "pod", ready ? uid : uid.substr(1), ready});
+      slice.endpoints.push_back({address, "pod-" + uid, ready ? uid : uid.substr(1), ready});
     }
     Put(slices_, slice);
   }
@@ -164,6 +174,15 @@ class DriftObserve : public ::testing::Test {
     return it == seen.history.entries().end() ? "" : it->second.marks;
   }
 
+  api::SecretLookup Secrets() {
+    return [this](const kube::Key& secret, const std::string& key) -> Result<std::string> {
+      const auto it = secrets_.find(secret.name + "/" + key);
+      if (secret.ns == "ns" && it != secrets_.end()) return it->second;
+      return Error{Errc::kForbidden, "Secret " + kube::ToString(secret) + " can't be read"};
+    };
+  }
+
+  std::map<std::string, std::string> secrets_;
   const std::vector<double> usual_{80, 60, 40, 20};
   const std::vector<double> moved_{20, 40, 60, 80};
 
@@ -175,10 +194,12 @@ class DriftObserve : public ::testing::Test {
   kube::Store<api::ModelDeployment> deployments_;
   kube::Store<api::ModelVersion> versions_;
   kube::Store<api::EndpointSliceView> slices_;
+  kube::Store<api::ServiceView> services_;
   api::DriftMonitor monitor_;
   api::ModelDeployment deployment_;
   scrape::SampleStore samples_{clock_};
-  DriftReconciler reconciler_{{monitors_, deployments_, versions_, slices_}, samples_, clock_};
+  DriftReconciler reconciler_{
+      {monitors_, deployments_, versions_, slices_, services_}, samples_, clock_, Secrets()};
 };
 
 static_assert(kube::Reconciler<DriftReconciler>);
@@ -214,6 +235,91 @@ TEST_F(DriftObserve, SaysWhyNothingIsScraped) {
   EXPECT_NE(Observe().problem.find("no port named metrics"), std::string::npos);
   slices_.Remove({"ns", "d-v1-abc"});
   EXPECT_NE(Observe().problem.find("has no EndpointSlices yet"), std::string::npos);
+}
+
+// Who may write EndpointSlices must not thereby choose what the controller connects to.
+TEST_F(DriftObserve, IgnoresSlicesThatTheServiceDoesNotControl) {
+  const auto forge = [&](std::vector<kube::OwnerReference> owners) {
+    api::EndpointSliceView slice;
+    slice.meta.key = {"ns", "forged"};
+    slice.meta.uid = "uid-forged";
+    slice.meta.owners = std::move(owners);
+    slice.service = "d-v1";
+    slice.ports = {{"metrics", 443}};
+    slice.endpoints = {{"10.96.0.1", "pod-x", "x", true}};
+    Put(slices_, slice);
+    return Observe().targets;
+  };
+  EXPECT_EQ(forge({}), 2);
+  EXPECT_EQ(forge({{"v1", "Service", "d-v1", "uid-of-an-old-one", true}}), 2);
+  EXPECT_EQ(forge({{"v1", "Service", "d-v1", "uid-d-v1", false}}), 2);
+  for (const auto& job : samples_.TakeJobChanges().started) {
+    EXPECT_NE(job->target.address, "10.96.0.1");
+  }
+  // Nor does a Service count that somebody made in the place of ours.
+  PutService("d-v1", "uid-of-another");
+  EXPECT_EQ(Observe().targets, 0);
+}
+
+TEST_F(DriftObserve, AsksThePodsOverTlsWithTheSecretsEntries) {
+  deployment_.spec.metrics.scheme = api::Scheme::kHttps;
+  deployment_.spec.metrics.tls = api::TlsTrust{api::SecretKey{"pods", "ca.crt"}, "model"};
+  deployment_.spec.metrics.bearer_token = api::SecretKey{"pods", "token"};
+  Put(deployments_, deployment_);
+  Observed seen = Observe();
+  EXPECT_EQ(seen.problem, "Secret ns/pods can't be read");
+  EXPECT_EQ(seen.targets, 2);
+  EXPECT_TRUE(samples_.TakeJobChanges().started.empty()) << "never without what was asked for";
+  secrets_ = {{"pods/ca.crt", "PEM\n"}, {"pods/token", "t1\n"}};
+  seen = Observe();
+  EXPECT_EQ(seen.problem, "");
+  const auto jobs = samples_.TakeJobChanges().started;
+  ASSERT_EQ(jobs.size(), 2u);
+  EXPECT_TRUE(jobs[0]->access->tls);
+  EXPECT_EQ(jobs[0]->access->bearer_token, "t1");
+  EXPECT_EQ(jobs[0]->access->ca_pem, "PEM");
+  EXPECT_EQ(jobs[0]->access->server_name, "model");
+  secrets_["pods/token"] = "t2";
+  Observe();
+  EXPECT_EQ(samples_.TakeJobChanges().started.size(), 2u) << "a new token is used at once";
+}
+
+TEST_F(DriftObserve, AsksAPrometheusForThePodsByName) {
+  api::PrometheusSource prometheus;
+  prometheus.url = "https://prometheus:9090";
+  prometheus.basic_auth = api::BasicAuthSecret{"prometheus"};
+  prometheus.matchers = {{"job", "pods"}};
+  monitor_.spec.source = api::Source{std::nullopt, prometheus};
+  Put(monitors_, monitor_);
+  secrets_ = {{"prometheus/username", "u"}, {"prometheus/password", "p"}};
+  Observed seen = Observe();
+  EXPECT_EQ(seen.targets, 2);
+  EXPECT_TRUE(samples_.TakeJobChanges().started.empty()) << "the pods are not scraped";
+  const auto queries = samples_.TakeQueryChanges();
+  ASSERT_EQ(queries.size(), 1u);
+  ASSERT_TRUE(queries[0]->source.has_value());
+  EXPECT_EQ(queries[0]->source->ns, "ns") << "of no other namespace";
+  EXPECT_EQ(queries[0]->source->variants,
+            (std::vector<std::pair<std::string, std::string>>{{"v1", "d-v1"}}));
+  EXPECT_EQ(queries[0]->source->matchers, (scrape::Labels{{"job", "pods"}}));
+  EXPECT_EQ(queries[0]->access->username, "u");
+  EXPECT_EQ(queries[0]->access->password, "p");
+
+  samples_.RecordQueryFailure("drift/uid-m", {Errc::kTimeout, "no complete answer in time"});
+  EXPECT_EQ(Observe().problem, "no complete answer in time");
+  scrape::ScrapedPages pages;
+  pages.problems = {"Prometheus warns: partial"};
+  for (const char* pod : {"pod-a", "pod-b"}) {
+    pages.pages.push_back({pod, "v1", clock_.Wall(), scrape::Scrape{}});
+  }
+  samples_.RecordPages("drift/uid-m", pages, true);
+  seen = Observe();
+  EXPECT_EQ(seen.targets_up, 2);
+  EXPECT_EQ(seen.problem, "");
+  EXPECT_EQ(seen.warning, "Prometheus warns: partial");
+  const auto plan = DriftReconciler::Decide(seen, clock_.Wall());
+  ASSERT_TRUE(plan.status.has_value());
+  EXPECT_NE(plan.status->find("SourceWarns"), std::string::npos);
 }
 
 TEST_F(DriftObserve, TellsThatScrapesFail) {
@@ -288,7 +394,8 @@ TEST_F(DriftObserve, ANewReconcilerContinuesFromStatus) {
   const auto episode = monitor_.status.episode;
   ASSERT_TRUE(episode.has_value());
   scrape::SampleStore samples(clock_);
-  DriftReconciler restarted({monitors_, deployments_, versions_, slices_}, samples, clock_);
+  DriftReconciler restarted({monitors_, deployments_, versions_, slices_, services_}, samples,
+                            clock_);
   const std::string before = monitor_.status.signals.at(0).recent;
   EXPECT_NE(before.find('B'), std::string::npos);
   for (int i = 0; i < 6; ++i) {

@@ -81,5 +81,25 @@ TEST(TargetUrl, RefusesWhatCouldBecomeAnotherRequest) {
   EXPECT_FALSE(TargetUrl("http", "10.0.0.7", 80, "/" + std::string(2000, 'a')).ok());
 }
 
+TEST(AddressPolicy, IsWidenedAndNarrowedByRanges) {
+  AddressPolicy policy;
+  policy.forbidden = {*ParseAddressRange("10.0.0.1"), *ParseAddressRange("fd00::/16")};
+  EXPECT_EQ(CheckAddress("10.0.0.1", policy).error().code, Errc::kForbidden);
+  EXPECT_TRUE(CheckAddress("10.0.0.2", policy).ok());
+  EXPECT_FALSE(CheckAddress("fd00::7", policy).ok());
+  policy.allowed = {*ParseAddressRange("10.0.0.0/30"), *ParseAddressRange("127.0.0.0/8")};
+  EXPECT_TRUE(CheckAddress("10.0.0.1", policy).ok());
+  EXPECT_TRUE(CheckAddress("127.0.0.1", policy).ok());
+  EXPECT_FALSE(CheckAddress("::1", policy).ok());
+  EXPECT_FALSE(CheckAddress("169.254.169.254", policy).ok());
+}
+
+TEST(AddressPolicy, RefusesRangesThatAreNone) {
+  for (const char* text : {"", "10.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "::/129",
+                           "10.0.0.0/8x", "example.org", "/8"}) {
+    EXPECT_FALSE(ParseAddressRange(text).ok()) << text;
+  }
+}
+
 }  // namespace
 }  // namespace perennial::scrape

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "kube/meta.h"
+
+// From where metrics are read, and with which credentials: parts of several kinds.
+namespace perennial::api {
+
+// One entry of a Secret in the object's own namespace. The Secret must carry the label
+// kLabelUse = kUseMetrics: whoever owns it thereby agrees that it is sent to servers which others
+// in the namespace choose.
+struct SecretKey {
+  std::string name;
+  std::string key;
+  bool operator==(const SecretKey&) const = default;
+};
+
+// A Secret with the entries username and password (kubernetes.io/basic-auth).
+struct BasicAuthSecret {
+  std::string name;
+  bool operator==(const BasicAuthSecret&) const = default;
+};
+
+struct TlsTrust {
+  std::optional<SecretKey> ca;  // absent: the authorities that the controller's image trusts
+  std::string server_name;      // to verify instead of the host or address
+  bool operator==(const TlsTrust&) const = default;
+};
+
+struct LabelMatch {
+  std::string label;
+  std::string value;
+  bool operator==(const LabelMatch&) const = default;
+};
+
+// The pods themselves: how is told by the ModelDeployment's spec.metrics.
+struct ScrapeSource {
+  bool operator==(const ScrapeSource&) const = default;
+};
+
+struct PrometheusSource {
+  std::string url;
+  std::optional<SecretKey> bearer_token;
+  std::optional<BasicAuthSecret> basic_auth;
+  std::optional<TlsTrust> tls;
+  std::string namespace_label = "namespace";
+  std::string pod_label = "pod";
+  std::string version_label;
+  std::vector<LabelMatch> matchers;
+  bool operator==(const PrometheusSource&) const = default;
+};
+
+struct Source {
+  std::optional<ScrapeSource> scrape;
+  std::optional<PrometheusSource> prometheus;
+  bool operator==(const Source&) const = default;
+};
+
+// Reads one entry of a Secret; the app gives one that asks the API server (app/secret_reader.h).
+using SecretLookup =
+    std::function<Result<std::string>(const kube::Key& secret, const std::string& key)>;
+
+// What the references of a source or endpoint stand for.
+struct Credentials {
+  std::string bearer_token;
+  std::string username;
+  std::string password;
+  std::string ca_pem;
+  std::string server_name;
+};
+
+struct MetricsEndpoint;
+Result<Credentials> CredentialsOf(const PrometheusSource& source, const std::string& ns,
+                                  const SecretLookup& lookup);
+Result<Credentials> CredentialsOf(const MetricsEndpoint& endpoint, const std::string& ns,
+                                  const SecretLookup& lookup);
+
+}  // namespace perennial::api

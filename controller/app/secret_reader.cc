@@ -1,0 +1,73 @@
+#include "app/secret_reader.h"
+
+#include <nlohmann/json.hpp>
+
+#include "api/names.h"
+#include "base/text.h"
+
+namespace perennial::app {
+namespace {
+
+using nlohmann::json;
+
+constexpr Millis kKeep{60'000};
+constexpr Millis kKeepFailure{30'000};
+
+}  // namespace
+
+Result<SecretReader::Data> SecretReader::Fetch(const kube::Key& secret) {
+  const std::string name = "Secret " + kube::ToString(secret);
+  const auto text = client_.Get({api::kSecrets, secret});
+  if (!text.ok()) {
+    if (text.error().code == Errc::kNotFound) {
+      return Error{Errc::kNotFound, name + " does not exist"};
+    }
+    if (text.error().code == Errc::kForbidden) {
+      return Error{Errc::kForbidden, "the controller may not read " + name +
+                                         ": grant it with a Role (see the page on DriftMonitor)"};
+    }
+    return Error{text.error().code, name + " could not be read"};
+  }
+  const json object = json::parse(*text, nullptr, false);
+  const json::json_pointer label("/metadata/labels/perennial.dev~1use");
+  if (!object.is_object() || !object.contains(label) || object[label] != api::kUseMetrics) {
+    return Error{Errc::kForbidden, name + " is not for metrics: label it " +
+                                       std::string(api::kLabelUse) + "=" +
+                                       std::string(api::kUseMetrics)};
+  }
+  Data data;
+  if (!object.contains("data") || !object["data"].is_object()) return data;
+  for (const auto& [key, value] : object["data"].items()) {
+    if (value.is_string()) data[key] = value.get<std::string>();
+  }
+  return data;
+}
+
+Result<std::string> SecretReader::Read(const kube::Key& secret, const std::string& key) {
+  const Millis now = clock_.Steady();
+  std::optional<Result<Data>> data;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = known_.find(secret);
+    if (it != known_.end() && it->second.until > now) data = it->second.data;
+  }
+  if (!data) {
+    data = Fetch(secret);
+    const std::lock_guard lock(mutex_);
+    std::erase_if(known_, [&](const auto& known) { return known.second.until <= now; });
+    known_.insert_or_assign(secret, Known{*data, now + (data->ok() ? kKeep : kKeepFailure)});
+  }
+  if (!data->ok()) return data->error();
+  const auto entry = (*data)->find(key);
+  if (entry == (*data)->end()) {
+    return Error{Errc::kNotFound, "Secret " + kube::ToString(secret) + " has no entry " + key};
+  }
+  auto value = DecodeBase64(entry->second);
+  if (!value) {
+    return Error{Errc::kInvalid,
+                 "Secret " + kube::ToString(secret) + ": entry " + key + " is not base64"};
+  }
+  return *std::move(value);
+}
+
+}  // namespace perennial::app

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "kube/client.h"
+#include "kube/meta.h"
+
+namespace perennial::app {
+
+// Reads Secrets that sources of metrics name, each by its name: no list and no watch, so the right
+// to `get` single Secrets is all it takes. A Secret without the label perennial.dev/use: metrics is
+// not used: who may create a DriftMonitor could otherwise have any Secret of the namespace sent to
+// a server of their own. Answers are remembered for a minute, failures for half of one, so that a
+// replaced token is picked up soon and an idle controller asks little. Thread-safe.
+class SecretReader {
+ public:
+  // Both must outlive it.
+  SecretReader(kube::Client& client, const Clock& clock) : client_(client), clock_(clock) {}
+
+  // Errors are sentences for a status and say what to change; they hold nothing of a Secret.
+  Result<std::string> Read(const kube::Key& secret, const std::string& key);
+
+ private:
+  using Data = std::map<std::string, std::string>;  // base64
+  struct Known {
+    Result<Data> data;
+    Millis until{0};
+  };
+
+  Result<Data> Fetch(const kube::Key& secret);
+
+  kube::Client& client_;
+  const Clock& clock_;
+  std::mutex mutex_;
+  std::map<kube::Key, Known> known_;
+};
+
+}  // namespace perennial::app
