@@ -216,6 +216,11 @@ TEST_F(PrometheusAgreement, CountsWhatWeCount) {
   c_.Restart();  // seen when it has counted again
   Load();
   std::this_thread::sleep_for(kQuiet);
+  const auto all_counted = [&](const char* id) {
+    const WindowView view = View(store, id);
+    return !view.series.empty() && view.series[0].increase >= 2 * 20 * 7;
+  };
+  Wait([&] { return all_counted("direct") && all_counted("queried"); });
   ExpectAllCounted(View(store, "direct"), "scraped");
   ExpectAllCounted(View(store, "queried"), "asked");
 

@@ -1,0 +1,90 @@
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "app/preflight.h"
+#include "app/secret_reader.h"
+#include "support/manual_clock.h"
+
+namespace perennial::app {
+namespace {
+
+// Answers every request alike, and remembers it.
+class Answering final : public kube::Transport {
+ public:
+  Result<kube::Response> Send(const kube::Request& request, Millis) override {
+    asked.push_back(request.method + " " + request.path);
+    return answer;
+  }
+  Status Stream(const kube::Request&, Millis, const std::function<void(std::string_view)>&,
+                std::stop_token) override {
+    return Error{Errc::kUnavailable, "not here"};
+  }
+
+  kube::Response answer{200, ""};
+  std::vector<std::string> asked;
+};
+
+std::string Secret(const std::string& labels) {
+  return R"({"apiVersion":"v1","kind":"Secret","metadata":{"name":"s","namespace":"ns",)"
+         R"("uid":"u","resourceVersion":"1","labels":{)" +
+         labels + R"(}},"data":{"token":"dG9rZW4=","bad":"?"}})";
+}
+
+class SecretReaderTest : public ::testing::Test {
+ protected:
+  std::string Problem(const std::string& key = "token") {
+    const auto read = reader_.Read({"ns", "s"}, key);
+    return read.ok() ? "read: " + *read : read.error().message;
+  }
+
+  perennial::testing::ManualClock clock_;
+  Answering transport_;
+  kube::Client client_{transport_, clock_, "perennial-secrets", {.most_tries = 1}};
+  SecretReader reader_{client_, clock_};
+};
+
+TEST_F(SecretReaderTest, ReadsOneSecretByNameAndRemembersItForAMinute) {
+  transport_.answer.body = Secret(R"("perennial.dev/use":"metrics")");
+  EXPECT_EQ(Problem(), "read: token");
+  EXPECT_EQ(Problem("other"), "Secret ns/s has no entry other");
+  EXPECT_EQ(Problem("bad"), "Secret ns/s: entry bad is not base64");
+  EXPECT_EQ(transport_.asked, (std::vector<std::string>{"GET /api/v1/namespaces/ns/secrets/s"}));
+  clock_.Advance(Millis{60'001});
+  EXPECT_EQ(Problem(), "read: token");
+  EXPECT_EQ(transport_.asked.size(), 2u);
+}
+
+TEST_F(SecretReaderTest, UsesNoSecretWithoutItsOwnersConsent) {
+  for (const char* labels : {"", R"("perennial.dev/use":"other")", R"("use":"metrics")"}) {
+    transport_.answer.body = Secret(labels);
+    EXPECT_EQ(Problem(), "Secret ns/s is not for metrics: label it perennial.dev/use=metrics");
+    clock_.Advance(Millis{31'000});
+  }
+}
+
+TEST_F(SecretReaderTest, SaysWhatToChangeAndRemembersFailures) {
+  transport_.answer = {403, R"({"kind":"Status","message":"secrets \"s\" is forbidden"})"};
+  EXPECT_NE(Problem().find("may not read Secret ns/s: grant it"), std::string::npos);
+  EXPECT_NE(Problem().find("may not read"), std::string::npos);
+  EXPECT_EQ(transport_.asked.size(), 1u);
+  clock_.Advance(Millis{31'000});
+  transport_.answer = {404, "{}"};
+  EXPECT_EQ(Problem(), "Secret ns/s does not exist");
+}
+
+TEST(ApiServerAddresses, AreThoseOfItsOwnService) {
+  Answering transport;
+  transport.answer.body =
+      R"({"items":[{"endpoints":[{"addresses":["10.1.2.3","10.1.2.4"]}, 7]},{"endpoints":null}]})";
+  const auto all = ApiServerAddresses(transport);
+  ASSERT_GE(all.size(), 2u);
+  EXPECT_EQ(all[all.size() - 2], "10.1.2.3");
+  EXPECT_EQ(all.back(), "10.1.2.4");
+  ASSERT_EQ(transport.asked.size(), 1u);
+  EXPECT_NE(transport.asked[0].find("/namespaces/default/endpointslices"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace perennial::app
