@@ -1,5 +1,6 @@
 #include <algorithm>
-#include <map>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "scrape/sample_store_impl.h"
@@ -51,7 +52,7 @@ void SampleStore::Impl::RecordPages(std::string_view id, const ScrapedPages& see
     const std::lock_guard lock(state->mutex);
     if (!state->spec.promql) return;  // an answer that came too late
     state->notes = seen.problems;
-    std::map<std::pair<std::string_view, std::string_view>, Millis> guests;
+    std::set<std::pair<std::string, std::string>> guests;  // variant and pod
     for (const ScrapedPage& page : seen.pages) {
       // Its own clock may be ahead of ours.
       const Millis at = now - std::max(wall - page.at, Millis{0});
@@ -62,8 +63,7 @@ void SampleStore::Impl::RecordPages(std::string_view id, const ScrapedPages& see
       });
       if (entry == state->entries.end()) {
         if (!page.outcome.ok()) continue;
-        if (guests.emplace(std::pair(page.variant, page.pod), at).second)
-          window.AddTarget(page.pod);
+        if (guests.emplace(page.variant, page.pod).second) window.AddTarget(page.pod);
       } else {
         entry->heard = std::max(entry->heard, at);
       }
@@ -73,8 +73,8 @@ void SampleStore::Impl::RecordPages(std::string_view id, const ScrapedPages& see
         window.RecordFailure(page.pod, page.outcome.error());
       }
     }
-    for (const auto& [guest, at] : guests) {
-      state->variants.find(guest.first)->second.RemoveTarget(guest.second, now);
+    for (const auto& [variant, pod] : guests) {
+      state->variants.find(variant)->second.RemoveTarget(pod, now);
     }
     const Millis silence = std::max(state->spec.interval * 3, kStale);
     for (const Entry& entry : state->entries) {
@@ -94,7 +94,7 @@ void SampleStore::Impl::RecordQueryFailure(std::string_view id, const Error& err
   {
     const std::lock_guard lock(state->mutex);
     if (!state->spec.promql) return;
-    state->notes.assign(1, error.message);
+    state->notes.clear();
     for (const Entry& entry : state->entries) {
       state->variants.find(entry.job->target.variant)
           ->second.RecordFailure(entry.job->target.id, error);

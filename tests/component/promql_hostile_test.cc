@@ -175,7 +175,7 @@ TEST(PromqlPoolTest, ReadsAnAnswerThatEndsWithTheConnection) {
   const WindowView seen = AfterRounds(store, 1);
   EXPECT_EQ(pool.Counters().failures.size(), 0u);
   ASSERT_EQ(seen.problems.size(), 1u);
-  EXPECT_EQ(seen.problems[0], "the Prometheus has no samples of the pod");
+  EXPECT_EQ(seen.problems[0], "1 of 1 targets failed: the Prometheus has no samples of the pod");
 }
 
 TEST(PromqlPoolTest, AsksALargeRangeInPieces) {
@@ -266,7 +266,8 @@ TEST(PromqlPoolTest, RefusesAddressesThatUsersMustNotReach) {
     const WindowView seen = AfterRounds(store, ++round);
     round = store.Generation("m");
     ASSERT_FALSE(seen.problems.empty()) << url;
-    EXPECT_EQ(seen.problems[0].rfind("address is ", 0), 0u) << url << ": " << seen.problems[0];
+    EXPECT_EQ(seen.problems[0].rfind("1 of 1 targets failed: address is ", 0), 0u)
+        << url << ": " << seen.problems[0];
   }
   EXPECT_EQ(server.accepted(), 0u);
 }

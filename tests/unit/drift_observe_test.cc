@@ -306,7 +306,7 @@ TEST_F(DriftObserve, AsksAPrometheusForThePodsByName) {
   EXPECT_EQ(queries[0]->access->password, "p");
 
   samples_.RecordQueryFailure("drift/uid-m", {Errc::kTimeout, "no complete answer in time"});
-  EXPECT_EQ(Observe().problem, "no complete answer in time");
+  EXPECT_EQ(Observe().problem, "2 of 2 targets failed: no complete answer in time");
   scrape::ScrapedPages pages;
   pages.problems = {"Prometheus warns: partial"};
   for (const char* pod : {"pod-a", "pod-b"}) {
