@@ -32,8 +32,8 @@ struct Target {
 struct Access {
   bool tls = false;
   std::string bearer_token;  // sent over TLS only
-  std::string username;      // instead of a token, with the password; over TLS only
-  std::string password;
+  std::string username{};    // instead of a token, with the password; over TLS only
+  std::string password{};
   std::string ca_pem;       // trust anchors; empty: the system's
   std::string server_name;  // name to verify instead of the IP address
 
