@@ -117,15 +117,22 @@ class ControllerTest : public ::testing::Test {
       const std::string name = service["metadata"]["name"];
       json labels = service["metadata"].value("labels", json::object());
       labels["kubernetes.io/service-name"] = name;
-      server_.Put(
-          api::kEndpointSlices,
-          {{"metadata", {{"namespace", "transit"}, {"name", name + "-x"}, {"labels", labels}}},
-           {"addressType", "IPv4"},
-           {"endpoints",
-            {{{"addresses", {"127.0.0.1"}},
-              {"conditions", {{"ready", true}}},
-              {"targetRef", {{"kind", "Pod"}, {"name", name}, {"uid", name + "-uid"}}}}}},
-           {"ports", {{{"name", "http"}, {"port", 1}}}}});
+      server_.Put(api::kEndpointSlices,
+                  {{"metadata",
+                    {{"namespace", "transit"},
+                     {"name", name + "-x"},
+                     {"labels", labels},
+                     {"ownerReferences", json::array({{{"apiVersion", "v1"},
+                                                       {"kind", "Service"},
+                                                       {"name", name},
+                                                       {"uid", service["metadata"]["uid"]},
+                                                       {"controller", true}}})}}},
+                   {"addressType", "IPv4"},
+                   {"endpoints",
+                    {{{"addresses", {"127.0.0.1"}},
+                      {"conditions", {{"ready", true}}},
+                      {"targetRef", {{"kind", "Pod"}, {"name", name}, {"uid", name + "-uid"}}}}}},
+                   {"ports", {{{"name", "http"}, {"port", 1}}}}});
     }
   }
 
