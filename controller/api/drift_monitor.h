@@ -52,8 +52,33 @@ struct DriftTest {
   bool operator==(const DriftTest&) const = default;
 };
 
+// How far a number may move from what was measured when the served version was trained. `metric` is
+// one of the evaluation metrics that the ModelVersion records.
+struct VersusBaseline {
+  std::string metric;
+  std::string group;  // empty: of all rows
+  std::optional<Decimal> max_increase;
+  std::optional<Decimal> max_decrease;
+  std::optional<Decimal> max_relative_increase;  // 0.1: ten per cent of the recorded value
+  std::optional<Decimal> max_relative_decrease;
+  bool operator==(const VersusBaseline&) const = default;
+};
+
+// A difference between groups of one counter's label, by a name of stats/fairness.h's table.
+struct Fairness {
+  std::string metric;
+  std::string measure;
+  std::string group_label = "group";
+  std::string predicted_label = "predicted";
+  std::string actual_label = "actual";
+  std::string positive = "1";  // the value of both that counts as positive
+  std::int64_t min_group_samples = 30;
+  bool operator==(const Fairness&) const = default;
+};
+
 // A quantity to watch. Drift signals compare the distribution of `metric` with the baseline by
-// `tests`; the others bound a number: the mean of a histogram, or a ratio of counters.
+// `tests`; the others bound a number: the mean of a histogram, a ratio of counters, or an
+// expression.
 struct Signal {
   std::string name;
   SignalType type = SignalType::kDataDrift;
@@ -65,8 +90,13 @@ struct Signal {
   std::optional<Decimal> weight;  // in the monitor's policy; 1 if absent
   std::string numerator;          // instead of metric: ratio of two counters
   std::string denominator;
+  std::string expression;  // instead of metric: see scrape/expression.h
+  std::optional<Duration> window;
+  std::optional<Duration> offset;  // how long ago the window ends: labels come late
   std::optional<Decimal> max;
   std::optional<Decimal> min;
+  std::optional<VersusBaseline> versus_baseline;
+  std::optional<Fairness> fairness;  // instead of metric
   bool operator==(const Signal&) const = default;
 };
 

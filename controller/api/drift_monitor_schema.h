@@ -114,6 +114,58 @@ struct Schema<DriftTest> {
   };
 };
 
+template <>
+struct Schema<VersusBaseline> {
+  using T = VersusBaseline;
+  static constexpr std::tuple kFields{
+      Field{"metric", &T::metric,
+            "The evaluation metric of the ModelVersion to compare with, such as mae.",
+            Required(kItemName)},
+      Field{"group", &T::group, "Of this group of rows; default: of all.",
+            Rules{.max_length = 253}},
+      Field{"maxIncrease", &T::max_increase, "How far above the recorded value is still fine.",
+            Rules{}},
+      Field{"maxDecrease", &T::max_decrease, "How far below it.", Rules{}},
+      Field{"maxRelativeIncrease", &T::max_relative_increase,
+            "The same as a part of the recorded value: 0.1 is ten per cent.", Rules{}},
+      Field{"maxRelativeDecrease", &T::max_relative_decrease, "The same for below.", Rules{}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"has(self.maxIncrease) || has(self.maxDecrease) || has(self.maxRelativeIncrease) || "
+             "has(self.maxRelativeDecrease)",
+             "say how far the number may move: set maxIncrease, maxDecrease, maxRelativeIncrease "
+             "or maxRelativeDecrease",
+             "maxIncrease",
+             [](const T& v) {
+               return v.max_increase || v.max_decrease || v.max_relative_increase ||
+                      v.max_relative_decrease;
+             }},
+  };
+};
+
+template <>
+struct Schema<Fairness> {
+  using T = Fairness;
+  static constexpr std::tuple kFields{
+      Field{"metric", &T::metric,
+            "The counter of predictions, labelled by group and prediction, and by what was true "
+            "where the measure needs it.",
+            Required(kMetricName)},
+      Field{"measure", &T::measure,
+            "How groups are compared. Differences are bounded by max, ratios by min.",
+            Rules{.required = true, .names = kFairnessNames}},
+      Field{"groupLabel", &T::group_label, "The label that names the group.", kLabelName},
+      Field{"predictedLabel", &T::predicted_label, "The label that names the prediction.",
+            kLabelName},
+      Field{"actualLabel", &T::actual_label,
+            "The label that names what was true; demographic parity doesn't need it.", kLabelName},
+      Field{"positive", &T::positive, "The value of both labels that counts as positive.",
+            Rules{.max_length = 128}},
+      Field{"minGroupSamples", &T::min_group_samples,
+            "A group counted less, or of a class less, is not judged.", Rules{.min = 1}},
+  };
+};
+
 namespace internal {
 
 inline bool IsDrift(const Signal& signal) {
@@ -129,8 +181,8 @@ struct Schema<Signal> {
       Field{"name", &T::name, "Its name, unique in the list.", Required(kItemName)},
       Field{"type", &T::type,
             "DataDrift and PredictionDrift compare a distribution with the baseline by `tests`. "
-            "The others bound a number by max or min: the mean of a histogram, or a ratio of two "
-            "counters.",
+            "The others bound a number by max or min: the mean of a histogram, a ratio of two "
+            "counters, or an expression.",
             Rules{.required = true}},
       Field{"metric", &T::metric, "The metric to watch.", kMetricName},
       Field{"label", &T::label, "The label whose values are the categories.", kLabelName},
@@ -149,8 +201,25 @@ struct Schema<Signal> {
             kMetricName},
       Field{"denominator", &T::denominator, "The counter that numerator is divided by.",
             kMetricName},
+      Field{"expression", &T::expression,
+            "Instead of metric: a number computed from metrics, in a part of PromQL, such as "
+            "\"sum(rate(errors_total[1h])) / sum(rate(requests_total[1h]))\". A mistake in it is "
+            "shown in condition Ready, with its column.",
+            Rules{.max_length = 2048}},
+      Field{"window", &T::window,
+            "How far back this signal reaches; default: the monitor's window.", Rules{}},
+      Field{"offset", &T::offset,
+            "How long ago the window ends, for what is known late: with labels that come after a "
+            "day, 24h.",
+            Rules{}},
       Field{"max", &T::max, "Above this a look breaches.", Rules{}},
       Field{"min", &T::min, "Below this a look breaches.", Rules{}},
+      Field{"fairness", &T::fairness,
+            "Instead of metric: a difference between the groups of a counter's label.", Rules{}},
+      Field{"versusBaseline", &T::versus_baseline,
+            "Bounds relative to an evaluation metric that the served ModelVersion records, instead "
+            "of max and min or beside them.",
+            Rules{}},
   };
   static constexpr std::array kCel{
       Cel<T>{"!(self.type in ['DataDrift', 'PredictionDrift']) || has(self.metric)",
@@ -160,23 +229,35 @@ struct Schema<Signal> {
              "weight can't be negative: 0 leaves the signal out of the verdict", "weight",
              [](const T& v) { return !v.weight || v.weight->value >= 0; }},
       Cel<T>{"!(self.type in ['DataDrift', 'PredictionDrift']) || "
-             "!(has(self.max) || has(self.min) || has(self.numerator) || has(self.denominator))",
-             "type DataDrift or PredictionDrift is judged by tests: remove max, min, numerator "
-             "and denominator, or choose another type",
+             "!(has(self.max) || has(self.min) || has(self.numerator) || has(self.denominator) || "
+             "has(self.expression) || has(self.fairness))",
+             "type DataDrift or PredictionDrift is judged by tests: remove max, min, numerator, "
+             "denominator, expression and fairness, or choose another type",
              "type",
              [](const T& v) {
                return !internal::IsDrift(v) ||
-                      (!v.max && !v.min && v.numerator.empty() && v.denominator.empty());
+                      (!v.max && !v.min && v.numerator.empty() && v.denominator.empty() &&
+                       v.expression.empty() && !v.fairness);
              }},
-      Cel<T>{"self.type in ['DataDrift', 'PredictionDrift'] || (has(self.metric) ? "
-             "!has(self.numerator) && !has(self.denominator) : "
-             "has(self.numerator) && has(self.denominator))",
-             "this type reads either metric, or numerator and denominator: set one or the other",
+      Cel<T>{"!(self.type in ['DataDrift', 'PredictionDrift']) || !has(self.versusBaseline)",
+             "DataDrift and PredictionDrift compare with the baseline by tests: remove "
+             "versusBaseline",
+             "versusBaseline",
+             [](const T& v) { return !internal::IsDrift(v) || !v.versus_baseline; }},
+      Cel<T>{"self.type in ['DataDrift', 'PredictionDrift'] || "
+             "(has(self.numerator) == has(self.denominator) && "
+             "[has(self.metric), has(self.numerator), has(self.expression), "
+             "has(self.fairness)]"
+             ".filter(given, given).size() == 1)",
+             "this type reads either metric, or numerator and denominator, or expression, or "
+             "fairness: set one of them",
              "metric",
              [](const T& v) {
                return internal::IsDrift(v) ||
-                      (v.metric.empty() ? !v.numerator.empty() && !v.denominator.empty()
-                                        : v.numerator.empty() && v.denominator.empty());
+                      (v.numerator.empty() == v.denominator.empty() &&
+                       (v.metric.empty() ? 0 : 1) + (v.numerator.empty() ? 0 : 1) +
+                               (v.expression.empty() ? 0 : 1) + (v.fairness ? 1 : 0) ==
+                           1);
              }},
       Cel<T>{"self.type in ['DataDrift', 'PredictionDrift'] || !has(self.tests)",
              "tests go with type DataDrift or PredictionDrift: remove them, or change type",
@@ -184,6 +265,9 @@ struct Schema<Signal> {
       Cel<T>{"!has(self.max) || !has(self.min) || double(self.min) <= double(self.max)",
              "min is above max: nothing can lie between them", "min",
              [](const T& v) { return !v.max || !v.min || v.min->value <= v.max->value; }},
+      Cel<T>{"!has(self.window) || duration(self.window) >= duration('1s')",
+             "window must be at least 1s", "window",
+             [](const T& v) { return !v.window || v.window->value >= Seconds(1); }},
   };
 };
 
@@ -246,25 +330,25 @@ struct Schema<DriftMonitorSpec> {
   };
   static constexpr std::array kCel{
       Cel<T>{"has(self.preset) || self.signals.all(s, has(s.preset) || has(s.max) || has(s.min) || "
-             "(has(s.tests) && size(s.tests) > 0))",
+             "has(s.versusBaseline) || (has(s.tests) && size(s.tests) > 0))",
              "a signal has no threshold: set tests (DataDrift, PredictionDrift), max or min (the "
              "other types), or a preset",
              "signals",
              [](const T& v) {
                return std::all_of(v.signals.begin(), v.signals.end(), [&](const Signal& signal) {
                  return v.preset || signal.preset || signal.max || signal.min ||
-                        !signal.tests.empty();
+                        signal.versus_baseline || !signal.tests.empty();
                });
              }},
       Cel<T>{"self.signals.all(s, s.type in ['DataDrift', 'PredictionDrift', 'DataQuality'] || "
-             "has(s.max) || has(s.min))",
+             "has(s.max) || has(s.min) || has(s.versusBaseline))",
              "a signal of this type bounds a number, for which no preset has a default: set max or "
-             "min",
+             "min, or versusBaseline",
              "signals",
              [](const T& v) {
                return std::all_of(v.signals.begin(), v.signals.end(), [](const Signal& signal) {
                  return internal::IsDrift(signal) || signal.type == SignalType::kDataQuality ||
-                        signal.max || signal.min;
+                        signal.max || signal.min || signal.versus_baseline;
                });
              }},
       Cel<T>{"!has(self.falseDiscoveryRate) || (double(self.falseDiscoveryRate) > 0.0 && "

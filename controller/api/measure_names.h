@@ -22,4 +22,16 @@ inline constexpr std::array<std::string_view, 12> kMeasureNames{
     "chi_squared_equivalence_test",
 };
 
+// The differences between groups that a fairness signal may name; compared likewise with
+// stats/fairness.h's.
+inline constexpr std::array<std::string_view, 7> kFairnessNames{
+    "demographic_parity_difference",
+    "demographic_parity_ratio",
+    "equalized_odds_difference",
+    "equalized_odds_ratio",
+    "equal_opportunity_difference",
+    "error_rate_difference",
+    "error_rate_ratio",
+};
+
 }  // namespace perennial::api

@@ -9,6 +9,7 @@
 #include "api/codec.h"
 #include "api/kinds.h"
 #include "app/yaml_json.h"
+#include "drift/gather.h"
 #include "retrain/schedule.h"
 
 namespace perennial::app {
@@ -81,6 +82,14 @@ void CheckMore(const api::RetrainPolicySpec& spec, Problems& problems) {
     }
     const auto next = retrain::NextTime(*cron, schedule->time_zone, WallTime{});
     if (!next.ok()) problems.push_back(path + ".timeZone: " + next.error().message);
+  }
+}
+void CheckMore(const api::DriftMonitorSpec& spec, Problems& problems) {
+  const drift::Expressions expressions = drift::ParseExpressions(spec);
+  for (size_t i = 0; i < spec.signals.size(); ++i) {
+    const auto wrong = expressions.wrong.find(spec.signals[i].name);
+    if (wrong == expressions.wrong.end()) continue;
+    problems.push_back("spec.signals[" + std::to_string(i) + "].expression: " + wrong->second);
   }
 }
 template <class Spec>

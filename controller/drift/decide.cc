@@ -165,6 +165,7 @@ struct Health {
 
 Health Judge(const Observed& seen, const api::DriftMonitorStatus& status) {
   if (seen.monitor->spec.suspend) return {true, "Suspended", "spec.suspend is true"};
+  if (!seen.invalid.empty()) return {false, "InvalidSpec", seen.invalid};
   if (seen.deployment == nullptr) {
     return {false, "ModelDeploymentNotFound",
             "ModelDeployment " + seen.monitor->spec.target.model_deployment + " does not exist"};

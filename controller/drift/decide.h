@@ -24,6 +24,7 @@ struct Observed {
   std::optional<WallTime> next_evaluation;
   std::string problem;  // why nothing can be scraped, if so
   std::string warning;  // what the source says about numbers that it does give
+  std::string invalid;  // what is wrong with the spec that no schema can say
 };
 
 // Turns looks into states (k of n with hysteresis), states into an episode, conditions and events.

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "drift/comparison.h"
+#include "drift/fairness.h"
 #include "drift/gather.h"
 #include "drift/preset.h"
 
@@ -15,10 +16,16 @@ namespace {
 
 using api::SignalState;
 
-Evaluation EvaluateBound(const api::Signal& signal, const scrape::WindowView& window,
-                         std::int64_t min_samples) {
-  if (!signal.max && !signal.min) return Wrong("the signal has no bound: set max or min");
-  auto gathered = signal.metric.empty() ? GatherRatio(signal, window) : GatherMean(signal, window);
+// What a bound goes for, as users read it.
+std::string NameOf(const api::Signal& signal) {
+  if (!signal.expression.empty()) return "the expression";
+  if (signal.fairness) return signal.fairness->measure;
+  return signal.metric.empty() ? signal.numerator + " / " + signal.denominator
+                               : "mean of " + signal.metric;
+}
+
+Evaluation JudgeBound(const api::Signal& signal, GatheredQuantity gathered,
+                      std::int64_t min_samples) {
   if (auto* failed = std::get_if<Evaluation>(&gathered)) return std::move(*failed);
   const auto& quantity = std::get<Quantity>(gathered);
   if (quantity.observations && quantity.samples < static_cast<double>(min_samples)) {
@@ -29,19 +36,51 @@ Evaluation EvaluateBound(const api::Signal& signal, const scrape::WindowView& wi
   evaluation.samples = static_cast<std::int64_t>(quantity.samples);
   const bool above = signal.max && quantity.value > signal.max->value;
   const bool below = signal.min && quantity.value < signal.min->value;
-  evaluation.outcome = above || below ? SignalState::kDrifted : SignalState::kOk;
+  const bool by_chance =
+      quantity.certain && (above ? *quantity.certain <= signal.max->value
+                                 : below && *quantity.certain >= signal.min->value);
+  evaluation.outcome = by_chance        ? SignalState::kWarning
+                       : above || below ? SignalState::kDrifted
+                                        : SignalState::kOk;
   const bool show_max = signal.max && !below;
   evaluation.threshold = show_max ? signal.max->text : signal.min->text;
   const char* relation = above ? ", above max " : below ? ", below min " : ", within ";
-  evaluation.message = (signal.metric.empty() ? signal.numerator + " / " + signal.denominator
-                                              : "mean of " + signal.metric) +
-                       " is " + evaluation.value + relation +
+  evaluation.message = NameOf(signal) + " is " + evaluation.value + relation +
                        (above || below ? ""
                         : show_max     ? "max "
                                        : "min ") +
                        evaluation.threshold;
+  if (by_chance) evaluation.message += ", but groups of this size differ so much by chance";
   if (!quantity.note.empty()) evaluation.message += " (" + quantity.note + ")";
   return evaluation;
+}
+
+GatheredQuantity GatherWanted(const api::DriftMonitorSpec& spec, const api::Signal& signal,
+                              const Reading& reading) {
+  if (signal.expression.empty()) {
+    const scrape::WindowView& window = reading.window(RangeOf(spec, signal));
+    return signal.fairness         ? GatherFairness(signal, window)
+           : signal.metric.empty() ? GatherRatio(signal, window)
+                                   : GatherMean(signal, window);
+  }
+  const auto wrong = reading.expressions.wrong.find(signal.name);
+  if (wrong != reading.expressions.wrong.end()) return Wrong("expression: " + wrong->second);
+  const scrape::Expression& expression = reading.expressions.parsed.at(signal.name);
+  std::vector<scrape::RangeView> views;
+  for (const scrape::Range& range : expression.ranges()) {
+    const scrape::Range real = RangeOf(spec, signal, range);
+    views.push_back({range, real.length, &reading.window(real)});
+  }
+  return GatherExpression(expression, views);
+}
+
+Evaluation EvaluateBound(const api::DriftMonitorSpec& spec, const api::Signal& declared,
+                         const Reading& reading) {
+  auto bounded = WithBounds(declared, reading.version);
+  if (auto* failed = std::get_if<Evaluation>(&bounded)) return std::move(*failed);
+  const api::Signal signal = WithPreset(spec, std::get<api::Signal>(bounded), false);
+  if (!signal.max && !signal.min) return Wrong("the signal has no bound: set max or min");
+  return JudgeBound(signal, GatherWanted(spec, signal, reading), spec.min_samples);
 }
 
 }  // namespace
@@ -51,17 +90,15 @@ bool NeedsBaseline(const api::Signal& signal) {
          signal.type == api::SignalType::kPredictionDrift;
 }
 
-std::vector<Evaluation> EvaluateSignals(const api::DriftMonitorSpec& spec,
-                                        const scrape::WindowView& window,
-                                        const api::Profile* baseline) {
+std::vector<Evaluation> EvaluateSignals(const api::DriftMonitorSpec& spec, const Reading& reading) {
   std::vector<Evaluation> evaluations;
   std::vector<Compared> compared;
   for (const api::Signal& signal : spec.signals) {
     if (NeedsBaseline(signal)) {
-      compared.push_back(Compare(spec, signal, window, baseline));
+      compared.push_back(
+          Compare(spec, signal, reading.window(RangeOf(spec, signal)), reading.baseline));
     } else {
-      evaluations.push_back(
-          EvaluateBound(WithPreset(spec, signal, false), window, spec.min_samples));
+      evaluations.push_back(EvaluateBound(spec, signal, reading));
     }
   }
   if (spec.false_discovery_rate) AdjustTogether(compared);
@@ -74,12 +111,17 @@ std::vector<Evaluation> EvaluateSignals(const api::DriftMonitorSpec& spec,
   return out;
 }
 
-std::vector<std::string> WantedMetrics(const api::DriftMonitorSpec& spec) {
+std::vector<std::string> WantedMetrics(const api::DriftMonitorSpec& spec,
+                                       const Expressions& expressions) {
   std::set<std::string> names;
   for (const api::Signal& signal : spec.signals) {
     for (const std::string* name : {&signal.metric, &signal.numerator, &signal.denominator}) {
       if (!name->empty()) names.insert(*name);
     }
+    if (signal.fairness) names.insert(signal.fairness->metric);
+  }
+  for (const auto& [signal, expression] : expressions.parsed) {
+    names.insert(expression.metrics().begin(), expression.metrics().end());
   }
   return {names.begin(), names.end()};
 }

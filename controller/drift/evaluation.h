@@ -1,10 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "api/drift_monitor.h"
+#include "api/model_version.h"
+#include "scrape/expression.h"
 #include "scrape/window_view.h"
 
 namespace perennial::drift {
@@ -24,17 +28,36 @@ struct Evaluation {
 // True for the signals that compare a distribution with the baseline.
 bool NeedsBaseline(const api::Signal& signal);
 
-// Judges each signal of `spec`, in its order, on what one variant's pods counted inside the window.
-// `baseline` may be null: a drift signal then answers NoData. Series of one metric are added up
-// over their other labels. Too few samples, or a threshold that chance alone reaches with them, is
-// NoData; a metric of a kind that can't be judged like this is an Error; messages say what to
-// change. Several tests: any breach breaches, but one that can't be judged makes the others' calm
-// NoData. With spec.falseDiscoveryRate the p-value tests of all signals are one family. Pure.
-std::vector<Evaluation> EvaluateSignals(const api::DriftMonitorSpec& spec,
-                                        const scrape::WindowView& window,
-                                        const api::Profile* baseline);
+// The expressions of a spec, parsed once for it, by the names of their signals.
+struct Expressions {
+  std::map<std::string, scrape::Expression> parsed;
+  std::map<std::string, std::string> wrong;  // "column 7: what is wrong, and what to write"
+};
+Expressions ParseExpressions(const api::DriftMonitorSpec& spec);
+
+// The stretch of time that a signal reads; that of its expression's `named`, which the signal's own
+// offset moves.
+scrape::Range RangeOf(const api::DriftMonitorSpec& spec, const api::Signal& signal,
+                      scrape::Range named = {});
+
+// What one look at one variant reads.
+struct Reading {
+  std::function<const scrape::WindowView&(const scrape::Range&)> window;
+  const Expressions& expressions;
+  const api::ModelVersion* version = nullptr;
+  const api::Profile* baseline = nullptr;
+};
+
+// Judges each signal of `spec`, in its order, on what one variant's pods counted inside its window.
+// `reading.baseline` may be null: a drift signal then answers NoData. Series of one metric are
+// added up over their other labels. Too few samples, or a threshold that chance alone reaches with
+// them, is NoData; a metric of a kind that can't be judged like this is an Error; messages say what
+// to change. Several tests: any breach breaches, but one that can't be judged makes the others'
+// calm NoData. With spec.falseDiscoveryRate the p-value tests of all signals are one family. Pure.
+std::vector<Evaluation> EvaluateSignals(const api::DriftMonitorSpec& spec, const Reading& reading);
 
 // The metric families that a monitor's signals need.
-std::vector<std::string> WantedMetrics(const api::DriftMonitorSpec& spec);
+std::vector<std::string> WantedMetrics(const api::DriftMonitorSpec& spec,
+                                       const Expressions& expressions);
 
 }  // namespace perennial::drift

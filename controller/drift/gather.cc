@@ -26,7 +26,17 @@ Evaluation Without(SignalState outcome, std::string message, double samples = 0)
   return evaluation;
 }
 
-// Why a metric is missing: what the scrapes say, if they say anything.
+std::vector<const SeriesWindow*> SeriesOf(const scrape::WindowView& window,
+                                          const std::string& metric) {
+  std::vector<const SeriesWindow*> out;
+  for (const SeriesWindow& series : window.series) {
+    if (series.metric == metric) out.push_back(&series);
+  }
+  return out;
+}
+
+}  // namespace
+
 std::string Missing(const std::string& what, const scrape::WindowView& window) {
   std::string out;
   if (window.targets == 0) {
@@ -39,17 +49,6 @@ std::string Missing(const std::string& what, const scrape::WindowView& window) {
   if (!window.problems.empty()) out += " (" + window.problems.front() + ")";
   return out;
 }
-
-std::vector<const SeriesWindow*> SeriesOf(const scrape::WindowView& window,
-                                          const std::string& metric) {
-  std::vector<const SeriesWindow*> out;
-  for (const SeriesWindow& series : window.series) {
-    if (series.metric == metric) out.push_back(&series);
-  }
-  return out;
-}
-
-}  // namespace
 
 Evaluation NoData(std::string message, double samples) {
   return Without(SignalState::kNoData, std::move(message), samples);
@@ -184,6 +183,83 @@ GatheredQuantity GatherMean(const api::Signal& signal, const scrape::WindowView&
                   quantity.samples);
   }
   quantity.value = sum / quantity.samples;
+  return quantity;
+}
+
+Expressions ParseExpressions(const api::DriftMonitorSpec& spec) {
+  Expressions out;
+  for (const api::Signal& signal : spec.signals) {
+    if (signal.expression.empty()) continue;
+    auto parsed = scrape::Expression::Parse(signal.expression);
+    if (parsed.ok()) {
+      out.parsed.emplace(signal.name, *std::move(parsed));
+    } else {
+      out.wrong.emplace(signal.name, parsed.error().message);
+    }
+  }
+  return out;
+}
+
+scrape::Range RangeOf(const api::DriftMonitorSpec& spec, const api::Signal& signal,
+                      scrape::Range named) {
+  if (named.length == Millis{0}) {
+    named.length = signal.window ? signal.window->value : spec.window.value;
+  }
+  if (signal.offset) named.offset += signal.offset->value;
+  return named;
+}
+
+std::variant<api::Signal, Evaluation> WithBounds(const api::Signal& signal,
+                                                 const api::ModelVersion* version) {
+  if (!signal.versus_baseline) return signal;
+  const api::VersusBaseline& versus = *signal.versus_baseline;
+  if (version == nullptr) return NoData("the served ModelVersion is not known yet");
+  const auto& metrics = version->spec.metrics;
+  const auto recorded = std::find_if(metrics.begin(), metrics.end(), [&](const auto& metric) {
+    return metric.name == versus.metric && metric.group == versus.group;
+  });
+  if (recorded == metrics.end()) {
+    return NoData("ModelVersion " + version->meta.key.name + " records no metric " + versus.metric +
+                  (versus.group.empty() ? "" : " of group " + versus.group) +
+                  ": let the training result carry it, or set max or min");
+  }
+  api::Signal out = signal;
+  const auto narrow = [](std::optional<api::Decimal>& bound, double value, bool upper) {
+    if (bound && (upper ? bound->value <= value : bound->value >= value)) return;
+    char text[32];
+    std::snprintf(text, sizeof text, "%.6g", value);
+    bound = api::Decimal{value, text};
+  };
+  const double base = recorded->value;
+  const double part = std::abs(base);
+  if (versus.max_increase) narrow(out.max, base + versus.max_increase->value, true);
+  if (versus.max_decrease) narrow(out.min, base - versus.max_decrease->value, false);
+  if (versus.max_relative_increase) {
+    narrow(out.max, base + part * versus.max_relative_increase->value, true);
+  }
+  if (versus.max_relative_decrease) {
+    narrow(out.min, base - part * versus.max_relative_decrease->value, false);
+  }
+  return out;
+}
+
+GatheredQuantity GatherExpression(const scrape::Expression& expression,
+                                  std::span<const scrape::RangeView> views) {
+  const auto result = expression.Evaluate(views);
+  if (!result.ok()) return Wrong("expression: " + result.error().message);
+  if (!result->value) {
+    const scrape::WindowView& window = *views.front().view;
+    if (window.targets == 0 || !window.newest_age) {
+      return NoData(Missing("the expression's metrics", window));
+    }
+    std::string problem;
+    if (!window.problems.empty()) problem = " (" + window.problems.front() + ")";
+    return NoData("expression: " + result->note + problem);
+  }
+  Quantity quantity;
+  quantity.value = *result->value;
+  quantity.observations = result->observations.has_value();
+  quantity.samples = result->observations.value_or(0);
   return quantity;
 }
 

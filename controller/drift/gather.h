@@ -1,11 +1,16 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
 #include <string>
 #include <variant>
 
 #include "api/drift_monitor.h"
+#include "api/model_version.h"
 #include "drift/evaluation.h"
+#include "scrape/expression.h"
 #include "scrape/window_view.h"
 #include "stats/categories.h"
 #include "stats/measure.h"
@@ -23,6 +28,8 @@ std::string NumberText(double value);
 std::string CountText(double value);
 
 std::string TooFewSamples(double samples, std::int64_t min_samples);
+// Why a metric is missing: what the scrapes say, if they say anything.
+std::string Missing(const std::string& what, const scrape::WindowView& window);
 
 using Gathered = std::variant<stats::Distribution, Evaluation>;
 
@@ -40,6 +47,9 @@ struct Quantity {
   double samples = 0;
   bool observations = true;  // false: scraped values of a gauge, to which minSamples doesn't apply
   std::string note;
+  // What the value is at least (where max bounds it) or at most (min), chance allowed for; a bound
+  // that only the value crosses is a warning.
+  std::optional<double> certain;
 };
 using GatheredQuantity = std::variant<Quantity, Evaluation>;
 
@@ -48,5 +58,14 @@ GatheredQuantity GatherRatio(const api::Signal& signal, const scrape::WindowView
 
 // Mean of a histogram's or summary's observations, or of a gauge's scraped values.
 GatheredQuantity GatherMean(const api::Signal& signal, const scrape::WindowView& window);
+
+// The signal with the bounds that versusBaseline makes of what `version` records added to its own:
+// the narrower ones count. Or why there are none.
+std::variant<api::Signal, Evaluation> WithBounds(const api::Signal& signal,
+                                                 const api::ModelVersion* version);
+
+// See scrape::Expression::Evaluate.
+GatheredQuantity GatherExpression(const scrape::Expression& expression,
+                                  std::span<const scrape::RangeView> views);
 
 }  // namespace perennial::drift

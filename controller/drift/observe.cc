@@ -41,6 +41,52 @@ std::vector<std::string> VersionsOf(const api::ModelDeployment& deployment) {
   return versions;
 }
 
+// How far back the signals look, and how long their shortest window is.
+struct Reach {
+  Millis longest{0};
+  Millis shortest = Millis::max();
+
+  void Add(const scrape::Range& range) {
+    longest = std::max(longest, range.length + range.offset);
+    shortest = std::min(shortest, range.length);
+  }
+};
+
+Reach ReachOf(const api::DriftMonitorSpec& spec, const Expressions& expressions) {
+  Reach reach;
+  for (const api::Signal& signal : spec.signals) {
+    reach.Add(RangeOf(spec, signal));
+    const auto expression = expressions.parsed.find(signal.name);
+    if (expression == expressions.parsed.end()) continue;
+    for (const scrape::Range& range : expression->second.ranges()) {
+      reach.Add(RangeOf(spec, signal, range));
+    }
+  }
+  return reach;
+}
+
+// Windows of one variant as of now, each added up once.
+class Windows {
+ public:
+  Windows(const scrape::SampleStore& samples, const std::string& id, const std::string& variant,
+          Millis now)
+      : samples_(samples), id_(id), variant_(variant), now_(now) {}
+
+  const scrape::WindowView& Of(const scrape::Range& range) {
+    const auto known = views_.find(range);
+    if (known != views_.end()) return known->second;
+    return views_.emplace(range, samples_.View(id_, variant_, range.length, range.offset, now_))
+        .first->second;
+  }
+
+ private:
+  const scrape::SampleStore& samples_;
+  const std::string& id_;
+  const std::string& variant_;
+  Millis now_;
+  std::map<scrape::Range, scrape::WindowView> views_;
+};
+
 }  // namespace
 
 std::string SubscriptionOf(std::string_view uid) {
@@ -75,7 +121,14 @@ std::optional<Observed> DriftReconciler::Observe(const kube::Key& key,
           spec.baseline.from == api::BaselineFrom::kInline ? "inline" : seen.versions.front();
     }
   }
-  Subscribe(id, seen);
+  if (memory->generation != seen.monitor->meta.generation) {
+    memory->expressions = ParseExpressions(spec);
+    memory->generation = seen.monitor->meta.generation;
+  }
+  for (const auto& [signal, wrong] : memory->expressions.wrong) {
+    if (seen.invalid.empty()) seen.invalid = "signal " + signal + ": expression: " + wrong;
+  }
+  Subscribe(id, memory->expressions, seen);
   Count(id, seen);
 
   const Millis interval = spec.interval.value;
@@ -133,12 +186,16 @@ void DriftReconciler::Forget(const kube::Key& key) {
 
 // Without a known target nothing is scraped: addresses of pods that are gone may be anybody's. What
 // was counted stays until it ages out.
-void DriftReconciler::Subscribe(const std::string& id, Observed& seen) {
+void DriftReconciler::Subscribe(const std::string& id, const Expressions& expressions,
+                                Observed& seen) {
   const api::DriftMonitorSpec& spec = seen.monitor->spec;
   scrape::Subscription subscription;
   subscription.interval = spec.interval.value;
-  subscription.retention = spec.window.value;
-  subscription.metrics = WantedMetrics(spec);
+  const Reach reach = ReachOf(spec, expressions);
+  subscription.retention = reach.longest;
+  // As fine as the shortest window needs it, though the longest decides how much is kept.
+  subscription.resolution = std::max(spec.interval.value, reach.shortest / 60);
+  subscription.metrics = WantedMetrics(spec, expressions);
   if (!seen.versions.empty()) {
     for (const api::VariantStatus& variant : seen.deployment->status.variants) {
       std::string problem;
@@ -271,10 +328,13 @@ void DriftReconciler::Look(const std::string& id, const Observed& seen, Memory& 
   const Millis now = clock_.Steady();
   std::set<History::Id> watched;
   for (const std::string& version : seen.versions) {
-    const scrape::WindowView view = samples_.View(id, version, spec.window.value, Millis{0}, now);
+    Windows windows(samples_, id, version, now);
     const auto object = VersionOf(seen, version);
     const api::Profile* baseline = BaselineOf(seen, object.get());
-    std::vector<Evaluation> evaluations = EvaluateSignals(spec, view, baseline);
+    std::vector<Evaluation> evaluations = EvaluateSignals(
+        spec,
+        {[&](const scrape::Range& range) -> const scrape::WindowView& { return windows.Of(range); },
+         memory.expressions, object.get(), baseline});
     for (std::size_t i = 0; i < evaluations.size(); ++i) {
       History::Id entry{spec.signals[i].name, version};
       memory.history.Add(entry, std::move(evaluations[i]), spec.of_evaluations);

@@ -16,6 +16,7 @@
 #include "api/source.h"
 #include "base/clock.h"
 #include "drift/decide.h"
+#include "drift/gather.h"
 #include "drift/history.h"
 #include "kube/runner.h"
 #include "kube/store.h"
@@ -63,11 +64,13 @@ class DriftReconciler {
     Millis looked{0};  // steady time of the last look, or of the beginning
     std::uint64_t round = 0;
     bool any_look = false;
+    std::int64_t generation = -1;  // of the spec whose expressions are parsed
+    Expressions expressions;
   };
 
   std::shared_ptr<Memory> Recall(const api::DriftMonitor& monitor);
   void Forget(const kube::Key& key);
-  void Subscribe(const std::string& id, Observed& seen);
+  void Subscribe(const std::string& id, const Expressions& expressions, Observed& seen);
   // Fills in how the metrics are reached; an error says why they can't be.
   Status AddSource(const Observed& seen, scrape::Subscription& subscription) const;
   std::vector<std::shared_ptr<const api::EndpointSliceView>> SlicesOf(

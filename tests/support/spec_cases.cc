@@ -343,12 +343,60 @@ std::vector<SpecCase> MonitorCases() {
       Patched(
           "half a ratio", kDm,
           signal(R"({"name": "a", "type": "DataQuality", "numerator": "n", "max": "1"})").c_str(),
-          "spec.signals[0].metric", "set one or the other"),
+          "spec.signals[0].metric", "set one of them"),
       Patched("ratio and metric", kDm,
               signal(R"({"name": "a", "type": "DataQuality", "numerator": "n", "metric": "m",
                          "denominator": "d", "max": "0.01"})")
                   .c_str(),
-              "spec.signals[0].metric", "set one or the other"),
+              "spec.signals[0].metric", "set one of them"),
+      Patched("expression", kDm,
+              signal(R"({"name": "a", "type": "ModelPerformance", "max": "4.5", "window": "24h",
+                         "expression": "rate(e_sum[1h]) / rate(e_count) ", "offset": "24h"})")
+                  .c_str()),
+      Patched("fairness", kDm,
+              signal(R"({"name": "a", "type": "Fairness", "max": "0.1", "fairness": {
+                         "metric": "p_total", "measure": "equalized_odds_difference"}})")
+                  .c_str()),
+      Patched("fairness by an unknown measure", kDm,
+              signal(R"({"name": "a", "type": "Fairness", "max": "0.1", "fairness": {
+                         "metric": "p_total", "measure": "parity"}})")
+                  .c_str(),
+              "spec.signals[0].fairness.measure"),
+      Patched("fairness and metric", kDm,
+              signal(R"({"name": "a", "type": "Fairness", "max": "0.1", "metric": "m", "fairness": {
+                         "metric": "p_total", "measure": "equalized_odds_difference"}})")
+                  .c_str(),
+              "spec.signals[0].metric", "set one of them"),
+      Patched("versus baseline", kDm,
+              signal(R"({"name": "a", "type": "ModelPerformance", "metric": "m",
+                         "versusBaseline": {"metric": "mae", "maxRelativeIncrease": "0.1"}})")
+                  .c_str()),
+      Patched("versus baseline without a distance", kDm,
+              signal(R"({"name": "a", "type": "ModelPerformance", "metric": "m",
+                         "versusBaseline": {"metric": "mae"}})")
+                  .c_str(),
+              "spec.signals[0].versusBaseline.maxIncrease", "say how far"),
+      Patched("drift versus baseline", kDm,
+              signal(R"({"name": "a", "type": "DataDrift", "metric": "m",
+                         "versusBaseline": {"metric": "mae", "maxIncrease": "1"},
+                         "tests": [{"measure": "mean_shift", "threshold": "1"}]})")
+                  .c_str(),
+              "spec.signals[0].versusBaseline", "by tests: remove"),
+      Patched("expression and metric", kDm,
+              signal(R"({"name": "a", "type": "ModelPerformance", "max": "4.5", "metric": "m",
+                         "expression": "m"})")
+                  .c_str(),
+              "spec.signals[0].metric", "set one of them"),
+      Patched("drift by expression", kDm,
+              signal(R"({"name": "a", "type": "DataDrift", "metric": "m", "expression": "m",
+                         "tests": [{"measure": "mean_shift", "threshold": "1"}]})")
+                  .c_str(),
+              "spec.signals[0].type", "is judged by tests"),
+      Patched("window of a moment", kDm,
+              signal(R"({"name": "a", "type": "Custom", "metric": "m", "max": "1",
+                         "window": "10ms"})")
+                  .c_str(),
+              "spec.signals[0].window", "at least 1s"),
       Patched("min above max", kDm,
               signal(R"({"name": "a", "type": "Custom", "metric": "m", "max": "1", "min": "2"})")
                   .c_str(),

@@ -78,12 +78,21 @@ inline api::DriftTest Index(const std::string& threshold, std::optional<std::str
   return test;
 }
 
+// Every signal reads the one window, whatever its own is.
+inline std::vector<drift::Evaluation> EvaluateSignals(const api::DriftMonitorSpec& spec,
+                                                      const scrape::WindowView& window,
+                                                      const api::Profile* baseline) {
+  const drift::Expressions expressions = drift::ParseExpressions(spec);
+  const auto whole = [&](const scrape::Range&) -> const scrape::WindowView& { return window; };
+  return drift::EvaluateSignals(spec, {whole, expressions, nullptr, baseline});
+}
+
 inline drift::Evaluation Evaluate(const api::Signal& signal, const scrape::WindowView& window,
                                   const api::Profile* baseline, std::int64_t min_samples) {
   api::DriftMonitorSpec spec;
   spec.signals = {signal};
   spec.min_samples = min_samples;
-  return drift::EvaluateSignals(spec, window, baseline).at(0);
+  return EvaluateSignals(spec, window, baseline).at(0);
 }
 
 }  // namespace perennial::testing

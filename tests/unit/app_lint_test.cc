@@ -82,6 +82,23 @@ spec:
             std::string::npos);
 }
 
+TEST(Lint, ReadsExpressionsAsTheControllerDoes) {
+  const std::string head = R"(
+apiVersion: perennial.dev/v1alpha1
+kind: DriftMonitor
+metadata: {name: a}
+spec:
+  target: {modelDeployment: d}
+  signals:
+  - {name: e, type: Custom, max: "1", expression: ")";
+  EXPECT_TRUE(Lint(head + "rate(a[1h]) / rate(b[1h])\"}\n").problems.empty());
+  const LintReport wrong = Lint(head + "rate(a[1h]) / \"}\n");
+  ASSERT_EQ(wrong.problems.size(), 1u);
+  EXPECT_NE(wrong.problems[0].find("spec.signals[0].expression: column 15: ends too early"),
+            std::string::npos)
+      << wrong.problems[0];
+}
+
 TEST(Lint, LooksIntoLists) {
   std::string item = kMonitor;
   std::string list = "apiVersion: v1\nkind: List\nitems:\n-";

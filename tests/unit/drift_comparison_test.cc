@@ -15,6 +15,7 @@ using testing::Counter;
 using testing::Decimal;
 using testing::Drift;
 using testing::Evaluate;
+using testing::EvaluateSignals;
 using testing::Histogram;
 using testing::Index;
 using testing::Numeric;

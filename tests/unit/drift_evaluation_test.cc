@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "drift/evaluation.h"
+#include "drift/gather.h"
 #include "support/windows.h"
 
 namespace perennial::drift {
@@ -283,7 +284,99 @@ TEST(EvaluateBound, SaysWhatIsWrong) {
 TEST(WantedMetrics, NamesEachFamilyOnce) {
   api::DriftMonitorSpec spec;
   spec.signals = {Drift({}), Bound("1"), Ratio("1")};
-  EXPECT_EQ(WantedMetrics(spec), (std::vector<std::string>{"all", "bad", "x"}));
+  EXPECT_EQ(WantedMetrics(spec, {}), (std::vector<std::string>{"all", "bad", "x"}));
+  api::Signal expression;
+  expression.name = "rates";
+  expression.expression = "rate(x_sum[1h]) / rate(all[1h])";
+  spec.signals.push_back(expression);
+  EXPECT_EQ(WantedMetrics(spec, ParseExpressions(spec)),
+            (std::vector<std::string>{"all", "bad", "x", "x_sum"}));
+}
+
+class EvaluateByExpression : public ::testing::Test {
+ protected:
+  static Evaluation Judge(const std::string& text, const scrape::WindowView& view,
+                          const char* max = "0.1") {
+    api::Signal signal;
+    signal.name = "e";
+    signal.type = api::SignalType::kModelPerformance;
+    signal.expression = text;
+    signal.max = Decimal(max);
+    return Evaluate(signal, view, nullptr, 500);
+  }
+};
+
+TEST_F(EvaluateByExpression, JudgesWhatRestsOnEnoughObservations) {
+  const std::string ratio = "increase(bad) / increase(all)";
+  const Evaluation above = Judge(ratio, View({Counter("bad", 60), Counter("all", 500)}));
+  EXPECT_EQ(above.outcome, SignalState::kDrifted);
+  EXPECT_EQ(above.value, "0.12");
+  EXPECT_EQ(above.samples, 500);
+  EXPECT_EQ(above.message, "the expression is 0.12, above max 0.1");
+  EXPECT_EQ(Judge(ratio, View({Counter("bad", 50), Counter("all", 500)})).outcome,
+            SignalState::kOk);
+  const Evaluation few = Judge(ratio, View({Counter("bad", 60), Counter("all", 499)}));
+  EXPECT_EQ(few.outcome, SignalState::kNoData);
+  EXPECT_EQ(few.samples, 499);
+}
+
+TEST_F(EvaluateByExpression, TellsNoDataFromAMistake) {
+  const std::string ratio = "increase(bad) / increase(all)";
+  const Evaluation idle = Judge(ratio, View({Counter("bad", 0), Counter("all", 0)}));
+  EXPECT_EQ(idle.outcome, SignalState::kNoData);
+  EXPECT_NE(idle.message.find("divided by 0"), std::string::npos) << idle.message;
+  scrape::WindowView blind;
+  EXPECT_NE(Judge(ratio, blind).message.find("no ready pod"), std::string::npos);
+  const Evaluation mistake = Judge("bad", View({Counter("bad", 5)}));
+  EXPECT_EQ(mistake.outcome, SignalState::kError);
+  EXPECT_NE(mistake.message.find("column 1: bad is a Counter"), std::string::npos)
+      << mistake.message;
+}
+
+class VersusBaseline : public ::testing::Test {
+ protected:
+  VersusBaseline() {
+    signal_.metric = "x";
+    signal_.versus_baseline = api::VersusBaseline{};
+    signal_.versus_baseline->metric = "mae";
+    version_.meta.key.name = "v1";
+    version_.spec.metrics = {{"mae", "north", 8, 0}, {"mae", "", -4, 0}};
+  }
+  api::Signal Bounds() const {
+    const auto bounded = WithBounds(signal_, &version_);
+    EXPECT_TRUE(std::holds_alternative<api::Signal>(bounded));
+    return std::holds_alternative<api::Signal>(bounded) ? std::get<api::Signal>(bounded)
+                                                        : api::Signal{};
+  }
+
+  api::Signal signal_;
+  api::ModelVersion version_;
+};
+
+TEST_F(VersusBaseline, BoundsFollowWhatTheVersionRecords) {
+  signal_.versus_baseline->max_increase = Decimal("0.5");
+  EXPECT_EQ(Bounds().max, (api::Decimal{-3.5, "-3.5"}));
+  EXPECT_FALSE(Bounds().min.has_value());
+  signal_.versus_baseline->max_relative_increase = Decimal("0.1");
+  EXPECT_EQ(Bounds().max, (api::Decimal{-3.6, "-3.6"}))
+      << "the narrower counts; of -4, 10 % is 0.4";
+  signal_.max = Decimal("-3.9");
+  EXPECT_EQ(Bounds().max->text, "-3.9");
+  signal_.versus_baseline->max_decrease = Decimal("2");
+  signal_.versus_baseline->max_relative_decrease = Decimal("0.25");
+  EXPECT_EQ(Bounds().min, (api::Decimal{-5, "-5"}));
+  signal_.versus_baseline->group = "north";
+  EXPECT_EQ(Bounds().min, (api::Decimal{6, "6"})) << "8 - 25 %";
+}
+
+TEST_F(VersusBaseline, WhatIsNotRecordedIsNoData) {
+  signal_.versus_baseline->metric = "rmse";
+  const auto bounded = WithBounds(signal_, &version_);
+  ASSERT_TRUE(std::holds_alternative<Evaluation>(bounded));
+  EXPECT_EQ(std::get<Evaluation>(bounded).outcome, SignalState::kNoData);
+  EXPECT_NE(std::get<Evaluation>(bounded).message.find("v1 records no metric rmse"),
+            std::string::npos);
+  EXPECT_TRUE(std::holds_alternative<Evaluation>(WithBounds(signal_, nullptr)));
 }
 
 }  // namespace

@@ -363,6 +363,52 @@ TEST_F(DriftObserve, LooksWithoutARoundTooAndSaysWhen) {
   EXPECT_EQ(seen.next_evaluation, clock_.Wall() + kMinute);
 }
 
+TEST_F(DriftObserve, ASignalReadsTheWindowWhoseLabelsHaveArrived) {
+  api::Signal late;
+  late.name = "distance";
+  late.type = api::SignalType::kModelPerformance;
+  late.expression = "histogram_count(increase(x))";
+  late.window = api::Duration{kMinute * 5};
+  late.offset = api::Duration{kMinute * 20};
+  late.max = {1'500, "1500"};
+  monitor_.spec.signals = {late};
+  Put(monitors_, monitor_);
+  Reconcile();
+  Round({0, 0, 0, 0});
+  for (int i = 0; i < 5; ++i) Round(moved_);  // 2 pods x 200 a minute: 2000 in five minutes
+  EXPECT_EQ(Marks(Observe()).front(), '?') << "what came now isn't judged yet";
+  for (int i = 0; i < 21; ++i) Round({0, 0, 0, 0});
+  EXPECT_NE(Marks(Observe()).find('B'), std::string::npos)
+      << "judged when its labels have come, beyond the monitor's window of ten minutes";
+  EXPECT_EQ(monitor_.status.signals.front().state, SignalState::kDrifted);
+}
+
+TEST_F(DriftObserve, AMistakeInAnExpressionIsAConditionWithItsColumn) {
+  api::Signal wrong;
+  wrong.name = "errors";
+  wrong.type = api::SignalType::kCustom;
+  wrong.expression = "rate(x[1h]";
+  wrong.max = {1, "1"};
+  monitor_.spec.signals.push_back(wrong);
+  Put(monitors_, monitor_);
+  Reconcile();
+  Round(usual_);
+  Round(usual_);
+  EXPECT_EQ(Marks(Observe()), "-?") << "the other signal is judged";
+  const kube::Condition* ready = kube::FindCondition(monitor_.status.conditions, "Ready");
+  ASSERT_NE(ready, nullptr);
+  EXPECT_EQ(ready->status, "False");
+  EXPECT_EQ(ready->reason, "InvalidSpec");
+  EXPECT_NE(ready->message.find("signal errors: expression: column 11: ')' is missing"),
+            std::string::npos)
+      << ready->message;
+  monitor_.spec.signals.back().expression = "rate(x_count[1h])";
+  ++monitor_.meta.generation;
+  Put(monitors_, monitor_);
+  for (int i = 0; i < 3; ++i) Round(usual_);
+  EXPECT_EQ(kube::FindCondition(monitor_.status.conditions, "Ready")->reason, "Watching");
+}
+
 TEST_F(DriftObserve, FindsADriftAndItsEndOverRealWindows) {
   Reconcile();
   for (int i = 0; i < 12; ++i) Round(usual_);

@@ -4,7 +4,6 @@
 #include <limits>
 
 #include "stats/categories.h"
-#include "stats/counter.h"
 #include "stats/histogram.h"
 #include "support/vectors.h"
 
@@ -14,7 +13,6 @@ namespace {
 using testing::Cases;
 using testing::ExpectMatches;
 using testing::Number;
-using testing::Numbers;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
@@ -44,54 +42,6 @@ TEST(Histogram, QuantileOfAHistogramIsThatOfItsCumulativeBuckets) {
   const Histogram histogram = *MakeHistogram({1, 2, 4}, {10, 20, 10, 0});
   EXPECT_DOUBLE_EQ(HistogramQuantile(0.5, histogram), 1.5);
   EXPECT_DOUBLE_EQ(HistogramQuantile(1, histogram), 4);
-}
-
-TEST(Histogram, DeltasFollowTheResetOfTheWholeHistogram) {
-  for (const auto& test : Cases("histogram_delta")) {
-    SCOPED_TRACE(test["name"]);
-    const auto& in = test["inputs"];
-    const auto delta = Delta({Buckets(in["le"], in["previous_cumulative"]), std::nullopt},
-                             {Buckets(in["le"], in["current_cumulative"]), std::nullopt});
-    ASSERT_TRUE(delta.ok()) << delta.error().message;
-    EXPECT_EQ(delta->histogram.counts, Numbers(test["expected"]["window_counts"]));
-    EXPECT_EQ(delta->reset, test["expected"]["reset"].get<bool>());
-    double cumulative = 0;
-    for (std::size_t i = 0; i < delta->histogram.counts.size(); ++i) {
-      cumulative += delta->histogram.counts[i];
-      EXPECT_EQ(cumulative, Number(test["expected"]["window_cumulative"][i]));
-    }
-  }
-}
-
-TEST(Histogram, CounterIncreasesMatchPrometheusWithoutExtrapolation) {
-  for (const auto& test : Cases("counter_delta")) {
-    SCOPED_TRACE(test["name"]);
-    const auto rise = Increase(Numbers(test["inputs"]["scrapes"]));
-    ASSERT_EQ(rise.has_value(), !test["expected"]["increase"].is_null());
-    if (!rise) continue;
-    ExpectMatches(rise->increase, test["expected"]["increase"], test);
-    EXPECT_EQ(rise->resets, test["expected"]["resets"].get<int>());
-  }
-}
-
-TEST(Histogram, DeltaKeepsTheSumsDifferenceUnlessItIsUnknown) {
-  const HistogramSnapshot before{{{1, 2}, {kInfinity, 4}}, 10.0};
-  const HistogramSnapshot after{{{1, 3}, {kInfinity, 6}}, 7.0};
-  const auto delta = Delta(before, after);
-  ASSERT_TRUE(delta.ok());
-  EXPECT_FALSE(delta->reset) << "a falling sum is no reset: observations may be negative";
-  EXPECT_EQ(delta->histogram.sum, -3.0);
-  const HistogramSnapshot reset{{{1, 1}, {kInfinity, 1}}, 0.5};
-  EXPECT_EQ(Delta(before, reset)->histogram.sum, 0.5);
-  EXPECT_FALSE(Delta({before.buckets, std::nullopt}, after)->histogram.sum.has_value());
-}
-
-TEST(Histogram, DeltaRefusesWhatNoObservationsCouldGive) {
-  const HistogramSnapshot before{{{1, 2}, {kInfinity, 4}}, {}};
-  EXPECT_FALSE(Delta(before, {{{2, 2}, {kInfinity, 4}}, {}}).ok()) << "other bounds";
-  EXPECT_FALSE(Delta(before, {{{1, 9}, {kInfinity, 10}}, {}}).ok()) << "differences contradict";
-  EXPECT_FALSE(Delta(before, {{{1, 9}, {kInfinity, 8}}, {}}).ok()) << "cumulative counts fall";
-  EXPECT_FALSE(Delta({{{1, 2}}, {}}, {{{1, 3}}, {}}).ok()) << "no +Inf bucket";
 }
 
 TEST(Histogram, ChecksWhatItIsMadeOf) {
