@@ -306,7 +306,7 @@ TEST_P(InformerTest, AnOptionalResourceComesAndGoes) {
   EXPECT_TRUE(informer_->Counters().absent);
   server_.Install(ConfigMaps());
   EXPECT_TRUE(Becomes("a", "1"));
-  EXPECT_FALSE(informer_->Counters().absent);
+  EXPECT_TRUE(Eventually([&] { return !informer_->Counters().absent; }));
   ASSERT_TRUE(Watching());
   server_.Uninstall(ConfigMaps());
   server_.CloseConnections();
