@@ -186,6 +186,23 @@ Result<PodView> DecodePodView(const json& object) {
   return view;
 }
 
+Result<RunObjectView> DecodeRunObjectView(const json& object) {
+  RunObjectView view;
+  PERENNIAL_TRY(view.meta, MetaOf(object, false));
+  if (Text(Get(object, "kind")) == kConfigMaps.kind) {
+    view.text = Text(Get(object, "data", kResultEntry));
+  } else {
+    json metadata = Get(object, "metadata");
+    // The longest part of most objects, and nobody's business.
+    metadata.erase("managedFields");
+    view.text = json{{"metadata", std::move(metadata)}, {"status", Get(object, "status")}}.dump(
+        -1, ' ', false, json::error_handler_t::replace);
+  }
+  view.oversized = view.text.size() > kLongestRunObject;
+  if (view.oversized) view.text.clear();
+  return view;
+}
+
 namespace {
 
 // One parent's verdict on this generation: empty if it accepts the route and finds its backends.

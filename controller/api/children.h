@@ -89,11 +89,22 @@ struct PodView {
   std::optional<WallTime> finished;
 };
 
+// An object that takes part in a run and whose kind is not known beforehand: a workload, or the
+// ConfigMap in which a run left its result.
+struct RunObjectView {
+  kube::Meta meta;
+  std::string text;  // JSON of its metadata and its status, or of a ConfigMap's entry kResultEntry
+  bool oversized = false;  // that text is left out, being longer than kLongestRunObject
+};
+inline constexpr const char* kResultEntry = "result.json";
+inline constexpr std::size_t kLongestRunObject = 256 * 1024;
+
 Result<DeploymentView> DecodeDeploymentView(const nlohmann::json& object);
 Result<ServiceView> DecodeServiceView(const nlohmann::json& object);
 Result<HttpRouteView> DecodeHttpRouteView(const nlohmann::json& object);
 Result<EndpointSliceView> DecodeEndpointSliceView(const nlohmann::json& object);
 Result<JobView> DecodeJobView(const nlohmann::json& object);
 Result<PodView> DecodePodView(const nlohmann::json& object);
+Result<RunObjectView> DecodeRunObjectView(const nlohmann::json& object);
 
 }  // namespace perennial::api

@@ -44,7 +44,10 @@ struct TrainingResult {
   std::vector<DataReference> data;
   CodeReference code;
   std::map<std::string, std::string> parameters;
+  std::string image;
   std::string report;
+  std::string explanation;
+  std::vector<ConfusionCell> confusion_matrix;
   std::optional<Profile> profile;
 };
 Result<TrainingResult> DecodeTrainingResult(std::string_view text);
@@ -54,6 +57,8 @@ Result<TrainingResult> DecodeTrainingResult(std::string_view text);
 std::vector<std::string> Validate(const ModelDeploymentSpec& spec);
 std::vector<std::string> Validate(const DriftMonitorSpec& spec);
 std::vector<std::string> Validate(const RetrainPolicySpec& spec);
+// What is wrong with the policy's expressions, which no rule of the API server can check.
+std::vector<std::string> ExpressionProblems(const RetrainPolicySpec& spec);
 std::vector<std::string> Validate(const ModelVersionSpec& spec);
 std::vector<std::string> Validate(const ModelApprovalSpec& spec);
 

@@ -65,6 +65,15 @@ struct DataReference {
   bool operator==(const DataReference&) const = default;
 };
 
+// Rows of one actual class that were predicted as one class.
+struct ConfusionCell {
+  std::string group;  // empty: all rows
+  std::string actual;
+  std::string predicted;
+  std::int64_t count = 0;
+  bool operator==(const ConfusionCell&) const = default;
+};
+
 struct CodeReference {
   std::string repository;
   std::string commit;
@@ -134,6 +143,8 @@ struct ModelVersionSpec {
   std::string image;  // training image, with digest where known
   std::map<std::string, std::string> parameters;
   std::string report;
+  std::string explanation;                      // URI of a report that explains the model
+  std::vector<ConfusionCell> confusion_matrix;  // of the evaluation
   std::optional<Profile> profile;
   Requirements requirements;
   bool operator==(const ModelVersionSpec&) const = default;

@@ -133,6 +133,19 @@ struct Schema<DataReference> {
 };
 
 template <>
+struct Schema<ConfusionCell> {
+  using T = ConfusionCell;
+  static constexpr std::tuple kFields{
+      Field{"group", &T::group, "The group of rows; empty: all.", Rules{.max_length = 256}},
+      Field{"actual", &T::actual, "The actual class.", Rules{.required = true, .max_length = 256}},
+      Field{"predicted", &T::predicted, "The predicted class.",
+            Rules{.required = true, .max_length = 256}},
+      Field{"count", &T::count, "Rows.", Rules{.required = true, .min = 0}},
+  };
+};
+inline constexpr Rules kConfusionMatrix{.max_items = 512};
+
+template <>
 struct Schema<CodeReference> {
   using T = CodeReference;
   static constexpr std::tuple kFields{
@@ -259,6 +272,11 @@ struct Schema<ModelVersionSpec> {
       Field{"image", &T::image, "The training image.", Rules{}},
       Field{"parameters", &T::parameters, "Parameters of the training.", kParameters},
       Field{"report", &T::report, "URI of a report about the training.", Rules{.max_length = 2048}},
+      Field{"explanation", &T::explanation,
+            "URI of a report that explains the model's predictions.", Rules{.max_length = 2048}},
+      Field{"confusionMatrix", &T::confusion_matrix,
+            "The evaluation's confusion matrix, one entry for each actual and predicted class.",
+            kConfusionMatrix},
       Field{"profile", &T::profile,
             "The distribution of inputs and outputs at training time: monitors compare with it.",
             Rules{}},

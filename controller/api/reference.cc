@@ -161,8 +161,8 @@ std::string RenderReference() {
   for (const KindInfo& kind : Kinds()) out += KindSection(kind);
   out +=
       "\n## Training result\n\n"
-      "What a training container leaves as its termination message: one JSON document with\n"
-      "`\"schemaVersion\": 1` and the fields below. Kubernetes keeps 4096 bytes of it. Fields "
+      "What a training container leaves as its result: one JSON document with\n"
+      "`\"schemaVersion\": 1` and the fields below. A termination message holds 4096 bytes. Fields "
       "that\n"
       "are unknown are ignored; anything else that is wrong fails the run, and the run's message\n"
       "names the field. `samples/python/perennial_result.py` writes it for you.\n";

@@ -1,5 +1,6 @@
 #include "api/codec.h"
 #include "api/kinds.h"
+#include "api/object_expression.h"
 #include "api/retrain_policy_schema.h"
 #include "api/schema_describe.h"
 
@@ -19,6 +20,20 @@ std::string EncodeSpec(const RetrainPolicySpec& spec) {
 
 std::vector<std::string> Validate(const RetrainPolicySpec& spec) {
   return Check(spec, Path("spec"));
+}
+
+std::vector<std::string> ExpressionProblems(const RetrainPolicySpec& spec) {
+  std::vector<std::string> problems;
+  const auto check = [&](const char* field, const std::string& text) {
+    const auto parsed = ObjectExpression::Parse(text);
+    if (!parsed.ok()) problems.push_back(std::string(field) + ": " + parsed.error().message);
+  };
+  if (spec.workload) {
+    check("spec.workload.success", spec.workload->success);
+    check("spec.workload.failure", spec.workload->failure);
+  }
+  if (!spec.result.path.empty()) check("spec.result.path", spec.result.path);
+  return problems;
 }
 
 KindInfo RetrainPolicyKind() {

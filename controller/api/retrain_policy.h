@@ -18,8 +18,10 @@ struct DriftTrigger {
 };
 
 struct ScheduleTrigger {
-  std::string cron;               // five fields
-  std::string time_zone = "UTC";  // IANA name
+  std::string cron;                           // five fields
+  std::string time_zone = "UTC";              // IANA name
+  std::optional<Duration> starting_deadline{};  // a time missed by more is skipped; absent: never
+  Duration jitter{Millis(0)};                 // of up to this much, fixed by the policy's UID
   bool operator==(const ScheduleTrigger&) const = default;
 };
 
@@ -36,18 +38,59 @@ struct JobTemplate {
   bool operator==(const JobTemplate&) const = default;
 };
 
+// Any object that trains, in place of a Job.
+struct Workload {
+  std::string api_version;
+  std::string kind;
+  RawJson object_template;  // "template": metadata and whatever the kind has beside it
+  std::string success;      // expressions over the object (api/object_expression.h)
+  std::string failure;
+  bool operator==(const Workload&) const = default;
+};
+
+// Where a finished run left its result.
+enum class ResultFrom { kTerminationMessage, kConfigMap, kObject };
+struct ResultSource {
+  ResultFrom from = ResultFrom::kTerminationMessage;
+  std::string path;  // kObject: an expression
+  bool operator==(const ResultSource&) const = default;
+};
+
+// How failures are tried again.
+struct RetryRule {
+  Duration initial{Millis(10'000)};      // before the second attempt; doubles
+  Duration longest{Millis(600'000)};     // at most
+  int bad_results = 0;                   // further attempts after an unusable result
+  Duration image_pull{Millis(900'000)};  // how long an image may fail to be pulled
+  bool operator==(const RetryRule&) const = default;
+};
+
+// A time in which runs may start.
+struct MaintenanceWindow {
+  std::string cron;
+  Duration duration{Millis(0)};
+  std::string time_zone = "UTC";
+  bool operator==(const MaintenanceWindow&) const = default;
+};
+
 struct RetrainPolicySpec {
   std::string model_deployment;
   std::vector<Trigger> triggers;
   Duration cooldown{Millis(0)};
   Duration deadline{Millis(86'400'000)};  // of one run, retries included
   int retries = 2;                        // further Jobs after the first that failed
+  RetryRule backoff;
   bool suspend = false;
-  JobTemplate job;
+  std::vector<MaintenanceWindow> maintenance_windows;  // empty: always
+  int max_per_day = 0;                                 // 0: any number
+  std::optional<JobTemplate> job;                      // exactly one of job and workload
+  std::optional<Workload> workload;
+  ResultSource result;
   std::vector<Gate> gates;
   GateMode mode = GateMode::kEnforce;
   ApprovalRule approval;
   int history_limit = 10;
+  int job_history_limit = 2;
   bool operator==(const RetrainPolicySpec&) const = default;
 };
 
@@ -61,12 +104,16 @@ struct Run {
   std::string trigger;       // identity: one trigger, at most one run
   std::string evidence;      // JSON
   RunPhase phase = RunPhase::kPending;
-  int attempt = 0;  // index of the current Job
+  int attempt = 0;      // index of the current Job
+  int bad_results = 0;  // how many of the attempts ended with an unusable result
   std::string job;
   std::string job_uid;
   std::string model_version;
   std::string parent;  // the champion when it began
   Time started;
+  std::optional<Time> data_since;     // when the last run that succeeded began
+  std::optional<Time> attempt_ended;  // when the current attempt was first seen to have failed
+  std::optional<Time> missing_since;  // when the current Job was first not found
   std::optional<Time> finished;
   std::string message;
   bool operator==(const Run&) const = default;

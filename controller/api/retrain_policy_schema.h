@@ -25,20 +25,29 @@ struct Schema<DriftTrigger> {
   };
 };
 
+inline constexpr Rules kCron{.required = true,
+                             .pattern =
+                                 "^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|"
+                                 "[0-9A-Za-z*/,-]+( +[0-9A-Za-z*/,-]+){4})$",
+                             .wants = "five fields such as \"0 3 * * 1\", or @daily",
+                             .max_length = 128};
+inline constexpr Rules kTimeZone{.pattern = "^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$",
+                                 .wants = "an IANA time zone such as \"Europe/Berlin\"",
+                                 .max_length = 64};
+
 template <>
 struct Schema<ScheduleTrigger> {
   using T = ScheduleTrigger;
   static constexpr std::tuple kFields{
       Field{"cron", &T::cron, "Five fields: minute, hour, day of month, month, day of week.",
-            Rules{.required = true,
-                  .pattern = "^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|"
-                             "[0-9A-Za-z*/,-]+( +[0-9A-Za-z*/,-]+){4})$",
-                  .wants = "five fields such as \"0 3 * * 1\", or @daily",
-                  .max_length = 128}},
-      Field{"timeZone", &T::time_zone, "IANA name of the zone that cron means.",
-            Rules{.pattern = "^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$",
-                  .wants = "an IANA time zone such as \"Europe/Berlin\"",
-                  .max_length = 64}},
+            kCron},
+      Field{"timeZone", &T::time_zone, "IANA name of the zone that cron means.", kTimeZone},
+      Field{"startingDeadline", &T::starting_deadline,
+            "How late a missed time may still start its run; absent: however late.", Rules{}},
+      Field{"jitter", &T::jitter,
+            "Start later by up to this much, always the same for one policy, so that many policies "
+            "with one schedule don't start together.",
+            Rules{}},
   };
 };
 
@@ -67,6 +76,88 @@ struct Schema<JobTemplate> {
   };
 };
 
+inline constexpr Rules kExpression{.required = true, .min_length = 1, .max_length = 1024};
+
+template <>
+struct Schema<Workload> {
+  using T = Workload;
+  static constexpr std::tuple kFields{
+      Field{"apiVersion", &T::api_version, "The kind's group and version.",
+            Rules{.required = true,
+                  .pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/v[0-9][a-z0-9]*$",
+                  .wants = "group and version, such as \"trainer.kubeflow.org/v1alpha1\"",
+                  .max_length = 253}},
+      Field{"kind", &T::kind, "A kind that the administrator allows.",
+            Rules{.required = true,
+                  .pattern = "^[A-Z][A-Za-z0-9]*$",
+                  .wants = "a kind, such as \"TrainJob\"",
+                  .max_length = 63}},
+      Field{"template", &T::object_template,
+            "The object without apiVersion and kind. $(PERENNIAL_RUN) and the other variables are "
+            "replaced in all its texts.",
+            Rules{.required = true}},
+      Field{"success", &T::success,
+            "True once it has succeeded, such as "
+            "status.conditions.exists(c, c.type == \"Complete\" && c.status == \"True\").",
+            kExpression},
+      Field{"failure", &T::failure, "True once it has failed.", kExpression},
+  };
+};
+
+template <>
+struct EnumNames<ResultFrom> {
+  static constexpr std::array<std::string_view, 3> kNames{"TerminationMessage", "ConfigMap",
+                                                          "Object"};
+};
+
+template <>
+struct Schema<ResultSource> {
+  using T = ResultSource;
+  static constexpr std::tuple kFields{
+      Field{
+          "from", &T::from,
+          "TerminationMessage of a pod with the run's label; a ConfigMap of the run; or a text in "
+          "the workload's own Object.",
+          Rules{}},
+      Field{"path", &T::path,
+            "Object: an expression, such as metadata.annotations[\"example.org/result\"].",
+            Rules{}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"(has(self.from) && self.from == 'Object') == (has(self.path) && self.path != '')",
+             "path goes with from: Object, and that needs it", "path",
+             [](const T& v) { return (v.from == ResultFrom::kObject) == !v.path.empty(); }},
+  };
+};
+
+template <>
+struct Schema<RetryRule> {
+  using T = RetryRule;
+  static constexpr std::tuple kFields{
+      Field{"initial", &T::initial, "Wait before the second attempt; doubles with each.", Rules{}},
+      Field{"longest", &T::longest, "The longest wait.", Rules{}},
+      Field{"badResults", &T::bad_results,
+            "Further attempts after a result that is missing or unusable.",
+            Rules{.min = 0, .max = 10}},
+      Field{"imagePull", &T::image_pull,
+            "How long an image may fail to be pulled before the run fails.", Rules{}},
+  };
+};
+
+template <>
+struct Schema<MaintenanceWindow> {
+  using T = MaintenanceWindow;
+  static constexpr std::tuple kFields{
+      Field{"cron", &T::cron, "When it opens: five fields, as for a schedule.", kCron},
+      Field{"duration", &T::duration, "How long it stays open.", Rules{.required = true}},
+      Field{"timeZone", &T::time_zone, "IANA name of the zone that cron means.", kTimeZone},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"duration(self.duration) >= duration('1m')", "duration must be at least 1m",
+             "duration", [](const T& v) { return v.duration.value >= Seconds(60); }},
+  };
+};
+
 template <>
 struct Schema<RetrainPolicySpec> {
   using T = RetrainPolicySpec;
@@ -81,16 +172,35 @@ struct Schema<RetrainPolicySpec> {
       Field{"deadline", &T::deadline, "Time that a run may take, retries included.", Rules{}},
       Field{"retries", &T::retries, "Further Jobs after the first that failed.",
             Rules{.min = 0, .max = 10}},
+      Field{"backoff", &T::backoff, "How failed attempts are tried again.", Rules{}},
       Field{"suspend", &T::suspend, "Start no run.", Rules{}},
-      Field{"job", &T::job, "What trains.", Rules{.required = true}},
+      Field{"maintenanceWindows", &T::maintenance_windows,
+            "Times in which runs may start, those by hand excepted; none: always.",
+            Rules{.max_items = 16}},
+      Field{"maxPerDay", &T::max_per_day,
+            "Runs that may start within 24 hours, those by hand excepted; 0: any number.",
+            Rules{.min = 0, .max = 48}},
+      Field{"job", &T::job, "What trains: a Job.", Rules{}},
+      Field{"workload", &T::workload, "What trains, in place of a Job: any object.", Rules{}},
+      Field{"result", &T::result, "Where the result is found.", Rules{}},
       Field{"gates", &T::gates, "Bounds on the evaluation metrics that the result must keep.",
             kGates},
       Field{"mode", &T::mode, "DryRun: gates are reported, and stop nothing.", Rules{}},
       Field{"approval", &T::approval, "Who must agree to the new version.", Rules{}},
       Field{"historyLimit", &T::history_limit, "Finished runs that status keeps.",
             Rules{.min = 1, .max = 50}},
+      Field{"jobHistoryLimit", &T::job_history_limit,
+            "Finished Jobs or workloads that are kept; older ones are deleted, the ModelVersions "
+            "that they made never are.",
+            Rules{.min = 0, .max = 50}},
   };
   static constexpr std::array kCel{
+      Cel<T>{"has(self.job) != has(self.workload)", "one thing trains: set either job or workload",
+             "job", [](const T& v) { return v.job.has_value() != v.workload.has_value(); }},
+      Cel<T>{"!(has(self.job) && has(self.result) && has(self.result.from) && self.result.from == "
+             "'Object')",
+             "from: Object goes with workload; a Job has no result of its own", "result.from",
+             [](const T& v) { return !v.job || v.result.from != ResultFrom::kObject; }},
       Cel<T>{"!has(self.deadline) || duration(self.deadline) >= duration('1s')",
              "deadline must be at least 1s", "deadline",
              [](const T& v) { return v.deadline.value >= Seconds(1); }},
@@ -110,11 +220,18 @@ struct Schema<Run> {
             kMessage},
       Field{"phase", &T::phase, "Pending, Running, Succeeded or Failed.", Rules{.always = true}},
       Field{"attempt", &T::attempt, "Index of the current Job.", Rules{.min = 0}},
-      Field{"job", &T::job, "The current Job.", Rules{}},
+      Field{"badResults", &T::bad_results, "Attempts that ended with an unusable result.",
+            Rules{.min = 0}},
+      Field{"job", &T::job, "The current Job or workload.", Rules{}},
       Field{"jobUID", &T::job_uid, "Its UID.", Rules{}},
       Field{"modelVersion", &T::model_version, "The ModelVersion that came out.", Rules{}},
       Field{"parent", &T::parent, "The champion when it began.", Rules{}},
       Field{"started", &T::started, "When it began.", Rules{}},
+      Field{"dataSince", &T::data_since, "When the last run that succeeded began.", Rules{}},
+      Field{"attemptEnded", &T::attempt_ended,
+            "When the current attempt was first seen to have failed.", Rules{}},
+      Field{"missingSince", &T::missing_since, "When the current Job was first not found.",
+            Rules{}},
       Field{"finished", &T::finished, "When it ended.", Rules{}},
       Field{"message", &T::message, "What it waits for, or how it ended.", kMessage},
   };

@@ -19,7 +19,14 @@ struct Schema<TrainingResult> {
       Field{"data", &T::data, "What it was trained on.", kData},
       Field{"code", &T::code, "What it was trained by.", Rules{}},
       Field{"parameters", &T::parameters, "Parameters of the training, as texts.", kParameters},
+      Field{"image", &T::image, "The training image with its digest; by default the Job's.",
+            Rules{}},
       Field{"report", &T::report, "URI of a report.", Rules{.max_length = 2048}},
+      Field{"explanation", &T::explanation,
+            "URI of a report that explains the model's predictions.", Rules{.max_length = 2048}},
+      Field{"confusionMatrix", &T::confusion_matrix,
+            "The confusion matrix, one entry for each actual and predicted class.",
+            kConfusionMatrix},
       Field{"profile", &T::profile, "How the values lay that were trained on.", Rules{}},
   };
 };
@@ -62,7 +69,7 @@ Error Invalid(std::string message) {
 
 Result<TrainingResult> DecodeTrainingResult(std::string_view text) {
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) {
-    return Invalid("the container wrote no result to its termination message");
+    return Invalid("the run left no result");
   }
   if (text.size() > kMaxResultBytes) return Invalid("the result has more than 1 MiB");
   if (DepthOf(text) > kMaxResultDepth) return Invalid("the result is nested too deeply");

@@ -28,7 +28,7 @@ kube::InformerOptions Optional(kube::InformerOptions options) {
   return options;
 }
 
-// The pods of our Jobs; those that serve are seen through EndpointSlices.
+// The pods of our runs; those that serve are seen through EndpointSlices.
 kube::InformerOptions OfRuns(const std::string& ns, std::uint64_t seed) {
   kube::InformerOptions options = Options(ns, seed);
   options.label_selector = std::string(api::kLabelRun);
@@ -47,7 +47,8 @@ std::vector<std::string> UidOf(const T& object) {
 
 }  // namespace
 
-ClusterCache::ClusterCache(kube::Transport& transport, const Clock& clock, const std::string& ns)
+ClusterCache::ClusterCache(kube::Transport& transport, const Clock& clock, const std::string& ns,
+                           std::vector<kube::Resource> kinds)
     : model_deployments(transport, clock, api::kModelDeployments, Options(ns, 1),
                         api::DecodeModelDeployment),
       drift_monitors(transport, clock, api::kDriftMonitors, Options(ns, 2),
@@ -65,7 +66,9 @@ ClusterCache::ClusterCache(kube::Transport& transport, const Clock& clock, const
       endpoint_slices(transport, clock, api::kEndpointSlices, Ours(ns, 9),
                       api::DecodeEndpointSliceView),
       jobs(transport, clock, api::kJobs, Ours(ns, 10), api::DecodeJobView),
-      pods(transport, clock, api::kPods, OfRuns(ns, 11), api::DecodePodView) {
+      pods(transport, clock, api::kPods, OfRuns(ns, 11), api::DecodePodView),
+      workload_kinds(std::move(kinds)),
+      run_objects(transport, clock, Optional(OfRuns(ns, 12)), api::DecodeRunObjectView) {
   AddIndexes();
 }
 
@@ -88,7 +91,12 @@ void ClusterCache::AddIndexes() {
   endpoint_slices.store().AddIndex(deployment::kSlicesByService, deployment::ServiceOf);
   model_deployments.store().AddIndex(kByUid, UidOf<api::ModelDeployment>);
   drift_monitors.store().AddIndex(kByUid, UidOf<api::DriftMonitor>);
-  jobs.store().AddIndex(retrain::kJobsByPolicy, retrain::PolicyOf);
+  jobs.store().AddIndex(retrain::kJobsByPolicy,
+                        [](const api::JobView& job) { return retrain::PolicyOf(job); });
+  run_objects.AddIndex(retrain::kJobsByPolicy,
+                       [](const api::RunObjectView& object) { return retrain::PolicyOf(object); });
+  pods.store().AddIndex(retrain::kPodsByRun, retrain::RunOf);
+  retrain_policies.store().AddIndex(retrain::kPoliciesByRun, retrain::RunsOf);
   pods.store().AddIndex(retrain::kPodsByJob, retrain::JobOf);
   retrain_policies.store().AddIndex(
       retrain::kPoliciesByDeployment,
@@ -100,10 +108,12 @@ void ClusterCache::AddIndexes() {
 
 void ClusterCache::Start() {
   ForEach([](const char*, auto& informer) { informer.Start(); });
+  run_objects.Start();
 }
 
 void ClusterCache::Stop() {
   ForEach([](const char*, auto& informer) { informer.Stop(); });
+  run_objects.Stop();
 }
 
 std::vector<std::string> ClusterCache::Unsynced() const {

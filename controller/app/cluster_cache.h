@@ -12,6 +12,7 @@
 #include "api/retrain_policy.h"
 #include "base/clock.h"
 #include "kube/informer.h"
+#include "kube/informer_set.h"
 #include "kube/transport.h"
 
 namespace perennial::app {
@@ -28,8 +29,9 @@ inline constexpr std::string_view kByUid = "uid";
 // that the reconcilers ask for. Of other APIs' resources only our own objects are watched, found by
 // labels, so that memory follows the number of models and not the size of the cluster.
 struct ClusterCache {
-  // `ns` empty: all namespaces.
-  ClusterCache(kube::Transport& transport, const Clock& clock, const std::string& ns);
+  // `ns` empty: all namespaces. `workload_kinds`: what RetrainPolicies may make beside Jobs.
+  ClusterCache(kube::Transport& transport, const Clock& clock, const std::string& ns,
+               std::vector<kube::Resource> workload_kinds = {});
 
   kube::Informer<api::ModelDeployment> model_deployments;
   kube::Informer<api::DriftMonitor> drift_monitors;
@@ -41,7 +43,10 @@ struct ClusterCache {
   kube::Informer<api::HttpRouteView> http_routes;  // optional: clusters without the Gateway API
   kube::Informer<api::EndpointSliceView> endpoint_slices;
   kube::Informer<api::JobView> jobs;
-  kube::Informer<api::PodView> pods;  // of our Jobs
+  kube::Informer<api::PodView> pods;  // of our runs
+  // Workloads, and ConfigMaps with results: only what some policy needs is watched.
+  const std::vector<kube::Resource> workload_kinds;
+  kube::InformerSet<api::RunObjectView> run_objects;
 
   // Calls visit(resource name, informer) for each.
   template <class Visit>

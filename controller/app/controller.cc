@@ -75,7 +75,7 @@ class Controller::Impl {
   Impl(RunOptions options, Dependencies dependencies)
       : options_(std::move(options)),
         dependencies_(std::move(dependencies)),
-        cache_(dependencies_.transport, dependencies_.clock, options_.ns),
+        cache_(dependencies_.transport, dependencies_.clock, options_.ns, options_.workload_kinds),
         runs_(cache_.retrain_policies.store()),
         samples_(dependencies_.clock),
         pool_(samples_, dependencies_.clock, ScrapeOptions(options_)),

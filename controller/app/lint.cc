@@ -71,6 +71,8 @@ void FindUnknown(const SchemaNode& node, const json& value, const std::string& p
 
 // What no schema can say.
 void CheckMore(const api::RetrainPolicySpec& spec, Problems& problems) {
+  const Problems expressions = api::ExpressionProblems(spec);
+  problems.insert(problems.end(), expressions.begin(), expressions.end());
   for (size_t i = 0; i < spec.triggers.size(); ++i) {
     const auto& schedule = spec.triggers[i].schedule;
     if (!schedule) continue;

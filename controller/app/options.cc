@@ -9,6 +9,27 @@
 
 namespace perennial::app {
 
+namespace {
+
+// "trainer.kubeflow.org/v1alpha1/trainjobs/TrainJob".
+std::optional<kube::Resource> ReadKind(const std::string& text) {
+  std::vector<std::string> parts(1);
+  for (const char c : text) {
+    if (c == '/') {
+      parts.emplace_back();
+    } else {
+      parts.back() += c;
+    }
+  }
+  if (parts.size() != 4) return std::nullopt;
+  for (const std::string& part : parts) {
+    if (part.empty()) return std::nullopt;
+  }
+  return kube::Resource{parts[0], parts[1], parts[2], parts[3]};
+}
+
+}  // namespace
+
 ParsedOptions ParseRunOptions(int argc, const char* const* argv) {
   RunOptions options;
   CLI::App app("Keeps models good after they are deployed.", "perennial-controller");
@@ -43,8 +64,15 @@ ParsedOptions ParseRunOptions(int argc, const char* const* argv) {
         return range.ok() ? std::string() : range.error().message;
       });
   run->add_option("--lease-name", options.lease_name, "Name of the Lease");
+  std::vector<std::string> kinds;
+  run->add_option("--workload-kind", kinds,
+                  "GROUP/VERSION/PLURAL/KIND that RetrainPolicies may make beside Jobs; repeatable")
+      ->check([](const std::string& text) {
+        return ReadKind(text) ? "" : "GROUP/VERSION/PLURAL/KIND expected, got " + text;
+      });
   try {
     app.parse(argc, argv);
+    for (const std::string& kind : kinds) options.workload_kinds.push_back(*ReadKind(kind));
   } catch (const CLI::ParseError& error) {
     return {std::nullopt, app.exit(error, std::cout, std::cerr)};
   }

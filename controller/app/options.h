@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "kube/meta.h"
 
 namespace perennial::app {
 
@@ -22,7 +23,8 @@ struct RunOptions {
   std::string lease_namespace = "perennial-system";
   std::string lease_name = "perennial-controller";
   std::vector<std::string> source_allow;  // addresses that metrics may come from all the same
-  std::string instance;                   // this process in events and in the Lease
+  std::vector<kube::Resource> workload_kinds;  // what RetrainPolicies may make beside Jobs
+  std::string instance;                        // this process in events and in the Lease
 };
 
 // The options of `perennial-controller run ...`; otherwise the process's exit code, after the help,

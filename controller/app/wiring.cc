@@ -146,11 +146,41 @@ void WireRuns(kube::Store<T>& store, kube::WorkQueue& queue) {
   });
 }
 
+// Pods and objects of workloads, and ConfigMaps, need carry the run's label only.
+template <class T>
+void WakeByRun(const ClusterCache& cache, const T& object, kube::WorkQueue& queue) {
+  const std::string* run = kube::Find(object.meta.labels, api::kLabelRun);
+  if (run == nullptr) return;
+  WakeFound(cache.retrain_policies.store(), retrain::kPoliciesByRun,
+            kube::Key{object.meta.key.ns, *run}, queue);
+}
+
+void WireRunObjects(ClusterCache& cache, Queues q) {
+  cache.run_objects.AddListener([&cache, q](const auto& before, const auto& after) {
+    Both(before, after, [&](const api::RunObjectView& object) {
+      WakeByLabel(object, api::kLabelPolicy, q.retrain_policies);
+      WakeByRun(cache, object, q.retrain_policies);
+    });
+  });
+  cache.pods.store().AddListener([&cache, q](const auto& before, const auto& after) {
+    Both(before, after,
+         [&](const api::PodView& pod) { WakeByRun(cache, pod, q.retrain_policies); });
+  });
+  cache.retrain_policies.store().AddListener([&cache](const auto& before, const auto& after) {
+    const auto needs = [&](const auto& policy) {
+      return policy == nullptr ? std::set<kube::Resource>()
+                               : retrain::NeedsOf(*policy, cache.workload_kinds);
+    };
+    cache.run_objects.Move(needs(before), needs(after));
+  });
+}
+
 }  // namespace
 
 void Wire(ClusterCache& cache, Queues queues) {
   WireModelDeployments(cache, queues);
   WireDriftMonitors(cache, queues);
+  WireRunObjects(cache, queues);
   WireOwn(cache.retrain_policies.store(), queues.retrain_policies);
   WireModelVersions(cache, queues);
   WireModelApprovals(cache, queues);

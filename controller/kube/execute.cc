@@ -123,6 +123,18 @@ Status CarryOut(const Context& context, const DeleteObject& action) {
   return context.client.Delete(action.target, action.uid);
 }
 
+Status CarryOut(const Context& context, const RelabelObject& action) {
+  PERENNIAL_TRY(const json labels, ParseObject(action.labels, action.target));
+  PERENNIAL_TRY(const std::optional<Meta> live, ReadLive(context.client, action.target));
+  if (!live || live->uid != action.uid || live->deleting) return Ok();
+  const json patch = {
+      {"metadata",
+       {{"uid", live->uid}, {"resourceVersion", live->resource_version}, {"labels", labels}}}};
+  const auto written = context.client.MergePatch(action.target, patch.dump());
+  if (!written.ok() && written.error().code != Errc::kNotFound) return written.error();
+  return Ok();
+}
+
 Status CarryOut(const Context&, const EmitEvent&) {
   return Ok();
 }

@@ -23,6 +23,9 @@ std::string ToString(const Action& action) {
           [](const DeleteObject& remove) {
             return "delete " + ToString(remove.target) + " uid " + remove.uid;
           },
+          [](const RelabelObject& relabel) {
+            return "relabel " + ToString(relabel.target) + " " + relabel.labels;
+          },
           [](const EmitEvent& event) {
             return std::string("event ") +
                    (event.type == EmitEvent::Type::kWarning ? "Warning " : "Normal ") +

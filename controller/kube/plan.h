@@ -39,6 +39,15 @@ struct DeleteObject {
   bool operator==(const DeleteObject&) const = default;
 };
 
+// Gives labels back to an object that was made with them. Nothing where it is gone or is another
+// one under the same name.
+struct RelabelObject {
+  Ref target;
+  std::string uid;
+  std::string labels;  // JSON object
+  bool operator==(const RelabelObject&) const = default;
+};
+
 // An events.k8s.io/v1 event about the plan's own object.
 struct EmitEvent {
   enum class Type { kNormal, kWarning };
@@ -49,7 +58,7 @@ struct EmitEvent {
   bool operator==(const EmitEvent&) const = default;
 };
 
-using Action = std::variant<ApplyObject, CreateObject, DeleteObject, EmitEvent>;
+using Action = std::variant<ApplyObject, CreateObject, DeleteObject, RelabelObject, EmitEvent>;
 
 // What a decide function answers: a value that can be compared, printed and tested.
 struct Plan {

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "api/codec.h"
 #include "api/names.h"
 #include "base/text.h"
+#include "retrain/hold.h"
+#include "retrain/render.h"
 #include "retrain/run.h"
 #include "retrain/trigger.h"
 
@@ -15,6 +18,7 @@ namespace {
 using api::RunPhase;
 
 constexpr size_t kMaxHandled = 50;
+constexpr size_t kMostRuns = 64;
 
 // Jobs and ModelVersions carry the policy's name as a label.
 bool Nameable(const api::RetrainPolicy& policy) {
@@ -27,6 +31,10 @@ constexpr const char* kNameProblem =
 
 bool Finished(const api::Run& run) {
   return run.phase == RunPhase::kSucceeded || run.phase == RunPhase::kFailed;
+}
+
+void Earlier(std::optional<WallTime> candidate, std::optional<WallTime>& at) {
+  if (candidate && (!at || *candidate < *at)) at = candidate;
 }
 
 // A trigger that already had its run: by status, or, after status was lost, by the version that it
@@ -44,15 +52,12 @@ bool Handled(const Observed& seen, const FiredTrigger& trigger) {
                      [&](const auto& version) { return version->spec.origin.run == run; });
 }
 
-// Automatic triggers wait until `cooldown` after the last run's end; by hand goes at once.
-std::optional<WallTime> CooldownEnd(const api::RetrainPolicy& policy) {
-  std::optional<WallTime> end;
-  for (const api::Run& run : policy.status.runs) {
-    const WallTime at =
-        (run.finished ? run.finished->value : run.started.value) + policy.spec.cooldown.value;
-    if (!end || at > *end) end = at;
+// When the last run that succeeded began: what is newer, training has not seen yet.
+std::optional<api::Time> LastSuccess(const api::RetrainPolicyStatus& status) {
+  for (const api::Run& run : status.runs) {
+    if (run.phase == RunPhase::kSucceeded) return run.started;
   }
-  return end;
+  return std::nullopt;
 }
 
 api::Run NewRun(const Observed& seen, const FiredTrigger& trigger, WallTime now) {
@@ -63,6 +68,7 @@ api::Run NewRun(const Observed& seen, const FiredTrigger& trigger, WallTime now)
   run.evidence = trigger.evidence;
   run.parent = seen.deployment ? seen.deployment->status.champion : "";
   run.started = api::Time{now};
+  run.data_since = LastSuccess(seen.policy->status);
   run.message = "recorded; the Job follows";
   return run;
 }
@@ -98,12 +104,11 @@ kube::EmitEvent StartedEvent(const api::Run& run) {
 // Starts at most one run; the first trigger in order of urgency wins and the others stay due.
 void StartRun(const Observed& seen, const TriggerOutcome& triggers, WallTime now,
               api::RetrainPolicyStatus& status, kube::Plan& plan) {
-  const auto cooldown = CooldownEnd(*seen.policy);
   for (const FiredTrigger& trigger : triggers.fired) {
     if (Handled(seen, trigger)) continue;
-    if (trigger.type != "Manual" && cooldown && now < *cooldown) {
-      plan.wake_at = plan.wake_at ? std::min(*plan.wake_at, *cooldown) : *cooldown;
-      plan.why = trigger.type + " trigger waits for the cooldown until " + FormatTime(*cooldown);
+    if (const auto hold = HeldBack(*seen.policy, trigger, now)) {
+      Earlier(hold->until, plan.wake_at);
+      plan.why = trigger.type + " trigger waits for " + hold->why;
       continue;
     }
     status.runs.insert(status.runs.begin(), NewRun(seen, trigger, now));
@@ -114,9 +119,41 @@ void StartRun(const Observed& seen, const TriggerOutcome& triggers, WallTime now
   }
 }
 
-void Prune(const api::RetrainPolicy& policy, api::RetrainPolicyStatus& status) {
+// Finished runs beyond the limit are forgotten, but not those that maxPerDay still counts.
+void Prune(const api::RetrainPolicy& policy, WallTime now, api::RetrainPolicyStatus& status) {
   const size_t limit = static_cast<size_t>(std::max(policy.spec.history_limit, 1));
-  while (status.runs.size() > limit && Finished(status.runs.back())) status.runs.pop_back();
+  while (status.runs.size() > limit && Finished(status.runs.back())) {
+    const bool counted =
+        policy.spec.max_per_day > 0 && status.runs.back().started.value > now - kDay;
+    if (counted && status.runs.size() <= kMostRuns) return;
+    status.runs.pop_back();
+  }
+}
+
+// Deletes finished Jobs and workloads beyond the limit, oldest first, and only those whose trigger
+// is on record: where status was lost, a Job is what keeps its trigger from making another one.
+void CollectGarbage(const Observed& seen, kube::Plan& plan) {
+  const api::RetrainPolicyStatus& status = seen.policy->status;
+  std::vector<const api::JobView*> old;
+  for (const auto& job : seen.jobs) {
+    const std::string* trigger = kube::Find(job->meta.annotations, kTriggerAnnotation);
+    const bool known = trigger != nullptr &&
+                       std::find(status.handled_triggers.begin(), status.handled_triggers.end(),
+                                 *trigger) != status.handled_triggers.end();
+    const bool used = std::any_of(status.runs.begin(), status.runs.end(), [&](const api::Run& run) {
+      return !Finished(run) && run.trigger == (trigger != nullptr ? *trigger : "");
+    });
+    const bool ended = job->state != api::JobState::kRunning;
+    if (known && !used && ended && !job->meta.deleting) old.push_back(job.get());
+  }
+  std::sort(old.begin(), old.end(), [](const api::JobView* a, const api::JobView* b) {
+    return std::tie(b->meta.created, b->meta.key) < std::tie(a->meta.created, a->meta.key);
+  });
+  const auto keep = static_cast<size_t>(std::max(seen.policy->spec.job_history_limit, 0));
+  for (size_t i = keep; i < old.size(); ++i) {
+    plan.actions.emplace_back(
+        kube::DeleteObject{{RunResource(seen), old[i]->meta.key}, old[i]->meta.uid});
+  }
 }
 
 // Is a run under way, does it get on, and how did the last one end?
@@ -136,6 +173,12 @@ void SetRetraining(bool hindered, std::int64_t generation, WallTime now,
   kube::SetCondition(status.conditions, std::move(condition), now);
 }
 
+std::vector<std::string> ProblemsOf(const Observed& seen, const TriggerOutcome& triggers) {
+  std::vector<std::string> problems = triggers.problems;
+  for (auto& problem : WindowProblems(*seen.policy)) problems.push_back(std::move(problem));
+  return problems;
+}
+
 void SetConditions(const Observed& seen, const std::vector<std::string>& problems, WallTime now,
                    api::RetrainPolicyStatus& status) {
   const std::int64_t generation = seen.policy->meta.generation;
@@ -144,9 +187,15 @@ void SetConditions(const Observed& seen, const std::vector<std::string>& problem
   if (!Nameable(*seen.policy)) {
     reason = "InvalidName";
     message = kNameProblem;
+  } else if (const auto bad = api::ExpressionProblems(seen.policy->spec); !bad.empty()) {
+    reason = "InvalidExpression";
+    message = bad.front();
   } else if (!problems.empty()) {
     reason = "InvalidTrigger";
     message = problems.front();
+  } else if (!seen.workload_problem.empty()) {
+    reason = "WorkloadRefused";
+    message = seen.workload_problem;
   } else if (seen.deployment == nullptr) {
     reason = "ModelDeploymentNotFound";
     message = "ModelDeployment " + seen.policy->spec.model_deployment + " does not exist";
@@ -165,10 +214,6 @@ void SetConditions(const Observed& seen, const std::vector<std::string>& problem
     kube::SetCondition(status.conditions, {"Stalled", "True", reason, message, generation, ""},
                        now);
   }
-}
-
-void Earlier(std::optional<WallTime> candidate, std::optional<WallTime>& at) {
-  if (candidate && (!at || *candidate < *at)) at = candidate;
 }
 
 std::string IdleReason(const api::RetrainPolicyStatus& status) {
@@ -200,14 +245,16 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
     plan.why = "run " + active->name + ": " + active->message;
   } else if (policy.spec.suspend) {
     plan.why = "suspended: no run starts until spec.suspend is false";
-  } else if (seen.deployment != nullptr && Nameable(policy)) {
+  } else if (seen.deployment != nullptr && Nameable(policy) && seen.workload_problem.empty() &&
+             api::ExpressionProblems(policy.spec).empty()) {
     StartRun(seen, triggers, now, status, plan);
-    if (!policy.spec.suspend) Earlier(triggers.next_schedule, plan.wake_at);
+    Earlier(triggers.next_schedule, plan.wake_at);
   }
+  CollectGarbage(seen, plan);
   if (plan.why.empty()) plan.why = IdleReason(status);
   status.why = CutText(plan.why, 1024);
-  Prune(policy, status);
-  SetConditions(seen, triggers.problems, now, status);
+  Prune(policy, now, status);
+  SetConditions(seen, ProblemsOf(seen, triggers), now, status);
   SetRetraining(hindered, policy.meta.generation, now, status);
   if (status != policy.status) plan.status = api::EncodeStatus(status);
   if (plan.wake_at && *plan.wake_at <= now) plan.wake_at = now + Millis(1000);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,8 +22,13 @@ struct Observed {
   std::shared_ptr<const api::ModelDeployment> deployment;  // spec.modelDeployment, if it exists
   std::vector<std::shared_ptr<const api::DriftMonitor>> monitors;  // that the triggers name
   std::vector<std::shared_ptr<const api::ModelVersion>> versions;  // of the deployment
-  std::vector<std::shared_ptr<const api::JobView>> jobs;           // controlled by the policy
-  std::vector<std::shared_ptr<const api::PodView>> pods;           // of those jobs
+  // Controlled by the policy; workloads are judged by the policy's expressions and stand here too.
+  std::vector<std::shared_ptr<const api::JobView>> jobs;
+  std::vector<std::shared_ptr<const api::PodView>> pods;  // of those jobs
+  std::optional<kube::Resource> workload;                 // of spec.workload, where it is allowed
+  std::string workload_problem;  // why no workload can be made or seen, and what to change
+  // Where the spec has results in ConfigMaps or in the workload: by the name of the Job.
+  std::map<std::string, std::shared_ptr<const api::RunObjectView>> results;
   std::string
       last_error;  // of the last attempt to carry a plan out, if it can't be retried at once
 };

@@ -1,8 +1,11 @@
 #include "retrain/observe.h"
 
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "api/names.h"
+#include "api/object_expression.h"
+#include "retrain/render.h"
 
 namespace perennial::retrain {
 
@@ -10,10 +13,104 @@ std::vector<std::string> DeploymentOf(const api::ModelVersion& version) {
   return {version.meta.key.ns + "/" + version.spec.model_deployment};
 }
 
-std::vector<std::string> PolicyOf(const api::JobView& job) {
-  const kube::OwnerReference* owner = kube::ControllerOf(job.meta);
+namespace {
+
+std::vector<std::string> PolicyOf(const kube::Meta& meta) {
+  const kube::OwnerReference* owner = kube::ControllerOf(meta);
   if (owner == nullptr || owner->kind != api::kRetrainPolicies.kind) return {};
   return {owner->uid};
+}
+
+bool Over(const api::Run& run) {
+  return run.phase == api::RunPhase::kSucceeded || run.phase == api::RunPhase::kFailed;
+}
+
+std::string NotAllowed(const api::Workload& workload) {
+  const size_t slash = workload.api_version.find('/');
+  return "workloads of the kind " + workload.kind + " (" + workload.api_version +
+         ") are not allowed: the administrator adds {group: " +
+         workload.api_version.substr(0, slash) +
+         ", version: " + workload.api_version.substr(slash + 1) + ", kind: " + workload.kind +
+         "} to workloads.kinds in the chart's values";
+}
+
+// Whether the informer has seen the resource, and what keeps it from that.
+std::string TroubleOf(const kube::Informer<api::RunObjectView>& informer,
+                      const kube::Resource& resource) {
+  const std::string name = resource.plural + "." + resource.group + "/" + resource.version;
+  const kube::InformerCounters counters = informer.Counters();
+  if (counters.absent) return "the API server does not serve " + name + ": install its CRD";
+  if (informer.store().Synced()) return {};
+  if (counters.failures == 0) return "waiting for the first list of " + name;
+  return name +
+         " cannot be listed: the controller's role needs get, list, watch, create, patch "
+         "and delete on it, as the chart's value workloads.kinds gives them";
+}
+
+// The object as its kind's own state, judged by the policy's expressions. Failure wins.
+api::JobView Judge(const api::RunObjectView& object, const api::Workload& workload) {
+  api::JobView view;
+  view.meta = object.meta;
+  const auto success = api::ObjectExpression::Parse(workload.success);
+  const auto failure = api::ObjectExpression::Parse(workload.failure);
+  const nlohmann::json json = nlohmann::json::parse(object.text, nullptr, false);
+  if (!success.ok() || !failure.ok() || !json.is_object()) return view;
+  if (failure->Holds(json)) {
+    view.state = api::JobState::kFailed;
+    view.reason = "spec.workload.failure holds";
+  } else if (success->Holds(json)) {
+    view.state = api::JobState::kSucceeded;
+  }
+  // The trigger that garbage collection asks for; projections carry no annotations.
+  const nlohmann::json::json_pointer trigger("/metadata/annotations/perennial.dev~1trigger");
+  if (json.contains(trigger) && json[trigger].is_string()) {
+    view.meta.annotations[std::string(kTriggerAnnotation)] = json[trigger].get<std::string>();
+  }
+  return view;
+}
+
+}  // namespace
+
+std::vector<std::string> PolicyOf(const api::JobView& job) {
+  return PolicyOf(job.meta);
+}
+
+std::vector<std::string> PolicyOf(const api::RunObjectView& object) {
+  return PolicyOf(object.meta);
+}
+
+std::vector<std::string> RunOf(const api::PodView& pod) {
+  const std::string* run = kube::Find(pod.meta.labels, api::kLabelRun);
+  if (run == nullptr) return {};
+  return {pod.meta.key.ns + "/" + *run};
+}
+
+std::vector<std::string> RunsOf(const api::RetrainPolicy& policy) {
+  std::vector<std::string> out;
+  for (const api::Run& run : policy.status.runs) {
+    if (!Over(run)) out.push_back(policy.meta.key.ns + "/" + run.name);
+  }
+  return out;
+}
+
+std::optional<kube::Resource> ResourceOf(const api::Workload& workload,
+                                         const std::vector<kube::Resource>& allowed) {
+  for (const kube::Resource& resource : allowed) {
+    if (resource.ApiVersion() == workload.api_version && resource.kind == workload.kind) {
+      return resource;
+    }
+  }
+  return std::nullopt;
+}
+
+std::set<kube::Resource> NeedsOf(const api::RetrainPolicy& policy,
+                                 const std::vector<kube::Resource>& allowed) {
+  std::set<kube::Resource> out;
+  if (policy.spec.workload) {
+    if (const auto resource = ResourceOf(*policy.spec.workload, allowed)) out.insert(*resource);
+  }
+  if (policy.spec.result.from == api::ResultFrom::kConfigMap) out.insert(api::kConfigMaps);
+  return out;
 }
 
 std::vector<std::string> JobOf(const api::PodView& pod) {
@@ -49,13 +146,60 @@ std::optional<Observed> RetrainReconciler::Observe(const kube::Key& key,
     }
   }
   seen.versions = stores_.versions.ByIndex(kVersionsByDeployment, kube::ToString(deployment));
+  if (spec.workload) {
+    ObserveWorkloads(seen);
+  } else {
+    ObserveJobs(seen);
+  }
+  if (spec.result.from == api::ResultFrom::kConfigMap) ObserveResults(seen);
+  seen.last_error = attempt.last_error;
+  return seen;
+}
+
+void RetrainReconciler::ObserveJobs(Observed& seen) const {
   seen.jobs = stores_.jobs.ByIndex(kJobsByPolicy, seen.policy->meta.uid);
   for (const auto& job : seen.jobs) {
     auto pods = stores_.pods.ByIndex(kPodsByJob, job->meta.uid);
     seen.pods.insert(seen.pods.end(), pods.begin(), pods.end());
   }
-  seen.last_error = attempt.last_error;
-  return seen;
+}
+
+void RetrainReconciler::ObserveWorkloads(Observed& seen) const {
+  const api::Workload& workload = *seen.policy->spec.workload;
+  seen.workload = ResourceOf(workload, stores_.workload_kinds);
+  const auto informer = seen.workload ? stores_.run_objects.Find(*seen.workload) : nullptr;
+  if (informer == nullptr) {
+    seen.workload_problem =
+        seen.workload ? "the workload's kind is not watched yet" : NotAllowed(workload);
+    return;
+  }
+  seen.workload_problem = TroubleOf(*informer, *seen.workload);
+  for (const auto& object : informer->store().ByIndex(kJobsByPolicy, seen.policy->meta.uid)) {
+    seen.jobs.push_back(std::make_shared<const api::JobView>(Judge(*object, workload)));
+    if (seen.policy->spec.result.from == api::ResultFrom::kObject) {
+      seen.results[object->meta.key.name] = object;
+    }
+  }
+  for (const std::string& run : RunsOf(*seen.policy)) {
+    auto pods = stores_.pods.ByIndex(kPodsByRun, run);
+    seen.pods.insert(seen.pods.end(), pods.begin(), pods.end());
+  }
+}
+
+void RetrainReconciler::ObserveResults(Observed& seen) const {
+  const auto informer = stores_.run_objects.Find(api::kConfigMaps);
+  if (informer == nullptr) return;
+  if (!informer->store().Synced() && seen.workload_problem.empty()) {
+    seen.workload_problem = informer->Counters().failures == 0
+                                ? "waiting for the first list of ConfigMaps"
+                                : "ConfigMaps cannot be listed: results in ConfigMaps need the "
+                                  "chart's value workloads.configMapResults";
+  }
+  for (const auto& job : seen.jobs) {
+    if (auto map = informer->store().Get(job->meta.key)) {
+      seen.results[job->meta.key.name] = std::move(map);
+    }
+  }
 }
 
 }  // namespace perennial::retrain

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "api/model_deployment.h"
 #include "api/model_version.h"
 #include "api/retrain_policy.h"
+#include "kube/informer_set.h"
 #include "kube/runner.h"
 #include "kube/store.h"
 #include "retrain/decide.h"
@@ -23,15 +25,30 @@ std::vector<std::string> DeploymentOf(const api::ModelVersion& version);
 // Jobs by the UID of the RetrainPolicy that controls them.
 inline constexpr std::string_view kJobsByPolicy = "policy-uid";
 std::vector<std::string> PolicyOf(const api::JobView& job);
+// The same for workloads; other objects of runs have no policy.
+std::vector<std::string> PolicyOf(const api::RunObjectView& object);
 // Pods by the UID of their Job.
 inline constexpr std::string_view kPodsByJob = "job-uid";
 std::vector<std::string> JobOf(const api::PodView& pod);
+// Pods by the run that they are labelled with, "namespace/run", and RetrainPolicies by their runs
+// that are not over.
+inline constexpr std::string_view kPodsByRun = "run";
+std::vector<std::string> RunOf(const api::PodView& pod);
+inline constexpr std::string_view kPoliciesByRun = "run";
+std::vector<std::string> RunsOf(const api::RetrainPolicy& policy);
 // RetrainPolicies by the ModelDeployment that they retrain, and by each DriftMonitor that a trigger
 // names, "namespace/name": whom a change there wakes.
 inline constexpr std::string_view kPoliciesByDeployment = "deployment";
 std::vector<std::string> DeploymentOf(const api::RetrainPolicy& policy);
 inline constexpr std::string_view kPoliciesByMonitor = "monitor";
 std::vector<std::string> MonitorsOf(const api::RetrainPolicy& policy);
+
+// The resource of a workload, if the administrator allows its kind.
+std::optional<kube::Resource> ResourceOf(const api::Workload& workload,
+                                         const std::vector<kube::Resource>& allowed);
+// What must be watched for this policy's runs, beside Jobs and pods.
+std::set<kube::Resource> NeedsOf(const api::RetrainPolicy& policy,
+                                 const std::vector<kube::Resource>& allowed);
 
 // Reconciler of RetrainPolicies over the stores (kube/runner.h).
 class RetrainReconciler {
@@ -46,6 +63,8 @@ class RetrainReconciler {
     const kube::Store<api::ModelVersion>& versions;
     const kube::Store<api::JobView>& jobs;
     const kube::Store<api::PodView>& pods;
+    const kube::InformerSet<api::RunObjectView>& run_objects;
+    const std::vector<kube::Resource>& workload_kinds;  // that the administrator allows
   };
 
   explicit RetrainReconciler(Stores stores) : stores_(stores) {}
@@ -56,6 +75,10 @@ class RetrainReconciler {
   }
 
  private:
+  void ObserveJobs(Observed& seen) const;
+  void ObserveWorkloads(Observed& seen) const;
+  void ObserveResults(Observed& seen) const;
+
   Stores stores_;
 };
 

@@ -5,6 +5,8 @@
 #include <exception>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
+#include <utility>
+#include <vector>
 
 #include "api/names.h"
 #include "base/hash.h"
@@ -27,23 +29,65 @@ std::string SeedOf(const api::Run& run) {
   return std::to_string(std::stoul(Sha256Hex(run.name).substr(0, 8), nullptr, 16));
 }
 
-json Environment(const Observed& seen, const api::Run& run) {
+// What the training is told, by name.
+std::vector<std::pair<std::string, std::string>> Variables(const Observed& seen,
+                                                           const api::Run& run) {
   const api::ModelVersion* parent = FindVersion(seen, run.parent);
   json trigger = {{"type", run.trigger_type}, {"identity", run.trigger}};
   trigger["evidence"] = json::parse(run.evidence, nullptr, false);
   if (trigger["evidence"].is_discarded()) trigger["evidence"] = json::object();
-  json env = json::array();
-  const auto add = [&](const char* name, const std::string& value) {
-    env.push_back({{"name", name}, {"value", value}});
+  return {
+      {"PERENNIAL_RUN", run.name},
+      {"PERENNIAL_JOB", JobName(run)},
+      {"PERENNIAL_ATTEMPT", std::to_string(run.attempt)},
+      {"PERENNIAL_TRIGGER", trigger.dump()},
+      {"PERENNIAL_EVIDENCE", trigger["evidence"].dump()},
+      {"PERENNIAL_MODEL_DEPLOYMENT", seen.policy->spec.model_deployment},
+      {"PERENNIAL_PARENT_VERSION", run.parent},
+      {"PERENNIAL_PARENT_URI", parent ? parent->spec.model.uri : ""},
+      {"PERENNIAL_PARENT_DIGEST", parent ? parent->spec.model.digest : ""},
+      {"PERENNIAL_DATA_START", run.data_since ? FormatTime(run.data_since->value) : ""},
+      {"PERENNIAL_DATA_END", FormatTime(run.started.value)},
+      {"PERENNIAL_SEED", SeedOf(run)},
+      // The container that writes it must be told its name; it has the rights of its own account.
+      {"PERENNIAL_RESULT_CONFIGMAP",
+       seen.policy->spec.result.from == api::ResultFrom::kConfigMap ? JobName(run) : ""},
   };
-  add("PERENNIAL_RUN", run.name);
-  add("PERENNIAL_TRIGGER", trigger.dump());
-  add("PERENNIAL_MODEL_DEPLOYMENT", seen.policy->spec.model_deployment);
-  add("PERENNIAL_PARENT_VERSION", run.parent);
-  add("PERENNIAL_PARENT_URI", parent ? parent->spec.model.uri : "");
-  add("PERENNIAL_PARENT_DIGEST", parent ? parent->spec.model.digest : "");
-  add("PERENNIAL_SEED", SeedOf(run));
+}
+
+json Environment(const Observed& seen, const api::Run& run) {
+  json env = json::array();
+  for (const auto& [name, value] : Variables(seen, run)) {
+    env.push_back({{"name", name}, {"value", value}});
+  }
   return env;
+}
+
+// Replaces $(NAME) of our variables; others are left for Kubernetes or the workload's own engine.
+std::string Expand(const std::string& text,
+                   const std::vector<std::pair<std::string, std::string>>& variables) {
+  std::string out;
+  for (size_t at = 0; at < text.size();) {
+    const size_t open = text.find("$(PERENNIAL_", at);
+    const size_t close = open == std::string::npos ? open : text.find(')', open);
+    if (close == std::string::npos) return out + text.substr(at);
+    const std::string name = text.substr(open + 2, close - open - 2);
+    const auto it = std::find_if(variables.begin(), variables.end(),
+                                 [&](const auto& variable) { return variable.first == name; });
+    out += text.substr(at, open - at);
+    out += it == variables.end() ? text.substr(open, close + 1 - open) : it->second;
+    at = close + 1;
+  }
+  return out;
+}
+
+// In values only: what a trigger says can become a text, never a field.
+void ExpandAll(json& value, const std::vector<std::pair<std::string, std::string>>& variables) {
+  if (value.is_string()) {
+    value = Expand(value.get<std::string>(), variables);
+  } else if (value.is_structured()) {
+    for (json& item : value) ExpandAll(item, variables);
+  }
 }
 
 json Labels(const Observed& seen, const api::Run& run) {
@@ -97,16 +141,36 @@ std::int64_t NextRevision(const Observed& seen) {
 }
 
 std::string TrainingImage(const Observed& seen) {
-  const json job = json::parse(seen.policy->spec.job.job_template.text, nullptr, false);
+  if (!seen.policy->spec.job) return {};
+  const json job = json::parse(seen.policy->spec.job->job_template.text, nullptr, false);
   const json::json_pointer path("/spec/template/spec/containers/0/image");
   return job.is_object() && job.contains(path) && job[path].is_string()
              ? job[path].get<std::string>()
              : std::string();
 }
 
+json IdentityLabels(const Observed& seen, const api::Run& run) {
+  json labels = Labels(seen, run);
+  labels[std::string(api::kLabelIdentity)] = ShortHash(seen.policy->meta.uid + JobName(run), 16);
+  return labels;
+}
+
+// The template's own metadata with ours; a queue's label, say, passes through.
+json MetadataOf(const json& from, const Observed& seen, const api::Run& run) {
+  json metadata =
+      from.contains("metadata") && from["metadata"].is_object() ? from["metadata"] : json::object();
+  metadata["name"] = JobName(run);
+  metadata["namespace"] = seen.policy->meta.key.ns;
+  metadata.erase("generateName");
+  metadata["labels"].update(IdentityLabels(seen, run));
+  metadata["annotations"][std::string(kTriggerAnnotation)] = run.trigger;
+  metadata["ownerReferences"] = json::array({Owner(*seen.policy)});
+  return metadata;
+}
+
 // Throws where a part of the template has another type than a JobTemplateSpec's.
 json JobOf(const Observed& seen, const api::Run& run, WallTime now) {
-  json job = json::parse(seen.policy->spec.job.job_template.text, nullptr, false);
+  json job = json::parse(seen.policy->spec.job.value().job_template.text, nullptr, false);
   const json::json_pointer pod_path("/spec/template/spec");
   json& pod = job.at(pod_path);
   json& containers = pod.at("containers");
@@ -118,21 +182,22 @@ json JobOf(const Observed& seen, const api::Run& run, WallTime now) {
   pod_meta["labels"].update(Labels(seen, run));
   json& spec = job["spec"];
   if (!spec.contains("backoffLimit")) spec["backoffLimit"] = 0;
-  if (!spec.contains("ttlSecondsAfterFinished")) spec["ttlSecondsAfterFinished"] = 86'400;
+  // A Job that went by itself before its end is on record would be made a second time: we delete
+  // finished ones ourselves.
+  spec.erase("ttlSecondsAfterFinished");
+  // A pod that is evicted or preempted is made again by the Job and counts as no failure.
+  if (!spec.contains("podFailurePolicy") && pod.value("restartPolicy", "") == "Never") {
+    spec["podFailurePolicy"] = {
+        {"rules",
+         {{{"action", "Ignore"},
+           {"onPodConditions", {{{"type", "DisruptionTarget"}, {"status", "True"}}}}}}}};
+  }
   if (!spec.contains("activeDeadlineSeconds")) {
     const Millis left = run.started.value + seen.policy->spec.deadline.value - now;
     spec["activeDeadlineSeconds"] =
         std::max<std::int64_t>(1, std::chrono::ceil<Seconds>(left).count());
   }
-  json labels = Labels(seen, run);
-  labels[std::string(api::kLabelIdentity)] = ShortHash(seen.policy->meta.uid + JobName(run), 16);
-  json metadata =
-      job.contains("metadata") && job["metadata"].is_object() ? job["metadata"] : json::object();
-  metadata["name"] = JobName(run);
-  metadata["namespace"] = seen.policy->meta.key.ns;
-  metadata["labels"].update(labels);
-  metadata["annotations"]["perennial.dev/trigger"] = run.trigger;
-  metadata["ownerReferences"] = json::array({Owner(*seen.policy)});
+  json metadata = MetadataOf(job, seen, run);
   return json{{"apiVersion", "batch/v1"},
               {"kind", "Job"},
               {"metadata", std::move(metadata)},
@@ -150,6 +215,31 @@ Result<std::string> RenderJob(const Observed& seen, const api::Run& run, WallTim
                  "spec.job.template must be a batch/v1 JobTemplateSpec with "
                  "spec.template.spec.containers"};
   }
+}
+
+Result<std::string> RenderWorkload(const Observed& seen, const api::Run& run) {
+  try {
+    const api::Workload& workload = seen.policy->spec.workload.value();
+    json object = json::parse(workload.object_template.text, nullptr, false);
+    ExpandAll(object, Variables(seen, run));
+    object["metadata"] = MetadataOf(object, seen, run);
+    object["apiVersion"] = workload.api_version;
+    object["kind"] = workload.kind;
+    object.erase("status");
+    return object.dump();
+  } catch (const std::exception&) {
+    return Error{Errc::kInvalid,
+                 "spec.workload.template must be an object whose metadata has labels and "
+                 "annotations as maps, if it has them"};
+  }
+}
+
+const kube::Resource& RunResource(const Observed& seen) {
+  return seen.workload ? *seen.workload : api::kJobs;
+}
+
+std::string RenderLabels(const Observed& seen, const api::Run& run) {
+  return IdentityLabels(seen, run).dump();
 }
 
 std::string VersionName(const api::RetrainPolicy& policy, const api::Run& run) {
@@ -174,9 +264,11 @@ std::string RenderVersion(const Observed& seen, const api::Run& run,
   spec.metrics = result.metrics;
   spec.data = result.data;
   spec.code = result.code;
-  spec.image = TrainingImage(seen);
+  spec.image = result.image.empty() ? TrainingImage(seen) : result.image;
   spec.parameters = result.parameters;
   spec.report = result.report;
+  spec.explanation = result.explanation;
+  spec.confusion_matrix = result.confusion_matrix;
   spec.profile = result.profile;
   spec.requirements = {policy.spec.gates, policy.spec.mode, policy.spec.approval};
   const std::string name = VersionName(policy, run);

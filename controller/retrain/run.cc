@@ -6,6 +6,8 @@
 #include "api/names.h"
 #include "base/text.h"
 #include "retrain/render.h"
+#include "retrain/run_pods.h"
+#include "retrain/run_result.h"
 
 namespace perennial::retrain {
 namespace {
@@ -26,22 +28,6 @@ const api::ModelVersion* FindVersion(const Observed& seen, const std::string& na
   return nullptr;
 }
 
-// The pod of `job` that says most about how it ended: a succeeded one, else the last that finished.
-const api::PodView* TellingPod(const Observed& seen, const std::string& job_uid) {
-  const api::PodView* best = nullptr;
-  const auto rank = [](const api::PodView& pod) {
-    return pod.terminated ? (pod.exit_code == 0 ? 2 : 1) : 0;
-  };
-  for (const auto& pod : seen.pods) {
-    if (pod->job_uid != job_uid) continue;
-    if (best == nullptr || rank(*pod) > rank(*best) ||
-        (rank(*pod) == rank(*best) && pod->finished > best->finished)) {
-      best = pod.get();
-    }
-  }
-  return best;
-}
-
 RunStep Finish(RunStep step, RunPhase phase, const std::string& message, WallTime now) {
   step.run.phase = phase;
   step.run.message = CutText(message, 1024);
@@ -54,6 +40,23 @@ RunStep Finish(RunStep step, RunPhase phase, const std::string& message, WallTim
   event.note = CutText("run " + step.run.name + ": " + message, 1000);
   step.actions.emplace_back(std::move(event));
   return step;
+}
+
+void Earlier(WallTime at, RunStep& step) {
+  step.wake_at = std::min(step.wake_at.value_or(at), at);
+}
+
+std::string WhereResultIs(const Observed& seen) {
+  switch (seen.policy->spec.result.from) {
+    case api::ResultFrom::kConfigMap:
+      return std::string("no ConfigMap of the Job's name with the label ") +
+             std::string(api::kLabelRun);
+    case api::ResultFrom::kObject:
+      return "the object has no " + seen.policy->spec.result.path;
+    default:
+      return std::string("no finished pod") +
+             (seen.workload ? " with the label " + std::string(api::kLabelRun) : "");
+  }
 }
 
 void Warn(RunStep& step, const char* reason) {
@@ -76,61 +79,76 @@ bool TellsRefusal(const Observed& seen, const std::string& what, RunStep& step) 
 
 RunStep StartJob(const Observed& seen, RunStep step, WallTime now) {
   step.run.job = JobName(step.run);
-  const auto body = RenderJob(seen, step.run, now);
+  const std::string called = Called(seen, step.run.job);
+  const auto body =
+      seen.policy->spec.workload ? RenderWorkload(seen, step.run) : RenderJob(seen, step.run, now);
   if (!body.ok()) return Finish(std::move(step), RunPhase::kFailed, body.error().message, now);
-  if (TellsRefusal(seen, "Job " + step.run.job, step)) return step;
-  if (!step.hindered) step.run.message = "creating Job " + step.run.job;
+  if (TellsRefusal(seen, called, step)) return step;
+  if (!step.hindered) step.run.message = "creating " + called;
   step.actions.emplace_back(
-      kube::CreateObject{{api::kJobs, {seen.policy->meta.key.ns, step.run.job}}, *body});
+      kube::CreateObject{{RunResource(seen), {seen.policy->meta.key.ns, step.run.job}}, *body});
   return step;
 }
 
-// 10 s, 20 s, 40 s ... at most 10 minutes after the failed attempt ended.
-Millis BackoffOf(int attempt) {
-  return std::min<Millis>(Seconds(10) * (1 << std::min(attempt, 6)), std::chrono::minutes(10));
+// 10 s, 20 s, 40 s ... at most 10 minutes after the failed attempt ended, or as the policy says.
+Millis BackoffOf(const api::RetryRule& rule, int attempt) {
+  return std::min<Millis>(rule.initial.value * (1 << std::min(attempt, 16)), rule.longest.value);
 }
 
-std::string WhyJobFailed(const api::JobView& job, const api::PodView* pod) {
-  std::string why = "Job " + job.meta.key.name + " failed";
-  if (!job.reason.empty()) why += ": " + job.reason;
-  if (pod != nullptr && pod->terminated) {
-    why += "; container exited with " + std::to_string(pod->exit_code) + " (" +
-           pod->termination_reason + ")";
-    if (!pod->termination_message.empty()) {
-      why += ": " + CutText(pod->termination_message, 400);
-    }
-  }
-  return why;
-}
-
-RunStep RetryOrFail(const Observed& seen, RunStep step, const api::JobView& job, WallTime now) {
-  const api::PodView* pod = TellingPod(seen, job.meta.uid);
-  const std::string why = WhyJobFailed(job, pod);
-  if (step.run.attempt >= seen.policy->spec.retries) {
-    const std::string attempts = std::to_string(step.run.attempt + 1);
-    return Finish(std::move(step), RunPhase::kFailed, why + "; attempts: " + attempts, now);
-  }
-  // A moment that stays the same at every look, or the back-off would never be over.
-  const WallTime ended = job.finished                      ? *job.finished
-                         : pod != nullptr && pod->finished ? *pod->finished
-                                                           : job.meta.created;
-  const WallTime retry_at = ended + BackoffOf(step.run.attempt);
+// One more attempt, after its wait. Only recorded here; the next plan makes the Job, after this
+// attempt's number is in status.
+RunStep TryAgain(const Observed& seen, RunStep step, WallTime ended, const std::string& why,
+                 WallTime now) {
+  const WallTime retry_at = ended + BackoffOf(seen.policy->spec.backoff, step.run.attempt);
   if (now < retry_at) {
-    step.run.message = why + "; next attempt at " + FormatTime(retry_at);
-    step.wake_at = retry_at;
+    step.run.message = CutText(why + "; next attempt at " + FormatTime(retry_at), 1024);
+    Earlier(retry_at, step);
     return step;
   }
-  // Only recorded now; the next plan makes the Job, after this attempt's number is in status.
   ++step.run.attempt;
   step.run.phase = RunPhase::kPending;
   step.run.job.clear();
   step.run.job_uid.clear();
-  step.run.message = why + "; trying again";
+  step.run.attempt_ended.reset();
+  step.run.message = CutText(why + "; trying again", 1024);
+  return step;
+}
+
+// A moment that stays the same at every look, or the back-off would never be over.
+WallTime EndOf(const api::JobView& job, const api::PodView* pod, RunStep& step, WallTime now) {
+  if (job.finished) return *job.finished;
+  if (pod != nullptr && pod->finished) return *pod->finished;
+  if (!step.run.attempt_ended) step.run.attempt_ended = api::Time{now};
+  return step.run.attempt_ended->value;
+}
+
+RunStep RetryOrFail(const Observed& seen, RunStep step, const api::JobView& job, WallTime now) {
+  const api::PodView* pod = TellingPod(seen, job);
+  const std::string why = WhyJobFailed(seen, job, pod);
+  const int crashes = step.run.attempt - step.run.bad_results;
+  if (crashes >= seen.policy->spec.retries) {
+    const std::string attempts = std::to_string(step.run.attempt + 1);
+    return Finish(std::move(step), RunPhase::kFailed, why + "; attempts: " + attempts, now);
+  }
+  const WallTime ended = EndOf(job, pod, step, now);
+  return TryAgain(seen, std::move(step), ended, why, now);
+}
+
+RunStep BadResult(const Observed& seen, RunStep step, const api::JobView& job,
+                  const std::string& why, WallTime now) {
+  if (step.run.bad_results >= seen.policy->spec.backoff.bad_results) {
+    return Finish(std::move(step), RunPhase::kFailed, why, now);
+  }
+  const WallTime ended = EndOf(job, TellingPod(seen, job), step, now);
+  const int before = step.run.attempt;
+  step = TryAgain(seen, std::move(step), ended, why, now);
+  if (step.run.attempt != before) ++step.run.bad_results;
   return step;
 }
 
 RunStep TakeResult(const Observed& seen, RunStep step, const api::JobView& job, WallTime now) {
   const std::string name = VersionName(*seen.policy, step.run);
+  const std::string called = Called(seen, job.meta.key.name);
   if (const api::ModelVersion* version = FindVersion(seen, name)) {
     if (version->spec.origin.run != step.run.name) {
       return Finish(std::move(step), RunPhase::kFailed,
@@ -139,24 +157,19 @@ RunStep TakeResult(const Observed& seen, RunStep step, const api::JobView& job, 
     step.run.model_version = name;
     return Finish(std::move(step), RunPhase::kSucceeded, "made ModelVersion " + name, now);
   }
-  const api::PodView* pod = TellingPod(seen, job.meta.uid);
-  if (pod == nullptr || !pod->terminated) {
-    const WallTime give_up = job.finished.value_or(now) + kResultGrace;
+  const auto found = FindResult(seen, job);
+  if (!found.ok()) return BadResult(seen, std::move(step), job, found.error().message, now);
+  if (!*found) {
+    // Pods, ConfigMaps and Jobs come by different watches.
+    const WallTime give_up = EndOf(job, nullptr, step, now) + kResultGrace;
     if (now >= give_up) {
-      return Finish(
-          std::move(step), RunPhase::kFailed,
-          "Job " + job.meta.key.name + " succeeded, but its pod is gone and its result with it",
-          now);
+      return BadResult(seen, std::move(step), job,
+                       called + " succeeded, but its result is nowhere: " + WhereResultIs(seen),
+                       now);
     }
-    step.run.message = "Job " + job.meta.key.name + " succeeded; waiting for its pod's result";
+    step.run.message = called + " succeeded; waiting for its result";
     step.wake_at = give_up;
     return step;
-  }
-  const auto result = api::DecodeTrainingResult(pod->termination_message);
-  if (!result.ok()) {
-    return Finish(std::move(step), RunPhase::kFailed,
-                  "result of pod " + pod->meta.key.name + " is unusable: " + result.error().message,
-                  now);
   }
   const WallTime deadline = step.run.started.value + seen.policy->spec.deadline.value;
   if (!seen.last_error.empty() && now >= deadline) {
@@ -167,58 +180,53 @@ RunStep TakeResult(const Observed& seen, RunStep step, const api::JobView& job, 
   if (!step.hindered) step.run.message = "making ModelVersion " + name;
   step.actions.emplace_back(
       kube::CreateObject{{api::kModelVersions, {seen.policy->meta.key.ns, name}},
-                         RenderVersion(seen, step.run, *result)});
+                         RenderVersion(seen, step.run, **found)});
   return step;
 }
 
-bool Starting(const api::PodView& pod) {
-  return pod.waiting_reason.empty()
-             ? pod.phase == "Pending"
-             : pod.waiting_reason == "ContainerCreating" || pod.waiting_reason == "PodInitializing";
-}
-
-// What keeps a waiting container from running. ErrImagePull and ImagePullBackOff alternate, with
-// changing messages: what was said first stays as long as the cause does.
-std::string WhyWaiting(const api::PodView& pod, const std::string& said) {
-  const std::string reason =
-      pod.waiting_reason == "ErrImagePull" ? "ImagePullBackOff" : pod.waiting_reason;
-  const std::string why = "pod " + pod.meta.key.name + " waits: " + reason;
-  if (said.rfind(why, 0) == 0) return said;
-  return pod.waiting_message.empty() ? why : why + ": " + CutText(pod.waiting_message, 400);
-}
-
-// Follows a Job that neither succeeded nor failed. Nobody else tells a person that its pod can't
-// be made (quota, admission), can't start (a Secret that is missing) or can't load its image.
-void Follow(const Observed& seen, const api::JobView& job, WallTime now, RunStep& step) {
+// Follows a Job that neither succeeded nor failed.
+RunStep Follow(const Observed& seen, RunStep step, const api::JobView& job, WallTime now) {
   const std::string before = step.run.message;
-  const std::string grace = FormatDuration(kStartGrace);
-  std::string why;
-  const api::PodView* latest = nullptr;
-  for (const auto& pod : seen.pods) {
-    if (pod->job_uid != job.meta.uid || pod->terminated) continue;
-    if (latest == nullptr || latest->meta.created < pod->meta.created) latest = pod.get();
-  }
-  const WallTime since = latest == nullptr ? job.meta.created : latest->meta.created;
-  const bool patience = now < since + kStartGrace;
-  if (latest == nullptr) {
-    if (!patience) {
-      why = "Job " + job.meta.key.name + " has had no pod for over " + grace +
-            ": its events say why (quota, admission, service account)";
-    }
-  } else if (Starting(*latest)) {
-    if (!patience) {
-      why = "pod " + latest->meta.key.name + " has not started for over " + grace +
-            ": its events say why (scheduling, volumes, a Secret or ConfigMap that is missing)";
-    }
-  } else if (!latest->waiting_reason.empty()) {
-    why = WhyWaiting(*latest, before);
-  }
-  step.hindered = !why.empty();
-  step.run.message = step.hindered ? why : "Job " + job.meta.key.name + " is running";
+  const Hindrance hindrance = HindranceOf(seen, job, before, now);
+  step.hindered = !hindrance.why.empty();
+  step.run.message =
+      step.hindered ? hindrance.why : Called(seen, job.meta.key.name) + " is running";
   if (step.hindered && step.run.message != before) Warn(step, "RunHindered");
-  if (!step.hindered && patience && (latest == nullptr || Starting(*latest))) {
-    step.wake_at = std::min(step.wake_at.value_or(since + kStartGrace), since + kStartGrace);
+  if (hindrance.look_again) Earlier(*hindrance.look_again, step);
+  if (hindrance.image_since) {
+    const WallTime give_up = *hindrance.image_since + seen.policy->spec.backoff.image_pull.value;
+    Earlier(give_up, step);
+    if (now >= give_up) {
+      step.actions.emplace_back(
+          kube::DeleteObject{{RunResource(seen), job.meta.key}, job.meta.uid});
+      return Finish(std::move(step), RunPhase::kFailed, hindrance.why, now);
+    }
   }
+  return step;
+}
+
+// A Job that was there is not found by its labels any more: somebody deleted it, or took a label
+// away. It gets them back if it still is there, and counts as deleted only after a while.
+RunStep LookForJob(const Observed& seen, RunStep step, WallTime now) {
+  if (!step.run.missing_since) {
+    step.run.missing_since = api::Time{now};
+    step.run.message =
+        Called(seen, step.run.job) + " is not found; looking whether it lost a label";
+    if (seen.last_error.empty()) {
+      step.actions.emplace_back(
+          kube::RelabelObject{{RunResource(seen), {seen.policy->meta.key.ns, step.run.job}},
+                              step.run.job_uid,
+                              RenderLabels(seen, step.run)});
+    }
+  }
+  const WallTime give_up = step.run.missing_since->value + kMissingGrace;
+  if (now >= give_up) {
+    const std::string called = Called(seen, step.run.job);
+    return Finish(std::move(step), RunPhase::kFailed, called + " was deleted by somebody else",
+                  now);
+  }
+  Earlier(give_up, step);
+  return step;
 }
 
 }  // namespace
@@ -232,35 +240,40 @@ RunStep AdvanceRun(const Observed& seen, const api::Run& run, WallTime now) {
   step.run = run;
   const WallTime deadline = run.started.value + seen.policy->spec.deadline.value;
   const api::JobView* job = FindJob(seen, JobName(run));
-  if (job != nullptr && job->state == api::JobState::kSucceeded) {
+  if (job != nullptr) {
     step.run.job = job->meta.key.name;
     step.run.job_uid = job->meta.uid;
-    return TakeResult(seen, std::move(step), *job, now);
+    step.run.missing_since.reset();
+    if (job->state == api::JobState::kSucceeded) {
+      return TakeResult(seen, std::move(step), *job, now);
+    }
   }
   if (now >= deadline) {
     if (job != nullptr) {
-      step.actions.emplace_back(kube::DeleteObject{{api::kJobs, job->meta.key}, job->meta.uid});
+      step.actions.emplace_back(
+          kube::DeleteObject{{RunResource(seen), job->meta.key}, job->meta.uid});
     }
     return Finish(std::move(step), RunPhase::kFailed,
                   "deadline of " + FormatDuration(seen.policy->spec.deadline.value) + " passed",
                   now);
   }
   step.wake_at = deadline;
-  if (job == nullptr) {
-    if (run.phase == RunPhase::kRunning) {
-      return Finish(std::move(step), RunPhase::kFailed,
-                    "Job " + run.job + " was deleted by somebody else", now);
-    }
-    return StartJob(seen, std::move(step), now);
+  if (!seen.workload_problem.empty()) {
+    // What can't be seen is neither made again nor given up.
+    step.hindered = true;
+    step.run.message = CutText(seen.workload_problem, 1024);
+    Earlier(now + kLookAgain, step);
+    return step;
   }
-  step.run.job = job->meta.key.name;
-  step.run.job_uid = job->meta.uid;
+  if (job == nullptr) {
+    return run.phase == RunPhase::kRunning ? LookForJob(seen, std::move(step), now)
+                                           : StartJob(seen, std::move(step), now);
+  }
   step.run.phase = RunPhase::kRunning;
   if (job->state == api::JobState::kFailed) {
     return RetryOrFail(seen, std::move(step), *job, now);
   }
-  Follow(seen, *job, now, step);
-  return step;
+  return Follow(seen, std::move(step), *job, now);
 }
 
 }  // namespace perennial::retrain

@@ -51,6 +51,14 @@ void EvaluateDrift(const api::DriftTrigger& trigger, const TriggerInput& input,
   out.problems.push_back("DriftMonitor " + trigger.monitor + " does not exist");
 }
 
+// The same for one policy whatever happens, and even over policies.
+Millis JitterOf(const api::ScheduleTrigger& trigger, const api::RetrainPolicy& policy) {
+  const Millis::rep most = trigger.jitter.value.count();
+  if (most <= 0) return Millis(0);
+  const auto share = std::stoull(Sha256Hex(policy.meta.uid).substr(0, 12), nullptr, 16);
+  return Millis(static_cast<Millis::rep>(share % static_cast<unsigned long long>(most)));
+}
+
 void EvaluateSchedule(const api::ScheduleTrigger& trigger, const api::RetrainPolicy& policy,
                       WallTime now, TriggerOutcome& out) {
   const auto cron = ParseCron(trigger.cron);
@@ -58,16 +66,22 @@ void EvaluateSchedule(const api::ScheduleTrigger& trigger, const api::RetrainPol
     out.problems.push_back(cron.error().message);
     return;
   }
+  const Millis jitter = JitterOf(trigger, policy);
   const WallTime since =
       policy.status.last_schedule ? policy.status.last_schedule->value : policy.meta.created;
-  const auto due = LastTime(*cron, trigger.time_zone, since, now);
-  const auto next = NextTime(*cron, trigger.time_zone, now);
+  const auto due = LastTime(*cron, trigger.time_zone, since, now - jitter);
+  const auto next = NextTime(*cron, trigger.time_zone, now - jitter);
   if (!due.ok() || !next.ok()) {
     out.problems.push_back(due.ok() ? next.error().message : due.error().message);
     return;
   }
-  if (*next && (!out.next_schedule || **next < *out.next_schedule)) out.next_schedule = **next;
+  if (*next && (!out.next_schedule || **next + jitter < *out.next_schedule)) {
+    out.next_schedule = **next + jitter;
+  }
   if (!*due) return;
+  const bool late =
+      trigger.starting_deadline && now - jitter > **due + trigger.starting_deadline->value;
+  if (late) return;
   const std::string time = FormatTime(**due);
   const json evidence = {
       {"cron", trigger.cron}, {"timeZone", trigger.time_zone}, {"scheduledTime", time}};

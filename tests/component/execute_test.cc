@@ -249,6 +249,21 @@ TEST_F(ExecuteTest, AnnotatesOnlyWhatExists) {
   EXPECT_EQ(after["data"], (json{{"a", "1"}}));
 }
 
+TEST_F(ExecuteTest, GivesLabelsBackToTheVeryObjectThatLostThem) {
+  json object = testing::MakeObject(Child());
+  object["metadata"]["labels"] = {{"theirs", "x"}};
+  const std::string uid = api_.Put(ConfigMaps(), object)["metadata"]["uid"];
+  ASSERT_TRUE(Run(PlanOf({RelabelObject{Child(), uid, R"({"ours": "y"})"}})).ok());
+  const json wanted = {{"theirs", "x"}, {"ours", "y"}};
+  EXPECT_EQ((*api_.Get(Child()))["metadata"]["labels"], wanted);
+  const json before = *api_.Get(Child());
+  ASSERT_TRUE(Run(PlanOf({RelabelObject{Child(), "another", R"({"ours": "z"})"}})).ok());
+  EXPECT_EQ(*api_.Get(Child()), before);
+  api_.Remove(Child());
+  ASSERT_TRUE(Run(PlanOf({RelabelObject{Child(), uid, R"({"ours": "z"})"}})).ok());
+  EXPECT_FALSE(api_.Get(Child()).has_value());
+}
+
 TEST_F(ExecuteTest, RefusesToMakeOrphans) {
   json body = Body(Child(), {{"a", "1"}});
   body["metadata"]["ownerReferences"][0]["uid"] = "typo";

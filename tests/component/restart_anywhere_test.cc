@@ -77,10 +77,15 @@ struct Told {
   std::vector<std::string> log;
 };
 
-Told Tell(const Story& story, std::vector<Trouble> trouble = {},
+struct Plot {
+  Story story;
+  StoryWorld::Training training = StoryWorld::Training::kJob;
+};
+
+Told Tell(const Plot& plot, std::vector<Trouble> trouble = {},
           std::optional<std::uint32_t> lag = {}) {
-  StoryWorld world(std::move(trouble), lag);
-  story(world);
+  StoryWorld world(std::move(trouble), lag, plot.training);
+  plot.story(world);
   return {world.Summary(), world.writes(), world.crashes(), world.violations(), world.log()};
 }
 
@@ -102,7 +107,7 @@ bool Says(const Told& told, const std::string& line) {
 }
 
 TEST(Story, DriftIsCuredByRetraining) {
-  const Told told = Tell(DriftIsCured);
+  const Told told = Tell({DriftIsCured});
   EXPECT_EQ(told.violations, std::vector<std::string>());
   for (const char* line :
        {"V1 by Manual: Approved, promoted", "V2 by Drift: Approved, promoted",
@@ -114,8 +119,13 @@ TEST(Story, DriftIsCuredByRetraining) {
   EXPECT_FALSE(Says(told, "pods of V1: 2"));
 }
 
+TEST(Story, AWorkloadTrainsAsAJobDoes) {
+  EXPECT_EQ(Tell({DriftIsCured, StoryWorld::Training::kWorkload}).summary,
+            Tell({DriftIsCured}).summary);
+}
+
 TEST(Story, ABadModelIsRolledBack) {
-  const Told told = Tell(BadModelIsRolledBack);
+  const Told told = Tell({BadModelIsRolledBack});
   EXPECT_EQ(told.violations, std::vector<std::string>());
   for (const char* line :
        {"V1 by Manual: Approved, promoted", "V2 by Drift: Rejected", "champion V1, challenger none",
@@ -143,11 +153,14 @@ constexpr int kStride = 1;
 
 class RestartAnywhere : public ::testing::TestWithParam<int> {
  protected:
-  static Story StoryOf(int i) { return i == 0 ? DriftIsCured : BadModelIsRolledBack; }
+  static Plot StoryOf(int i) {
+    return {i == 1 ? BadModelIsRolledBack : DriftIsCured,
+            i == 2 ? StoryWorld::Training::kWorkload : StoryWorld::Training::kJob};
+  }
 
   // One trouble of this kind at each write of the story, or at every `stride`th.
   void AtEachWrite(Kind kind, int lasts = 1, int stride = kStride) {
-    const Story story = StoryOf(GetParam());
+    const Plot story = StoryOf(GetParam());
     const Told reference = Tell(story);
     for (int at = 1; at <= reference.writes; at += stride) {
       SCOPED_TRACE("at write " + std::to_string(at));
@@ -183,7 +196,7 @@ TEST_P(RestartAnywhere, ARefusalOfAWriteChangesNothing) {
 }
 
 TEST_P(RestartAnywhere, TwoCrashesAnywhereChangeNothing) {
-  const Story story = StoryOf(GetParam());
+  const Plot story = StoryOf(GetParam());
   const Told reference = Tell(story);
   std::mt19937 random(static_cast<std::uint32_t>(GetParam()));
   for (int i = 0; i < 20; i += kStride) {
@@ -201,7 +214,7 @@ TEST_P(RestartAnywhere, TwoCrashesAnywhereChangeNothing) {
 }
 
 TEST_P(RestartAnywhere, StoresThatLagBehindChangeNothing) {
-  const Story story = StoryOf(GetParam());
+  const Plot story = StoryOf(GetParam());
   const Told reference = Tell(story);
   for (std::uint32_t seed = 1; seed <= 12; seed += kStride) {
     SCOPED_TRACE("seed " + std::to_string(seed));
@@ -214,9 +227,11 @@ TEST_P(RestartAnywhere, StoresThatLagBehindChangeNothing) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Stories, RestartAnywhere, ::testing::Values(0, 1), [](const auto& info) {
-  return info.param == 0 ? "DriftIsCured" : "BadModelIsRolledBack";
-});
+std::string NameOf(const ::testing::TestParamInfo<int>& info) {
+  if (info.param == 0) return "DriftIsCured";
+  return info.param == 1 ? "BadModelIsRolledBack" : "AWorkloadCuresTheDrift";
+}
+INSTANTIATE_TEST_SUITE_P(Stories, RestartAnywhere, ::testing::Values(0, 1, 2), NameOf);
 
 }  // namespace
 }  // namespace perennial::testing

@@ -46,6 +46,13 @@ constexpr const char* kPolicy = R"({
   "gates": [{"metric": "mae", "max": "4.0"}],
   "approval": {"required": true, "approvers": 1}})";
 
+constexpr const char* kTraining = R"json({
+  "apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob",
+  "template": {"spec": {"trainer": {"args": ["$(PERENNIAL_TRIGGER)"]}}},
+  "success": "status.conditions.exists(c, c.type == 'Complete' && c.status == 'True')",
+  "failure": "status.conditions.exists(c, c.type == 'Failed' && c.status == 'True')"})json";
+const kube::Resource kTrainJobs{"trainer.kubeflow.org", "v1alpha1", "trainjobs", "TrainJob"};
+
 json Whole(const kube::Resource& resource, const std::string& name, const json& spec) {
   json object = MakeObject({resource, {kNs, name}});
   object["spec"] = spec;
@@ -140,7 +147,7 @@ class StoryWorld::Line final : public kube::Transport {
 struct StoryWorld::Process {
   explicit Process(StoryWorld& world)
       : line(world),
-        cache(line, world.clock_, ""),
+        cache(line, world.clock_, "", {kTrainJobs}),
         samples(world.clock_),
         client(line, world.clock_, "perennial-events"),
         events(client, world.clock_, "perennial.dev/controller", "controller-0"),
@@ -168,13 +175,19 @@ struct StoryWorld::Process {
   std::map<scrape::JobId, std::shared_ptr<const scrape::ScrapeJob>> jobs;
 };
 
-StoryWorld::StoryWorld(std::vector<Trouble> trouble, std::optional<std::uint32_t> lag)
+StoryWorld::StoryWorld(std::vector<Trouble> trouble, std::optional<std::uint32_t> lag,
+                       Training training)
     : clock_(SystemClock().Wall()), api_(InProcess()), trouble_(std::move(trouble)) {
   if (lag) lag_.emplace(*lag);
   api_.Put(api::kModelDeployments,
            Whole(api::kModelDeployments, "departures", json::parse(kDeployment)));
   api_.Put(api::kDriftMonitors, Whole(api::kDriftMonitors, "departures", json::parse(kMonitor)));
   json policy = Whole(api::kRetrainPolicies, "departures", json::parse(kPolicy));
+  if (training == Training::kWorkload) {
+    policy["spec"].erase("job");
+    policy["spec"]["workload"] = json::parse(kTraining);
+    policy["spec"]["result"] = {{"from", "ConfigMap"}};
+  }
   policy["metadata"]["annotations"] = {{std::string(api::kAnnotationRetrain), "first"}};
   api_.Put(api::kRetrainPolicies, policy);
   process_ = std::make_unique<Process>(*this);
@@ -239,6 +252,9 @@ bool StoryWorld::Feed() {
        api::kLabelManagedBy);
   fill(cache.jobs, api::kJobs, api::DecodeJobView, api::kLabelManagedBy);
   fill(cache.pods, api::kPods, api::DecodePodView, api::kLabelRun);
+  for (const auto& [resource, informer] : cache.run_objects.All()) {
+    fill(*informer, resource, api::DecodeRunObjectView, api::kLabelRun);
+  }
   fill(cache.drift_monitors, api::kDriftMonitors, api::DecodeDriftMonitor);
   fill(cache.retrain_policies, api::kRetrainPolicies, api::DecodeRetrainPolicy);
   fill(cache.model_deployments, api::kModelDeployments, api::DecodeModelDeployment);
@@ -255,6 +271,7 @@ void StoryWorld::React() {
   ReactToServices();
   ReactToRoutes();
   ReactToJobs();
+  ReactToWorkloads();
   if (approve) ApproveVersions();
   CheckPromises();
   reacted_ = api_.resource_version();
@@ -322,22 +339,38 @@ void StoryWorld::ReactToRoutes() {
   }
 }
 
+json StoryWorld::ResultOf(const std::string& job) const {
+  return {{"artifact", {{"uri", "s3://models/" + job}, {"digest", "sha256:" + Sha256Hex(job)}}},
+          {"schemaVersion", 1},
+          {"metrics", json::array({{{"name", "mae"}, {"value", 3.0}, {"samples", 1000}}})},
+          {"profile",
+           {{"rows", 1000},
+            {"metrics", json::array({{{"metric", "x"},
+                                      {"type", "Numeric"},
+                                      {"bounds", {1, 2, 3}},
+                                      {"counts", drifted ? kMoved : kUsual}}})}}}};
+}
+
+// A TrainJob succeeds at once, and leaves its result in a ConfigMap a little earlier.
+void StoryWorld::ReactToWorkloads() {
+  for (const json& job : api_.List(kTrainJobs)) {
+    if (job.contains("status")) continue;
+    json map = MakeObject({api::kConfigMaps, {kNs, Name(job)}});
+    map["metadata"]["labels"] = {{std::string(api::kLabelRun), Label(job, api::kLabelRun)}};
+    map["data"] = {{"result.json", ResultOf(Name(job)).dump()}};
+    api_.Put(api::kConfigMaps, map);
+    api_.PutStatus(
+        {kTrainJobs, {kNs, Name(job)}},
+        {{"conditions", json::array({Condition("Complete", FormatTime(clock_.Wall()), 1)})}});
+  }
+}
+
 // Every Job's training succeeds, on the data of its time.
 void StoryWorld::ReactToJobs() {
   for (const json& job : api_.List(api::kJobs)) {
     if (job.contains("status")) continue;
     const std::string now = FormatTime(clock_.Wall());
-    const json result = {
-        {"artifact",
-         {{"uri", "s3://models/" + Name(job)}, {"digest", "sha256:" + Sha256Hex(Name(job))}}},
-        {"schemaVersion", 1},
-        {"metrics", json::array({{{"name", "mae"}, {"value", 3.0}, {"samples", 1000}}})},
-        {"profile",
-         {{"rows", 1000},
-          {"metrics", json::array({{{"metric", "x"},
-                                    {"type", "Numeric"},
-                                    {"bounds", {1, 2, 3}},
-                                    {"counts", drifted ? kMoved : kUsual}}})}}}};
+    const json result = ResultOf(Name(job));
     json pod = MakeObject({api::kPods, {kNs, Name(job) + "-pod"}});
     pod["metadata"]["labels"] = job["metadata"]["labels"];
     pod["metadata"]["ownerReferences"] = json::array({{{"apiVersion", "batch/v1"},
@@ -438,9 +471,12 @@ void StoryWorld::Violated(const std::string& what) {
 
 void StoryWorld::CheckPromises() {
   std::map<std::string, int> jobs_of;
-  for (const json& job : api_.List(api::kJobs)) {
-    ++jobs_of
-        [job["metadata"].value("annotations", json::object()).value("perennial.dev/trigger", "?")];
+  for (const kube::Resource& resource : {api::kJobs, kTrainJobs}) {
+    for (const json& job : api_.List(resource)) {
+      ++jobs_of[job["metadata"]
+                    .value("annotations", json::object())
+                    .value("perennial.dev/trigger", "?")];
+    }
   }
   for (const auto& [trigger, count] : jobs_of) {
     if (count > 1) Violated(std::to_string(count) + " Jobs for the trigger " + trigger);
@@ -523,7 +559,7 @@ std::string StoryWorld::Summary() const {
   std::sort(children.begin(), children.end());
   for (const std::string& child : children) line(child);
   line("services: " + std::to_string(api_.List(api::kServices).size()));
-  line("jobs: " + std::to_string(api_.List(api::kJobs).size()));
+  line("jobs: " + std::to_string(api_.List(api::kJobs).size() + api_.List(kTrainJobs).size()));
   line("approvals: " + std::to_string(api_.List(api::kModelApprovals).size()));
   const json runs = Object(api::kRetrainPolicies, "departures")
                         .value("status", json::object())

@@ -45,9 +45,14 @@ class StoryWorld {
  public:
   using json = nlohmann::json;
 
+  // What the policy trains with: a Job that leaves its result in a pod, or a TrainJob that leaves
+  // it in a ConfigMap.
+  enum class Training { kJob, kWorkload };
+
   // With `lag`, a seed, each store catches up with the API server when it pleases, so that
   // decisions are made on views that are old and don't fit each other.
-  explicit StoryWorld(std::vector<Trouble> trouble = {}, std::optional<std::uint32_t> lag = {});
+  explicit StoryWorld(std::vector<Trouble> trouble = {}, std::optional<std::uint32_t> lag = {},
+                      Training training = Training::kJob);
   ~StoryWorld();
 
   // Lets the controller and the cluster run for this long.
@@ -82,6 +87,8 @@ class StoryWorld {
   void ReactToServices();
   void ReactToRoutes();
   void ReactToJobs();
+  void ReactToWorkloads();
+  json ResultOf(const std::string& job) const;
   void ApproveVersions();
   void Scrape();
   void Restart();

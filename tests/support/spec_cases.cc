@@ -436,13 +436,42 @@ std::vector<SpecCase> MonitorCases() {
   };
 }
 
+constexpr const char* kWorkload = R"json({"workload": {
+  "apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob", "template": {"spec": {}},
+  "success": "status.conditions.exists(c, c.type == 'Complete' && c.status == 'True')",
+  "failure": "status.conditions.exists(c, c.type == 'Failed' && c.status == 'True')"}})json";
+
 std::vector<SpecCase> PolicyCases() {
   const auto gate = [](const char* text) {
     return R"({"gates": [{"metric": "mae")" + std::string(text) + "}]}";
   };
   return {
       Patched("smallest", kRp, "{}"),
-      Patched("no job", kRp, R"({"job": null})", "spec.job"),
+      Patched("no job", kRp, R"({"job": null})", "spec.job", "set either job or workload"),
+      Patched("job and workload", kRp, kWorkload, "spec.job", "set either job or workload"),
+      Patched("workload", kRp, (R"({"job": null, )" + std::string(kWorkload).substr(1)).c_str()),
+      Patched("workload of the core group", kRp,
+              R"({"job": null, "workload": {"apiVersion": "v1", "kind": "Pod", "template": {},
+                 "success": "a", "failure": "b"}})",
+              "spec.workload.apiVersion"),
+      Patched("workload without failure", kRp,
+              R"({"job": null, "workload": {"apiVersion": "ray.io/v1", "kind": "RayJob",
+                 "template": {}, "success": "a"}})",
+              "spec.workload.failure"),
+      Patched("result in a ConfigMap", kRp, R"({"result": {"from": "ConfigMap"}})"),
+      Patched("path of a ConfigMap", kRp, R"({"result": {"from": "ConfigMap", "path": "a"}})",
+              "spec.result.path", "path goes with from: Object"),
+      Patched("result in a Job", kRp, R"({"result": {"from": "Object", "path": "a"}})",
+              "spec.result.from", "from: Object goes with workload"),
+      Patched("run controls", kRp,
+              R"({"maxPerDay": 2, "jobHistoryLimit": 0, "backoff": {"initial": "1s",
+                  "badResults": 1, "imagePull": "5m"},
+                  "maintenanceWindows": [{"cron": "0 22 * * *", "duration": "6h"}]})"),
+      Patched("window of a second", kRp,
+              R"({"maintenanceWindows": [{"cron": "0 22 * * *", "duration": "1s"}]})",
+              "spec.maintenanceWindows[0].duration", "duration must be at least 1m"),
+      Patched("window without end", kRp, R"({"maintenanceWindows": [{"cron": "0 22 * * *"}]})",
+              "spec.maintenanceWindows[0].duration"),
       Patched("no template", kRp, R"({"job": {"template": null}})", "spec.job.template"),
       Patched("trigger of nothing", kRp, R"({"triggers": [{}]})", "spec.triggers[0]",
               "set either drift or schedule"),

@@ -33,7 +33,7 @@ class World {
     policy_.spec.triggers = {trigger};
     policy_.spec.deadline.value = std::chrono::hours(1);
     policy_.spec.retries = 1;
-    policy_.spec.job.job_template.text =
+    policy_.spec.job.emplace().job_template.text =
         R"({"spec":{"template":{"spec":{"containers":[{"name":"train","image":"trainer:1"}]}}}})";
     monitor_.meta.key = {"transit", "departures"};
     deployment_.meta.key = {"transit", "departures"};
@@ -324,7 +324,7 @@ TEST(Retrain, FailsARunWhoseTemplateIsNoJobTemplate) {
         R"({"metadata":{"annotations":"x"},"spec":{"template":{"spec":{"containers":[{}]}}}})"}) {
     SCOPED_TRACE(text);
     World world;
-    world.policy().spec.job.job_template.text = text;
+    world.policy().spec.job.emplace().job_template.text = text;
     world.Drift("e1");
     for (int i = 0; i < 3; ++i) world.Step();
     ASSERT_EQ(world.policy().status.runs.size(), 1u);
@@ -377,7 +377,7 @@ TEST(Retrain, WritesAMessageOnceWhereverItIsCut) {
 
 TEST(Retrain, GivesTheTrainingContainerItsCauseAndRefusesToBeOverruled) {
   World world;
-  world.policy().spec.job.job_template.text =
+  world.policy().spec.job.emplace().job_template.text =
       R"({"spec":{"template":{"spec":{"containers":[{"name":"train","image":"t","env":)"
       R"([{"name":"PERENNIAL_RUN","value":"forged"},{"name":"MINE","value":"1"}]}]}}}})";
   world.Drift("e1");

@@ -2,6 +2,8 @@
 
 #include "retrain/observe.h"
 #include "retrain/version.h"
+#include "support/fake_api_server.h"
+#include "support/in_process.h"
 
 namespace perennial::retrain {
 namespace {
@@ -15,12 +17,12 @@ std::shared_ptr<T> Named(const char* ns, const char* name, const char* uid) {
   return object;
 }
 
-class ObserveTest : public testing::Test {
+class ObserveTest : public ::testing::Test {
  protected:
   ObserveTest() {
     versions_.AddIndex(kVersionsByDeployment,
                        [](const api::ModelVersion& version) { return DeploymentOf(version); });
-    jobs_.AddIndex(kJobsByPolicy, PolicyOf);
+    jobs_.AddIndex(kJobsByPolicy, [](const api::JobView& job) { return PolicyOf(job); });
     pods_.AddIndex(kPodsByJob, JobOf);
     approvals_.AddIndex(VersionReconciler::kByVersion, VersionReconciler::VersionOf);
   }
@@ -46,7 +48,8 @@ class ObserveTest : public testing::Test {
   }
 
   RetrainReconciler Reconciler() {
-    return RetrainReconciler({policies_, deployments_, monitors_, versions_, jobs_, pods_});
+    return RetrainReconciler(
+        {policies_, deployments_, monitors_, versions_, jobs_, pods_, objects_, kinds_});
   }
 
   kube::Store<api::RetrainPolicy> policies_;
@@ -56,6 +59,10 @@ class ObserveTest : public testing::Test {
   kube::Store<api::ModelApproval> approvals_;
   kube::Store<api::JobView> jobs_;
   kube::Store<api::PodView> pods_;
+  ::perennial::testing::FakeApiServer api_{::perennial::testing::InProcess()};
+  std::vector<kube::Resource> kinds_;
+  kube::InformerSet<api::RunObjectView> objects_{
+      api_.transport(), SystemClock(), {}, api::DecodeRunObjectView};
 };
 
 TEST_F(ObserveTest, SeesWhatBelongsToThePolicyAndNothingElse) {

@@ -25,7 +25,7 @@ api::RetrainPolicy Policy() {
   policy.spec.model_deployment = "departures";
   policy.spec.deadline.value = std::chrono::hours(1);
   policy.spec.retries = 1;
-  policy.spec.job.job_template.text =
+  policy.spec.job.emplace().job_template.text =
       R"({"spec":{"template":{"spec":{"containers":[{"name":"train","image":"trainer:1"}]}}}})";
   return policy;
 }
@@ -161,6 +161,40 @@ TEST_F(RunTest, WaitsFromTheEndOfAFailedJobEvenIfItsPodIsGone) {
   const RunStep waiting = Advance(kStart + Seconds(65), true, false);
   EXPECT_EQ(waiting.wake_at, kStart + Seconds(70));
   EXPECT_EQ(Advance(kStart + Seconds(70), true, false).run.attempt, 1);
+}
+
+TEST_F(RunTest, GivesUpOnAnImageThatCannotBePulled) {
+  pod_.waiting_reason = "ImagePullBackOff";
+  const Millis patience = Policy().spec.backoff.image_pull.value;
+  const RunStep waiting = Advance(kStart + patience - Millis(1));
+  EXPECT_EQ(waiting.run.phase, api::RunPhase::kRunning);
+  EXPECT_EQ(waiting.wake_at, kStart + patience);
+  const RunStep step = Advance(kStart + patience);
+  EXPECT_EQ(step.run.phase, api::RunPhase::kFailed);
+  ASSERT_FALSE(step.actions.empty());
+  EXPECT_TRUE(std::holds_alternative<kube::DeleteObject>(step.actions.front()));
+}
+
+json RenderedSpec(const std::string& job_template) {
+  api::RetrainPolicy policy = Policy();
+  policy.spec.job->job_template.text = job_template;
+  Observed seen;
+  seen.policy = std::make_shared<api::RetrainPolicy>(policy);
+  return json::parse(*RenderJob(seen, Running(), kStart))["spec"];
+}
+
+// What counts as a failure is for us to tell, and what ended must not go before that is recorded.
+TEST(RunJob, OutlivesItsEndAndIgnoresEvictions) {
+  json spec = RenderedSpec(R"({"spec":{"ttlSecondsAfterFinished":1,
+    "template":{"spec":{"containers":[{"name":"train","image":"t"}]}}}})");
+  EXPECT_FALSE(spec.contains("ttlSecondsAfterFinished"));
+  const json& rule = spec["podFailurePolicy"]["rules"][0];
+  EXPECT_EQ(rule["action"], "Ignore");
+  EXPECT_EQ(rule["onPodConditions"][0]["type"], "DisruptionTarget");
+  // The API server takes such a policy with restartPolicy Never only.
+  spec = RenderedSpec(R"({"spec":{"template":{"spec":{"restartPolicy":"OnFailure",
+    "containers":[{"name":"train","image":"t"}]}}}})");
+  EXPECT_FALSE(spec.contains("podFailurePolicy"));
 }
 
 TEST(RunVersion, BelongsToTheDeploymentAndNotToThePolicy) {

@@ -34,6 +34,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 
+{{- define "perennial.workloadResource" -}}
+{{- .resource | default (printf "%ss" (lower .kind)) }}
+{{- end }}
+
 {{- define "perennial.image" -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/retrain_policy.h"
+#include "retrain/trigger.h"
+
+namespace perennial::retrain {
+
+// Why a trigger that has fired starts no run yet, and when to look again.
+struct Hold {
+  std::string why;
+  WallTime until;
+};
+
+// What the policy itself holds a run back by: cooldown, maintenance windows, maxPerDay. What is
+// asked for by hand waits for none of them. Pure.
+std::optional<Hold> HeldBack(const api::RetrainPolicy& policy, const FiredTrigger& trigger,
+                             WallTime now);
+
+// Windows that can't be read.
+std::vector<std::string> WindowProblems(const api::RetrainPolicy& policy);
+
+// maxPerDay counts the runs that began within this time.
+inline constexpr Millis kDay{24 * 3'600'000};
+
+}  // namespace perennial::retrain

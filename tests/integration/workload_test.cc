@@ -1,0 +1,295 @@
+// The whole controller at a real API server trains with objects of other projects' kinds, whose
+// status the test drives as their own controllers would.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "api/names.h"
+#include "app/controller.h"
+#include "base/text.h"
+#include "support/cluster_access.h"
+#include "support/spec_cases.h"
+
+namespace perennial::testing {
+namespace {
+
+using nlohmann::json;
+
+const kube::Resource kTrainJobs{"trainer.kubeflow.org", "v1alpha1", "trainjobs", "TrainJob"};
+const kube::Resource kWorkflows{"argoproj.io", "v1alpha1", "workflows", "Workflow"};
+const kube::Resource kPipelineRuns{"tekton.dev", "v1", "pipelineruns", "PipelineRun"};
+const kube::Resource kRayJobs{"ray.io", "v1", "rayjobs", "RayJob"};
+const kube::Resource kCrds{"apiextensions.k8s.io", "v1", "customresourcedefinitions",
+                           "CustomResourceDefinition"};
+
+json Texts(std::vector<const char*> names) {
+  json properties = json::object();
+  for (const char* name : names) properties[name] = {{"type", "string"}};
+  return {{"type", "object"}, {"properties", properties}};
+}
+
+json ListOf(json items) {
+  return {{"type", "array"}, {"items", std::move(items)}};
+}
+
+// Group, version, kind, and the part of the status that expressions ask for. Without a status
+// subresource, as Argo's Workflow is, the whole object is one.
+void InstallCrd(const kube::Resource& resource, json status, bool subresource) {
+  std::string singular = resource.kind;
+  for (char& c : singular) c = static_cast<char>(std::tolower(c));
+  json version = {
+      {"name", resource.version},
+      {"served", true},
+      {"storage", true},
+      {"schema",
+       {{"openAPIV3Schema",
+         {{"type", "object"},
+          {"properties",
+           {{"spec", {{"type", "object"}, {"x-kubernetes-preserve-unknown-fields", true}}},
+            {"status", {{"type", "object"}, {"properties", std::move(status)}}}}}}}}}};
+  if (subresource) version["subresources"] = {{"status", json::object()}};
+  json metadata = {{"name", resource.plural + "." + resource.group}};
+  // Groups of the Kubernetes project are protected.
+  const json crd = {{"apiVersion", "apiextensions.k8s.io/v1"},
+                    {"kind", "CustomResourceDefinition"},
+                    {"metadata", std::move(metadata)},
+                    {"spec",
+                     {{"group", resource.group},
+                      {"scope", "Namespaced"},
+                      {"names",
+                       {{"plural", resource.plural},
+                        {"singular", singular},
+                        {"kind", resource.kind},
+                        {"listKind", resource.kind + "List"}}},
+                      {"versions", json::array({std::move(version)})}}}};
+  const Answer applied = Admin().Apply({kCrds, {"", resource.plural + "." + resource.group}}, crd);
+  ASSERT_TRUE(applied.ok()) << applied.message();
+  ASSERT_TRUE(Eventually([&] { return Admin().List(resource, "default", "limit=1").ok(); }));
+}
+
+void InstallKinds() {
+  const json conditions =
+      ListOf(Texts({"type", "status", "reason", "message", "lastTransitionTime"}));
+  InstallCrd(kTrainJobs, {{"conditions", conditions}}, true);
+  InstallCrd(
+      kWorkflows,
+      {{"phase", {{"type", "string"}}},
+       {"outputs",
+        {{"type", "object"}, {"properties", {{"parameters", ListOf(Texts({"name", "value"}))}}}}}},
+      false);
+  InstallCrd(kPipelineRuns,
+             {{"conditions", conditions}, {"results", ListOf(Texts({"name", "value"}))}}, true);
+}
+
+std::string Result() {
+  return json{{"schemaVersion", 1},
+              {"artifact", {{"uri", "s3://m/1"}, {"digest", "sha256:" + std::string(64, 'a')}}},
+              {"metrics", {{{"name", "mae"}, {"value", 3}}}}}
+      .dump();
+}
+
+json Condition(const char* type, const char* status) {
+  return {{"type", type},
+          {"status", status},
+          {"reason", "Test"},
+          {"message", ""},
+          {"lastTransitionTime", "2026-01-01T00:00:00Z"}};
+}
+
+// A controller of one namespace, as long as this lives.
+class Running {
+ public:
+  explicit Running(const std::string& ns)
+      : lease_(std::getenv("PERENNIAL_KUBECONFIG")),
+        controller_(Options(ns), {Admin().transport(), lease_.transport(), SystemClock(), [] {}}),
+        thread_([this](const std::stop_token& stop) { controller_.Run(stop); }) {}
+
+ private:
+  static app::RunOptions Options(const std::string& ns) {
+    app::RunOptions options;
+    options.ns = ns;
+    options.workers = 1;
+    options.instance = "workload-test";
+    options.workload_kinds = {kTrainJobs, kWorkflows, kPipelineRuns, kRayJobs};
+    return options;
+  }
+
+  ApiUser lease_;
+  app::Controller controller_;
+  std::jthread thread_;
+};
+
+class WorkloadStory : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    InstallKinds();
+    if (HasFatalFailure()) return;
+    json deployment = ObjectOf("ModelDeployment", "departures", ValidSpec("ModelDeployment"));
+    deployment["spec"]["replicas"] = 0;
+    Put(deployment);
+    running_ = std::make_unique<Running>(ns_.name());
+  }
+
+  void Put(json object) {
+    object["metadata"] = {{"name", object["metadata"]["name"]},
+                          {"namespace", ns_.name()},
+                          {"annotations", object["metadata"].value("annotations", json::object())}};
+    const Answer created = Admin().Create(RefOf(object), object);
+    ASSERT_TRUE(created.ok()) << created.message();
+  }
+
+  void Train(const std::string& name, const kube::Resource& resource, const char* success,
+             const char* failure, json result) {
+    json policy = ObjectOf("RetrainPolicy", name, json::object());
+    policy["metadata"]["annotations"] = {{"perennial.dev/retrain", "now"}};
+    policy["spec"] = {{"modelDeployment", "departures"},
+                      {"retries", 0},
+                      {"workload",
+                       {{"apiVersion", resource.ApiVersion()},
+                        {"kind", resource.kind},
+                        {"success", success},
+                        {"failure", failure},
+                        {"template",
+                         {{"metadata", {{"labels", {{"kueue.x-k8s.io/queue-name", "gpu"}}}}},
+                          {"spec", {{"run", "$(PERENNIAL_RUN)"}}}}}}},
+                      {"result", std::move(result)}};
+    Put(policy);
+  }
+
+  // The one object that the policy made, once there is one.
+  json Made(const kube::Resource& resource) {
+    json items;
+    Eventually([&] {
+      items = Admin().List(resource, ns_.name(), "limit=10").body.value("items", json::array());
+      return !items.empty();
+    });
+    EXPECT_EQ(items.size(), 1u);
+    return items.empty() ? json::object() : items[0];
+  }
+
+  json RunOf(const std::string& policy) {
+    const Answer answer = Admin().Get({api::kRetrainPolicies, {ns_.name(), policy}});
+    const json runs = answer.body.value("status", json::object()).value("runs", json::array());
+    return runs.empty() ? json::object() : runs[0];
+  }
+
+  std::string Ready(const std::string& policy) {
+    const Answer answer = Admin().Get({api::kRetrainPolicies, {ns_.name(), policy}});
+    for (const json& condition :
+         answer.body.value("status", json::object()).value("conditions", json::array())) {
+      if (condition["type"] == "Ready") {
+        return condition["reason"].get<std::string>() + ": " +
+               condition["message"].get<std::string>();
+      }
+    }
+    return "";
+  }
+
+  void ExpectVersion(const std::string& policy, const json& object) {
+    EXPECT_TRUE(Eventually([&] { return RunOf(policy).value("phase", "") == "Succeeded"; }))
+        << RunOf(policy).dump();
+    const Answer version =
+        Admin().Get({api::kModelVersions, {ns_.name(), RunOf(policy).value("modelVersion", "?")}});
+    ASSERT_TRUE(version.ok()) << version.message();
+    EXPECT_EQ(version.body["spec"]["origin"]["jobUID"], object["metadata"]["uid"]);
+  }
+
+  TestNamespace ns_;
+  std::unique_ptr<Running> running_;
+};
+
+TEST_F(WorkloadStory, ATrainJobLeavesItsResultInAConfigMap) {
+  Train("trainjob", kTrainJobs,
+        "status.conditions.exists(c, c.type == 'Complete' && c.status == 'True')",
+        "status.conditions.exists(c, c.type == 'Failed' && c.status == 'True')",
+        {{"from", "ConfigMap"}});
+  const json object = Made(kTrainJobs);
+  ASSERT_FALSE(object.empty()) << Ready("trainjob");
+  const std::string name = object["metadata"]["name"];
+  EXPECT_EQ(object["metadata"]["labels"]["kueue.x-k8s.io/queue-name"], "gpu");
+  EXPECT_EQ(object["spec"]["run"], object["metadata"]["labels"]["perennial.dev/run"]);
+  const json map = {{"apiVersion", "v1"},
+                    {"kind", "ConfigMap"},
+                    {"metadata",
+                     {{"name", name},
+                      {"namespace", ns_.name()},
+                      {"labels", {{"perennial.dev/run", object["spec"]["run"]}}}}},
+                    {"data", {{"result.json", Result()}}}};
+  ASSERT_TRUE(Admin().Create({api::kConfigMaps, {ns_.name(), name}}, map).ok());
+  ASSERT_TRUE(Admin()
+                  .MergePatch({kTrainJobs, {ns_.name(), name}},
+                              {{"status", {{"conditions", {Condition("Complete", "True")}}}}},
+                              "status")
+                  .ok());
+  ExpectVersion("trainjob", object);
+}
+
+TEST_F(WorkloadStory, AWorkflowAndAPipelineRunCarryTheirResults) {
+  Train("workflow", kWorkflows, "status.phase == 'Succeeded'",
+        "status.phase in ['Failed', 'Error']",
+        {{"from", "Object"},
+         {"path", "status.outputs.parameters.filter(p, p.name == 'result')[0].value"}});
+  const json workflow = Made(kWorkflows);
+  ASSERT_FALSE(workflow.empty()) << Ready("workflow");
+  ASSERT_TRUE(
+      Admin()
+          .MergePatch(
+              {kWorkflows, {ns_.name(), workflow["metadata"]["name"]}},
+              {{"status",
+                {{"phase", "Succeeded"},
+                 {"outputs", {{"parameters", {{{"name", "result"}, {"value", Result()}}}}}}}}})
+          .ok());
+  ExpectVersion("workflow", workflow);
+
+  Train("pipelinerun", kPipelineRuns,
+        "status.conditions.exists(c, c.type == 'Succeeded' && c.status == 'True')",
+        "status.conditions.exists(c, c.type == 'Succeeded' && c.status == 'False')",
+        {{"from", "Object"}, {"path", "status.results.filter(r, r.name == 'model')[0].value"}});
+  const json pipeline = Made(kPipelineRuns);
+  ASSERT_FALSE(pipeline.empty()) << Ready("pipelinerun");
+  ASSERT_TRUE(Admin()
+                  .MergePatch({kPipelineRuns, {ns_.name(), pipeline["metadata"]["name"]}},
+                              {{"status", {{"conditions", {Condition("Succeeded", "False")}}}}},
+                              "status")
+                  .ok());
+  EXPECT_TRUE(Eventually([&] { return RunOf("pipelinerun").value("phase", "") == "Failed"; }))
+      << RunOf("pipelinerun").dump();
+}
+
+TEST_F(WorkloadStory, GivesALabelBackThatSomebodyTookAway) {
+  Train("trainjob", kTrainJobs, "status.phase == 'never'", "status.phase == 'never'",
+        json::object());
+  const json object = Made(kTrainJobs);
+  ASSERT_FALSE(object.empty()) << Ready("trainjob");
+  const kube::Ref ref{kTrainJobs, {ns_.name(), object["metadata"]["name"]}};
+  ASSERT_TRUE(Eventually([&] { return RunOf("trainjob").value("phase", "") == "Running"; }));
+  ASSERT_TRUE(
+      Admin().MergePatch(ref, {{"metadata", {{"labels", {{"perennial.dev/run", nullptr}}}}}}).ok());
+  EXPECT_TRUE(Eventually([&] {
+    const json labels = Admin().Get(ref).body["metadata"]["labels"];
+    return labels.contains("perennial.dev/run") && !RunOf("trainjob").contains("missingSince");
+  })) << RunOf("trainjob").dump();
+  EXPECT_EQ(RunOf("trainjob").value("phase", ""), "Running");
+}
+
+TEST_F(WorkloadStory, SaysWhatIsMissing) {
+  Train("ray", kRayJobs, "status.jobStatus == 'SUCCEEDED'", "status.jobStatus == 'FAILED'",
+        json::object());
+  EXPECT_TRUE(Eventually([&] {
+    return Ready("ray") ==
+           "WorkloadRefused: the API server does not serve rayjobs.ray.io/v1: install its CRD";
+  })) << Ready("ray");
+  Train("other", {"kubeflow.org", "v1", "pytorchjobs", "PyTorchJob"}, "a", "b", json::object());
+  EXPECT_TRUE(Eventually([&] {
+    return Ready("other").find(
+               "{group: kubeflow.org, version: v1, kind: PyTorchJob} to "
+               "workloads.kinds") != std::string::npos;
+  })) << Ready("other");
+}
+
+}  // namespace
+}  // namespace perennial::testing
