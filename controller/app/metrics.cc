@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <optional>
 #include <set>
@@ -265,9 +266,31 @@ void CollectVersions(const MetricSources& from, std::vector<MetricFamily>& out) 
   MetricFamily runs =
       Family("perennial_retrain_runs_total",
              "Retraining runs that ended since this process started", MetricType::Counter);
-  Add(runs, {{"result", "succeeded"}}, static_cast<double>(from.runs.succeeded()));
-  Add(runs, {{"result", "failed"}}, static_cast<double>(from.runs.failed()));
+  MetricFamily took = Family("perennial_retrain_run_duration_seconds",
+                             "Time from a run's record to its end", MetricType::Histogram);
+  RunTally::Cells cells = from.runs.cells();
+  // Alerts on rates need the zeros.
+  for (const char* type : {"Drift", "Schedule", "Manual"}) {
+    for (const bool success : {true, false}) cells.try_emplace({type, success});
+  }
+  for (const auto& [key, cell] : cells) {
+    const std::vector<ClientMetric::Label> labels{{"result", key.second ? "succeeded" : "failed"},
+                                                  {"trigger", key.first}};
+    Add(runs, labels, static_cast<double>(cell.runs));
+    ClientMetric metric;
+    metric.label = labels;
+    metric.histogram.sample_count = cell.runs;
+    metric.histogram.sample_sum = cell.seconds;
+    std::uint64_t below = 0;
+    for (std::size_t i = 0; i < kRunBounds.size(); ++i) {
+      below += cell.buckets[i];
+      metric.histogram.bucket.push_back({below, kRunBounds[i]});
+    }
+    metric.histogram.bucket.push_back({cell.runs, std::numeric_limits<double>::infinity()});
+    took.metric.push_back(std::move(metric));
+  }
   out.push_back(std::move(runs));
+  out.push_back(std::move(took));
 }
 
 void CollectSelf(const MetricSources& from, std::vector<MetricFamily>& out) {
@@ -305,9 +328,22 @@ RunTally::RunTally(kube::Store<api::RetrainPolicy>& policies) {
     }
     for (const api::Run& run : after->status.runs) {
       if (!run.finished || ended.contains(run.name)) continue;
-      ++(run.phase == api::RunPhase::kSucceeded ? succeeded_ : failed_);
+      const std::lock_guard lock(mutex_);
+      Cell& cell = cells_[{run.trigger_type, run.phase == api::RunPhase::kSucceeded}];
+      const auto took = run.finished->value - run.started.value;
+      const double seconds = static_cast<double>(std::max(took, Millis(0)).count()) / 1000;
+      ++cell.runs;
+      cell.seconds += seconds;
+      const auto bound = std::lower_bound(kRunBounds.begin(), kRunBounds.end(), seconds);
+      if (bound == kRunBounds.end()) continue;
+      ++cell.buckets.at(static_cast<std::size_t>(bound - kRunBounds.begin()));
     }
   });
+}
+
+RunTally::Cells RunTally::cells() const {
+  const std::lock_guard lock(mutex_);
+  return cells_;
 }
 
 std::vector<MetricFamily> ControllerMetrics::Collect() const {

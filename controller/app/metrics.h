@@ -3,9 +3,12 @@
 #include <prometheus/collectable.h>
 #include <prometheus/metric_family.h>
 
-#include <atomic>
+#include <array>
 #include <cstdint>
+#include <map>
+#include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "app/cluster_cache.h"
@@ -20,6 +23,8 @@ namespace perennial::app {
 
 // Counts runs as they end, by what the policies' statuses show. Runs that had ended before we
 // looked are not counted.
+inline constexpr std::array<double, 6> kRunBounds{60, 300, 1'800, 7'200, 28'800, 86'400};
+
 class RunTally {
  public:
   // Listens to the store; before its informer starts. The tally must outlive it.
@@ -27,12 +32,19 @@ class RunTally {
   RunTally(const RunTally&) = delete;
   RunTally& operator=(const RunTally&) = delete;
 
-  std::uint64_t succeeded() const { return succeeded_; }
-  std::uint64_t failed() const { return failed_; }
+  // Of the runs of one trigger's type that ended in one way.
+  struct Cell {
+    std::uint64_t runs = 0;
+    double seconds = 0;  // from their record to their end
+    // By the upper bounds of kRunBounds, each alone; what took longer is in none.
+    std::array<std::uint64_t, 6> buckets{};
+  };
+  using Cells = std::map<std::pair<std::string, bool>, Cell>;  // by type and success
+  Cells cells() const;
 
  private:
-  std::atomic<std::uint64_t> succeeded_{0};
-  std::atomic<std::uint64_t> failed_{0};
+  mutable std::mutex mutex_;
+  Cells cells_;
 };
 
 // Everything that metrics are read from, when they are asked for: no object leaves a series behind

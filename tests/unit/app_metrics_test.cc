@@ -114,16 +114,24 @@ TEST_F(MetricsTest, CountsEachRunOnceWhenItEnds) {
       api::Run run;
       run.name = "r";
       run.phase = phase;
-      if (finished) run.finished = api::Time{};
+      run.trigger_type = "Drift";
+      if (finished) run.finished = api::Time{run.started.value + Seconds(100)};
       policy.status.runs = {run};
     };
   };
   Put(cache_.retrain_policies, "p", with(api::RunPhase::kRunning, false));
-  EXPECT_TRUE(Shows(R"(perennial_retrain_runs_total{result="failed"} 0)"));
+  EXPECT_TRUE(Shows(R"(perennial_retrain_runs_total{result="failed",trigger="Drift"} 0)"));
   Put(cache_.retrain_policies, "p", with(api::RunPhase::kFailed, true));
   Put(cache_.retrain_policies, "p", with(api::RunPhase::kFailed, true));
-  EXPECT_TRUE(Shows(R"(perennial_retrain_runs_total{result="failed"} 1)"));
-  EXPECT_TRUE(Shows(R"(perennial_retrain_runs_total{result="succeeded"} 0)"));
+  EXPECT_TRUE(Shows(R"(perennial_retrain_runs_total{result="failed",trigger="Drift"} 1)"));
+  EXPECT_TRUE(Shows(R"(perennial_retrain_runs_total{result="failed",trigger="Manual"} 0)"));
+  EXPECT_TRUE(Shows(R"(perennial_retrain_runs_total{result="succeeded",trigger="Drift"} 0)"));
+  const std::string took = R"(perennial_retrain_run_duration_seconds_)";
+  const std::string labels = R"({result="failed",trigger="Drift")";
+  EXPECT_TRUE(Shows(took + "bucket" + labels + ",le=\"60\"} 0")) << Page();
+  EXPECT_TRUE(Shows(took + "bucket" + labels + ",le=\"300\"} 1"));
+  EXPECT_TRUE(Shows(took + "bucket" + labels + ",le=\"+Inf\"} 1"));
+  EXPECT_TRUE(Shows(took + "sum" + labels + "} 100"));
 }
 
 TEST_F(MetricsTest, DoNotGrowWithoutEnd) {
