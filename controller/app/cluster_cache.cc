@@ -121,6 +121,11 @@ std::vector<std::string> ClusterCache::Unsynced() const {
   ForEach([&](const char* name, const auto& informer) {
     if (!informer.store().Synced()) out.emplace_back(name);
   });
+  // One that is refused must not keep everything else from beginning: its policies tell of it.
+  for (const auto& [resource, informer] : run_objects.All()) {
+    const bool refused = informer->Counters().failures > 0;
+    if (!informer->store().Synced() && !refused) out.push_back(resource.plural);
+  }
   return out;
 }
 

@@ -245,7 +245,14 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
     plan.why = "run " + active->name + ": " + active->message;
   } else if (policy.spec.suspend) {
     plan.why = "suspended: no run starts until spec.suspend is false";
-  } else if (seen.deployment != nullptr && Nameable(policy) && seen.workload_problem.empty() &&
+  } else if (!seen.workload_problem.empty()) {
+    plan.why = seen.workload_problem;
+    plan.wake_at = now + kLookAgain;
+  } else if (!seen.workload_pending.empty()) {
+    // Not worth a word in status: it is over before anybody reads it.
+    plan.why = policy.status.why;
+    plan.wake_at = now + kLookSoon;
+  } else if (seen.deployment != nullptr && Nameable(policy) &&
              api::ExpressionProblems(policy.spec).empty()) {
     StartRun(seen, triggers, now, status, plan);
     Earlier(triggers.next_schedule, plan.wake_at);

@@ -27,6 +27,8 @@ struct Observed {
   std::vector<std::shared_ptr<const api::PodView>> pods;  // of those jobs
   std::optional<kube::Resource> workload;                 // of spec.workload, where it is allowed
   std::string workload_problem;  // why no workload can be made or seen, and what to change
+  // What is listed for the first time: until that is over, nothing that is made can be seen.
+  std::string workload_pending;
   // Where the spec has results in ConfigMaps or in the workload: by the name of the Job.
   std::map<std::string, std::shared_ptr<const api::RunObjectView>> results;
   std::string

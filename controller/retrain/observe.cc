@@ -35,16 +35,19 @@ std::string NotAllowed(const api::Workload& workload) {
 }
 
 // Whether the informer has seen the resource, and what keeps it from that.
-std::string TroubleOf(const kube::Informer<api::RunObjectView>& informer,
-                      const kube::Resource& resource) {
-  const std::string name = resource.plural + "." + resource.group + "/" + resource.version;
+void SeeWhether(const kube::Informer<api::RunObjectView>& informer, const kube::Resource& resource,
+                const char* remedy, Observed& seen) {
+  const std::string name = resource.group.empty()
+                               ? resource.plural
+                               : resource.plural + "." + resource.group + "/" + resource.version;
   const kube::InformerCounters counters = informer.Counters();
-  if (counters.absent) return "the API server does not serve " + name + ": install its CRD";
-  if (informer.store().Synced()) return {};
-  if (counters.failures == 0) return "waiting for the first list of " + name;
-  return name +
-         " cannot be listed: the controller's role needs get, list, watch, create, patch "
-         "and delete on it, as the chart's value workloads.kinds gives them";
+  if (counters.absent) {
+    seen.workload_problem = "the API server does not serve " + name + ": install its CRD";
+  } else if (!informer.store().Synced() && counters.failures == 0) {
+    seen.workload_pending = "waiting for the first list of " + name;
+  } else if (!informer.store().Synced()) {
+    seen.workload_problem = name + " cannot be listed: " + remedy;
+  }
 }
 
 // The object as its kind's own state, judged by the policy's expressions. Failure wins.
@@ -169,11 +172,16 @@ void RetrainReconciler::ObserveWorkloads(Observed& seen) const {
   seen.workload = ResourceOf(workload, stores_.workload_kinds);
   const auto informer = seen.workload ? stores_.run_objects.Find(*seen.workload) : nullptr;
   if (informer == nullptr) {
-    seen.workload_problem =
-        seen.workload ? "the workload's kind is not watched yet" : NotAllowed(workload);
+    if (seen.workload) {
+      seen.workload_pending = "the workload's kind is not watched yet";
+    } else {
+      seen.workload_problem = NotAllowed(workload);
+    }
     return;
   }
-  seen.workload_problem = TroubleOf(*informer, *seen.workload);
+  SeeWhether(*informer, *seen.workload,
+             "the controller needs rights on it, as the chart's value workloads.kinds gives them",
+             seen);
   for (const auto& object : informer->store().ByIndex(kJobsByPolicy, seen.policy->meta.uid)) {
     seen.jobs.push_back(std::make_shared<const api::JobView>(Judge(*object, workload)));
     if (seen.policy->spec.result.from == api::ResultFrom::kObject) {
@@ -189,12 +197,8 @@ void RetrainReconciler::ObserveWorkloads(Observed& seen) const {
 void RetrainReconciler::ObserveResults(Observed& seen) const {
   const auto informer = stores_.run_objects.Find(api::kConfigMaps);
   if (informer == nullptr) return;
-  if (!informer->store().Synced() && seen.workload_problem.empty()) {
-    seen.workload_problem = informer->Counters().failures == 0
-                                ? "waiting for the first list of ConfigMaps"
-                                : "ConfigMaps cannot be listed: results in ConfigMaps need the "
-                                  "chart's value workloads.configMapResults";
-  }
+  SeeWhether(*informer, api::kConfigMaps,
+             "results in ConfigMaps need the chart's value workloads.configMapResults", seen);
   for (const auto& job : seen.jobs) {
     if (auto map = informer->store().Get(job->meta.key)) {
       seen.results[job->meta.key.name] = std::move(map);

@@ -258,11 +258,15 @@ RunStep AdvanceRun(const Observed& seen, const api::Run& run, WallTime now) {
                   now);
   }
   step.wake_at = deadline;
+  // What can't be seen is neither made again nor given up.
   if (!seen.workload_problem.empty()) {
-    // What can't be seen is neither made again nor given up.
     step.hindered = true;
     step.run.message = CutText(seen.workload_problem, 1024);
     Earlier(now + kLookAgain, step);
+    return step;
+  }
+  if (!seen.workload_pending.empty()) {
+    Earlier(now + kLookSoon, step);
     return step;
   }
   if (job == nullptr) {

@@ -27,8 +27,10 @@ std::string JobName(const api::Run& run);
 inline constexpr Millis kResultGrace{60'000};
 // How long a Job that was there may be out of sight before it counts as deleted.
 inline constexpr Millis kMissingGrace{30'000};
-// How often it is looked whether a workload's kind can be watched by now.
-inline constexpr Millis kLookAgain{5'000};
+// How often it is looked whether a workload's kind can be watched by now, and whether its first
+// list is over.
+inline constexpr Millis kLookAgain{10'000};
+inline constexpr Millis kLookSoon{500};
 // How long a Job may have no pod, or a pod no running container, before that is worth telling.
 inline constexpr Millis kStartGrace{120'000};
 

@@ -252,12 +252,13 @@ bool StoryWorld::Feed() {
        api::kLabelManagedBy);
   fill(cache.jobs, api::kJobs, api::DecodeJobView, api::kLabelManagedBy);
   fill(cache.pods, api::kPods, api::DecodePodView, api::kLabelRun);
-  for (const auto& [resource, informer] : cache.run_objects.All()) {
-    fill(*informer, resource, api::DecodeRunObjectView, api::kLabelRun);
-  }
   fill(cache.drift_monitors, api::kDriftMonitors, api::DecodeDriftMonitor);
   fill(cache.retrain_policies, api::kRetrainPolicies, api::DecodeRetrainPolicy);
   fill(cache.model_deployments, api::kModelDeployments, api::DecodeModelDeployment);
+  // The policies say what is watched.
+  for (const auto& [resource, informer] : cache.run_objects.All()) {
+    fill(*informer, resource, api::DecodeRunObjectView, api::kLabelRun);
+  }
   if (all) fed_ = version;
   return all;
 }

@@ -240,7 +240,7 @@ TEST_F(WorkloadTest, SaysWhereABadResultIsAndWhatIsWrongWithIt) {
   Advance(Millis(1000));
   EXPECT_EQ(run_.phase, api::RunPhase::kFailed);
   EXPECT_NE(run_.message.find("result of ConfigMap departures-run, entry result.json is unusable: "
-                              "metrics: required"),
+                              "metrics: required. "),
             std::string::npos)
       << run_.message;
   run_.phase = api::RunPhase::kRunning;
@@ -305,7 +305,11 @@ TEST_F(WorkloadTest, NeitherMakesAgainNorGivesUpWhatCannotBeSeen) {
   const RunStep step = Advance(Millis(1000));
   EXPECT_TRUE(step.actions.empty());
   EXPECT_EQ(run_.phase, api::RunPhase::kRunning);
-  EXPECT_EQ(run_.message, "waiting for the first list of trainjobs.trainer.kubeflow.org/v1alpha1");
+  EXPECT_EQ(step.wake_at, kStart + Millis(1000) + kLookSoon);
+  EXPECT_EQ(See().workload_pending,
+            "waiting for the first list of trainjobs.trainer.kubeflow.org/v1alpha1");
+  run_.phase = api::RunPhase::kPending;
+  EXPECT_TRUE(Advance(Millis(1000)).actions.empty());
 }
 
 TEST_F(WorkloadTest, GivesLabelsBackBeforeItTakesAnObjectForDeleted) {
