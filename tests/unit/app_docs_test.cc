@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "api/codec.h"
+#include "api/kinds.h"
 #include "app/lint.h"
 #include "app/metrics.h"
 #include "stats/measure.h"
@@ -111,6 +112,12 @@ TEST(Docs, TheTrainingResultIsOne) {
   ASSERT_TRUE(result.ok()) << result.error().message;
   EXPECT_EQ(result->metrics.size(), 2u);
   EXPECT_TRUE(result->profile.has_value());
+  EXPECT_EQ(result->confusion_matrix.size(), 4u);
+  // Field names come from the decoder's own table.
+  for (const auto& property : api::TrainingResultSchema().properties) {
+    EXPECT_NE(blocks[0].find("\n  \"" + std::string(property.name) + "\": "), std::string::npos)
+        << property.name << " is not in the example";
+  }
 }
 
 TEST(Docs, LinksLeadSomewhere) {
