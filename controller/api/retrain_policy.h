@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "api/drift_monitor.h"
 #include "api/model_version.h"
 #include "api/scalars.h"
 #include "kube/meta.h"
@@ -14,14 +15,15 @@ namespace perennial::api {
 struct DriftTrigger {
   std::string monitor;
   std::vector<std::string> signals;  // empty: any
+  Severity min_severity = Severity::kMinor;
   bool operator==(const DriftTrigger&) const = default;
 };
 
 struct ScheduleTrigger {
-  std::string cron;                           // five fields
-  std::string time_zone = "UTC";              // IANA name
+  std::string cron;                             // five fields
+  std::string time_zone = "UTC";                // IANA name
   std::optional<Duration> starting_deadline{};  // a time missed by more is skipped; absent: never
-  Duration jitter{Millis(0)};                 // of up to this much, fixed by the policy's UID
+  Duration jitter{Millis(0)};                   // of up to this much, fixed by the policy's UID
   bool operator==(const ScheduleTrigger&) const = default;
 };
 

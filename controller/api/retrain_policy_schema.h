@@ -1,6 +1,7 @@
 #pragma once
 
 #include "api/condition_schema.h"
+#include "api/drift_monitor_schema.h"
 #include "api/model_version_schema.h"
 #include "api/retrain_policy.h"
 
@@ -22,6 +23,9 @@ struct Schema<DriftTrigger> {
                   .wants = kItemName.wants,
                   .max_length = kItemName.max_length,
                   .set = true}},
+      Field{"minSeverity", &T::min_severity,
+            "The least severity of the drift that starts a run: Minor, Major or Critical.",
+            Rules{}},
   };
 };
 

@@ -20,6 +20,17 @@ bool Selected(const api::DriftTrigger& trigger, const std::string& signal) {
          std::find(trigger.signals.begin(), trigger.signals.end(), signal) != trigger.signals.end();
 }
 
+const char* NameOf(api::Severity severity) {
+  switch (severity) {
+    case api::Severity::kMinor:
+      return "Minor";
+    case api::Severity::kMajor:
+      return "Major";
+    default:
+      return "Critical";
+  }
+}
+
 json EvidenceOf(const api::DriftMonitor& monitor, const api::DriftTrigger& trigger) {
   json signals = json::array();
   for (const api::SignalStatus& signal : monitor.status.signals) {
@@ -33,6 +44,7 @@ json EvidenceOf(const api::DriftMonitor& monitor, const api::DriftTrigger& trigg
   return {{"monitor", monitor.meta.key.name},
           {"episode", monitor.status.episode->id},
           {"version", monitor.status.episode->version},
+          {"severity", NameOf(monitor.status.episode->severity)},
           {"signals", std::move(signals)}};
 }
 
@@ -44,7 +56,8 @@ void EvaluateDrift(const api::DriftTrigger& trigger, const TriggerInput& input,
     if (!episode) return;
     const bool wanted = std::any_of(episode->signals.begin(), episode->signals.end(),
                                     [&](const std::string& s) { return Selected(trigger, s); });
-    if (!wanted) return;
+    // An episode that gets worse later on starts its run then.
+    if (!wanted || episode->severity < trigger.min_severity) return;
     out.fired.push_back({"Drift", "drift/" + episode->id, EvidenceOf(*monitor, trigger).dump()});
     return;
   }

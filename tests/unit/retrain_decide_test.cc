@@ -45,6 +45,7 @@ class World {
   void Drift(const char* episode) {
     monitor_.status.episode = api::Episode{episode, api::Time{now}, "departures-v1", {"distance"}};
   }
+  void Worsen(api::Severity severity) { monitor_.status.episode->severity = severity; }
   void Calm() { monitor_.status.episode.reset(); }
   void LoseStatus() { policy_.status = {}; }
 
@@ -130,6 +131,19 @@ class World {
   api::DriftMonitor monitor_;
   api::ModelDeployment deployment_;
 };
+
+TEST(Retrain, LetsADriftOfTooLittleSeverityStartNothing) {
+  World world;
+  world.policy().spec.triggers[0].drift->min_severity = api::Severity::kCritical;
+  world.Drift("e1");
+  world.Step();
+  EXPECT_TRUE(world.policy().status.runs.empty());
+  world.Worsen(api::Severity::kCritical);
+  world.Step();
+  ASSERT_EQ(world.policy().status.runs.size(), 1u);
+  EXPECT_NE(world.policy().status.runs[0].evidence.find(R"("severity":"Critical")"),
+            std::string::npos);
+}
 
 TEST(Retrain, RecordsTheRunBeforeItMakesTheJob) {
   World world;
