@@ -97,7 +97,7 @@ TEST(ObjectExpression, ErrorsPointAtTheColumn) {
   EXPECT_EQ(error("a.exists(c)"), "column 11: expected ',', got ')'");
   EXPECT_EQ(error("a.matches('x')"),
             "column 3: expected exists, all or filter, got "
-            "'matches('x''");
+            "'matches('x')'");
   EXPECT_EQ(error("has(1)"), "column 6: expected a path inside has(), got ')'");
   EXPECT_EQ(error("[1, 2"), "column 6: expected ',' or ']', got the end");
   EXPECT_NE(error(std::string(2000, '(')), "parsed");
