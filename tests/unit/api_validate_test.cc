@@ -82,6 +82,8 @@ void ExpectValidDefaults(const char* name) {
   }
   std::vector<std::string> problems;
   T value{};
+  // Either of two fields must be given, and neither alone is required.
+  if constexpr (std::is_same_v<T, RetrainPolicySpec>) value.job.emplace();
   CheckCel(value, Path(name), problems);
   EXPECT_EQ(Join(problems), "");
 }
