@@ -244,6 +244,9 @@ struct ExperimentStatus {
   std::int64_t challenger_samples = 0;
   Verdict verdict = Verdict::kNoData;
   std::string message;
+  // What a Bayesian would bet on the primary: information, not part of the verdict.
+  std::string probability_better;
+  std::string expected_loss;
   std::vector<CheckStatus> guardrails;
   std::vector<QuantityCounts> counts;  // of the primary and each guardrail
   bool operator==(const ExperimentStatus&) const = default;
@@ -277,6 +280,15 @@ struct RolloutStatus {
   bool operator==(const RolloutStatus&) const = default;
 };
 
+// The A/B/n test of a fixed split: one variant against the control.
+struct Comparison {
+  std::string variant;
+  std::string control;
+  std::string identity;  // versions and weights of the whole split: counts hold for this one alone
+  ExperimentStatus experiment;
+  bool operator==(const Comparison&) const = default;
+};
+
 struct HistoryEntry {
   std::string version;
   std::string outcome;  // Promoted, RolledBack, Superseded
@@ -300,6 +312,7 @@ struct ModelDeploymentStatus {
   std::string challenger;
   std::vector<VariantStatus> variants;
   std::optional<RolloutStatus> rollout;
+  std::vector<Comparison> comparisons;  // of a fixed split
   std::vector<HistoryEntry> history;    // newest first, at most 10
   std::vector<CommandStatus> commands;  // the last of each name
   int replicas = 0;

@@ -140,7 +140,9 @@ struct Schema<Rollout> {
       Field{"analysis", &T::analysis, "Checks throughout each step; failing ones roll back.",
             Rules{}},
       Field{"experiment", &T::experiment,
-            "A/B test between champion and challenger that decides about promotion.", Rules{}},
+            "A/B test between champion and challenger that decides about promotion. With variants "
+            "it compares each of them with the first, and only reports.",
+            Rules{}},
   };
   static constexpr std::array kCel{
       Cel<T>{"!has(self.steps) || (self.steps.map(s, s.weight).isSorted() && "
@@ -300,6 +302,13 @@ struct Schema<ExperimentStatus> {
             Rules{}},
       Field{"verdict", &T::verdict, "Pass, Fail, Inconclusive or NoData.", Rules{.always = true}},
       Field{"message", &T::message, "Why, and what happens next.", kMessage},
+      Field{"probabilityBetter", &T::probability_better,
+            "Bayesian probability that the challenger's primary is better. Information only: it "
+            "is not valid when looked at repeatedly.",
+            Rules{}},
+      Field{"expectedLoss", &T::expected_loss,
+            "What choosing the challenger is expected to cost in the primary. Information only.",
+            Rules{}},
       Field{"guardrails", &T::guardrails, "Each guardrail's verdict.", Rules{}},
       Field{"counts", &T::counts,
             "What was counted so far. A restarted controller goes on counting from here.", Rules{}},
@@ -354,6 +363,18 @@ struct Schema<CommandStatus> {
 };
 
 template <>
+struct Schema<Comparison> {
+  using T = Comparison;
+  static constexpr std::tuple kFields{
+      Field{"variant", &T::variant, "The variant.", Rules{.required = true}},
+      Field{"control", &T::control, "What it is compared with: the first variant.", Rules{}},
+      Field{"identity", &T::identity,
+            "Versions and weights of the split; another split begins to count anew.", Rules{}},
+      Field{"experiment", &T::experiment, "What is known so far.", Rules{}},
+  };
+};
+
+template <>
 struct Schema<ModelDeploymentStatus> {
   using T = ModelDeploymentStatus;
   static constexpr std::tuple kFields{
@@ -364,6 +385,9 @@ struct Schema<ModelDeploymentStatus> {
       Field{"variants", &T::variants, "What serves, and with which share.",
             Rules{.max_items = 32, .list_key = "name"}},
       Field{"rollout", &T::rollout, "The rollout that runs, or the last one.", Rules{}},
+      Field{"comparisons", &T::comparisons,
+            "A fixed split with an experiment: each variant against the first.",
+            Rules{.max_items = 15}},
       Field{"history", &T::history, "How earlier rollouts ended, newest first.", Rules{}},
       Field{"commands", &T::commands,
             "The last request of each kind that was answered; none is carried out twice.",

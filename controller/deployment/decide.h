@@ -31,8 +31,9 @@ struct Observed {
   // Objects that have the name of a child of ours and belong to somebody else: never adopted.
   std::vector<kube::Ref> foreign;
   std::map<std::string, Samples> samples;  // by version, while a rollout is being measured
-  // What the experiment had counted before this process began to: Samples::totals add to it.
-  std::vector<api::QuantityCounts> carried;
+  // What the experiment had counted before this process began to, by the version that is compared:
+  // Samples::totals add to it.
+  std::map<std::string, std::vector<api::QuantityCounts>> carried;
   std::string own_identity;  // user name under which this controller writes
   std::string last_error;    // of the last attempt to carry a plan out
 };

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdlib>
 
+#include "deployment/belief.h"
 #include "deployment/counts.h"
 #include "deployment/quantity.h"
 #include "stats/sequential.h"
@@ -24,6 +26,11 @@ stats::SequentialOptions Options(const api::Experiment& experiment) {
   options.min_samples = static_cast<double>(experiment.min_samples);
   options.expected_samples = static_cast<double>(experiment.expected_samples);
   return options;
+}
+
+stats::ArmKind KindOf(const api::Quantity& quantity) {
+  return quantity.kind == api::QuantityKind::kMean ? stats::ArmKind::kMean
+                                                   : stats::ArmKind::kProportion;
 }
 
 struct Comparison {
@@ -56,10 +63,8 @@ Comparison Compare(const Look& look, const api::Quantity& quantity) {
                (of_champion ? out.champion.note : out.challenger.note);
     return out;
   }
-  const auto kind = quantity.kind == api::QuantityKind::kMean ? stats::ArmKind::kMean
-                                                              : stats::ArmKind::kProportion;
-  out.result =
-      stats::CompareArms(kind, out.champion.arm, out.challenger.arm, Options(look.experiment));
+  out.result = stats::CompareArms(KindOf(quantity), out.champion.arm, out.challenger.arm,
+                                  Options(look.experiment));
   out.note = out.result.note;
   return out;
 }
@@ -99,17 +104,26 @@ double Units(const api::Experiment& experiment, const scrape::WindowView& view) 
 }
 
 bool Mismatch(const api::Experiment& experiment, const Samples& champion, const Samples& challenger,
-              int weight) {
-  if (weight <= 0 || weight >= 100) return false;
+              double share) {
+  if (share <= 0 || share >= 1) return false;
   const std::array<double, 2> counts{Units(experiment, champion.step),
                                      Units(experiment, challenger.step)};
-  const std::array<double, 2> shares{100.0 - weight, static_cast<double>(weight)};
+  const std::array<double, 2> shares{1 - share, share};
   return stats::SampleRatioPValue(counts, shares) < kMismatchAlpha;
 }
 
 double PValueOf(const std::optional<ExperimentStatus>& status) {
   if (!status || status->p_value.empty()) return 1;
   return std::strtod(status->p_value.c_str(), nullptr);
+}
+
+void TellBelief(const api::Primary& primary, const Comparison& seen, ExperimentStatus& status) {
+  if (!seen.result.enough) return;
+  const auto belief =
+      Believe(KindOf(primary.quantity), primary.goal, seen.champion.arm, seen.challenger.arm);
+  if (!belief) return;
+  status.probability_better = Text(std::round(belief->probability_better * 1e4) / 1e4);
+  status.expected_loss = Text(belief->expected_loss);
 }
 
 void Record(const api::Quantity& quantity, const Comparison& seen, ExperimentStatus& status) {
@@ -161,7 +175,7 @@ void JudgeGuardrails(ExperimentStatus& status) {
 ExperimentLook Judge(const api::Experiment& experiment,
                      const std::optional<ExperimentStatus>& before,
                      const std::vector<api::QuantityCounts>& carried, const Samples& champion,
-                     const Samples& challenger, int challenger_weight) {
+                     const Samples& challenger, double challenger_share) {
   const Look counted{experiment, carried, champion, challenger};
   ExperimentLook look;
   ExperimentStatus& status = look.status;
@@ -174,6 +188,7 @@ ExperimentLook Judge(const api::Experiment& experiment,
   if (primary.result.effect) status.effect = Text(*primary.result.effect);
   if (primary.result.lower) status.lower = Text(*primary.result.lower);
   if (primary.result.upper) status.upper = Text(*primary.result.upper);
+  TellBelief(experiment.primary, primary, status);
   Record(experiment.primary.quantity, primary, status);
   for (const api::Guardrail& guardrail : experiment.guardrails) {
     const Comparison seen = Compare(counted, guardrail.quantity);
@@ -182,7 +197,7 @@ ExperimentLook Judge(const api::Experiment& experiment,
   }
   JudgePrimary(experiment, primary, p, status);
   JudgeGuardrails(status);
-  look.mismatch = Mismatch(experiment, champion, challenger, challenger_weight);
+  look.mismatch = Mismatch(experiment, champion, challenger, challenger_share);
   if (look.mismatch && status.verdict != Verdict::kFail) {
     status.verdict = Verdict::kInconclusive;
     status.message =

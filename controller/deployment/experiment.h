@@ -23,12 +23,12 @@ struct ExperimentLook {
 // when this process began to count; so a restart in the middle continues one test and doesn't begin
 // a second. It loses what was counted since the last record, which has nothing to do with how the
 // variants do.
-// `challenger_weight` is its share in percent of Samples::step; 0: the split is approximate, and
-// can't be checked. Pure.
+// `challenger_share` (0 to 1) is what it should have got of the requests in Samples::step; 0: the
+// split is approximate, and can't be checked. Pure.
 ExperimentLook Judge(const api::Experiment& experiment,
                      const std::optional<api::ExperimentStatus>& before,
                      const std::vector<api::QuantityCounts>& carried, const Samples& champion,
-                     const Samples& challenger, int challenger_weight);
+                     const Samples& challenger, double challenger_share);
 
 // Whether `after` is worth a write: another verdict, a much smaller p-value, 5 % more samples. So
 // the number of writes grows with the logarithm of the samples.

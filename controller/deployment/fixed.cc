@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "deployment/comparison.h"
 #include "deployment/fleet.h"
 
 namespace perennial::deployment {
@@ -85,6 +86,7 @@ void AdvanceFixed(Turn& turn) {
     variants.push_back(std::move(row));
   }
   turn.status.variants = std::move(variants);
+  CompareVariants(turn);
   turn.why = waiting.empty() ? "a fixed split between " + std::to_string(spec.variants.size()) +
                                    " variants serves"
                              : waiting;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "deployment/analysis.h"
+#include "deployment/comparison.h"
 #include "deployment/experiment.h"
 #include "deployment/fleet.h"
 
@@ -61,9 +62,11 @@ void LookAtExperiment(Turn& turn, const api::Experiment& experiment, Measurement
   RolloutStatus& rollout = *turn.status.rollout;
   const bool exact = turn.seen.deployment->spec.traffic.gateway.has_value();
   const int weight = exact && rollout.in_effect ? WeightOf(turn.intent.wanted, rollout.version) : 0;
-  ExperimentLook look =
-      Judge(experiment, rollout.experiment, turn.seen.carried, SamplesOf(turn, rollout.champion),
-            SamplesOf(turn, rollout.version), weight);
+  const auto carried = turn.seen.carried.find(rollout.version);
+  ExperimentLook look = Judge(
+      experiment, rollout.experiment,
+      carried == turn.seen.carried.end() ? std::vector<api::QuantityCounts>{} : carried->second,
+      SamplesOf(turn, rollout.champion), SamplesOf(turn, rollout.version), weight / 100.0);
   const Verdict verdict = look.status.verdict;
   const std::string message = look.status.message;
   if (TellsMore(rollout.experiment, look.status)) rollout.experiment = std::move(look.status);
@@ -139,8 +142,9 @@ Millis LookInterval(const api::Rollout& rollout) {
   return std::max(kShortestInterval, rollout.analysis->interval.value);
 }
 
-// From the first moment at which the challenger had traffic.
+// A rollout: from the first moment at which the challenger had traffic.
 bool BeingMeasured(const api::ModelDeployment& deployment) {
+  if (!deployment.spec.variants.empty()) return !ComparedVersions(deployment).empty();
   const api::Rollout& spec = deployment.spec.rollout;
   const bool wanted = spec.experiment || (spec.analysis && !spec.analysis->checks.empty());
   const RolloutStatus* rollout = ActiveRollout(deployment.status);

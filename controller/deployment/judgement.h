@@ -32,7 +32,8 @@ Gatekeeping JudgePromotion(const Turn& turn);
 
 // How often a rollout is looked at while it is being measured, and its pods are scraped.
 Millis LookInterval(const api::Rollout& rollout);
-// Whether anything about the rollout is measured in its current phase.
+// Whether anything is measured now: about the rollout in its current phase, or between the variants
+// of a fixed split.
 bool BeingMeasured(const api::ModelDeployment& deployment);
 
 }  // namespace perennial::deployment

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "api/names.h"
+#include "deployment/comparison.h"
 #include "deployment/fleet.h"
 #include "deployment/judgement.h"
 #include "deployment/quantity.h"
@@ -82,6 +83,37 @@ std::optional<scrape::Access> AccessOf(const Observed& seen, const api::SecretLo
   return access;
 }
 
+// Champion and challenger of a rollout, or the variants that are compared.
+std::vector<std::string> MeasuredVersions(const api::ModelDeployment& deployment) {
+  if (!deployment.spec.variants.empty()) return ComparedVersions(deployment);
+  return {deployment.status.rollout->champion, deployment.status.rollout->version};
+}
+
+std::string IdentityOf(const api::ModelDeployment& deployment) {
+  if (!deployment.spec.variants.empty()) return ComparisonIdentity(deployment);
+  return deployment.status.rollout->version;
+}
+
+// What is on record of the experiment, by the version that is compared.
+std::map<std::string, std::vector<api::QuantityCounts>> RecordedCounts(
+    const api::ModelDeployment& deployment) {
+  std::map<std::string, std::vector<api::QuantityCounts>> counts;
+  const api::ModelDeploymentStatus& status = deployment.status;
+  if (deployment.spec.variants.empty()) {
+    if (status.rollout->experiment) {
+      counts.emplace(status.rollout->version, status.rollout->experiment->counts);
+    }
+    return counts;
+  }
+  for (const api::Comparison& row : status.comparisons) {
+    if (row.identity != ComparisonIdentity(deployment)) continue;
+    for (const api::VariantStatus& variant : status.variants) {
+      if (variant.name == row.variant) counts.emplace(variant.version, row.experiment.counts);
+    }
+  }
+  return counts;
+}
+
 scrape::Subscription SubscriptionFor(const Observed& seen, const api::SecretLookup& secrets) {
   const api::Rollout& rollout = seen.deployment->spec.rollout;
   scrape::Subscription subscription;
@@ -97,8 +129,7 @@ scrape::Subscription SubscriptionFor(const Observed& seen, const api::SecretLook
   const std::optional<scrape::Access> access = AccessOf(seen, secrets);
   if (!access) return subscription;
   subscription.access = *access;
-  for (const std::string& version :
-       {seen.deployment->status.rollout->champion, seen.deployment->status.rollout->version}) {
+  for (const std::string& version : MeasuredVersions(*seen.deployment)) {
     auto targets = TargetsOf(seen, version);
     subscription.targets.insert(subscription.targets.end(), targets.begin(), targets.end());
   }
@@ -176,6 +207,7 @@ void DeploymentReconciler::AddChildren(const kube::Key& key, Observed& seen) con
 void DeploymentReconciler::AddSamples(const kube::Key& key, Observed& seen, WallTime now) {
   if (!BeingMeasured(*seen.deployment)) return Unsubscribe(key);
   Subscribe(key, seen);
+  if (!seen.deployment->spec.variants.empty()) return AddTotals(seen);
   const std::string id = SubscriptionOf(seen.deployment->meta.uid);
   const api::RolloutStatus& rollout = *seen.deployment->status.rollout;
   const auto& analysis = seen.deployment->spec.rollout.analysis;
@@ -196,31 +228,39 @@ void DeploymentReconciler::AddSamples(const kube::Key& key, Observed& seen, Wall
   }
 }
 
+void DeploymentReconciler::AddTotals(Observed& seen) const {
+  const std::string id = SubscriptionOf(seen.deployment->meta.uid);
+  for (const std::string& version : MeasuredVersions(*seen.deployment)) {
+    Samples samples;
+    samples.totals = samples_.TotalsView(id, version, clock_.Steady());
+    // Weights are what they were when the counting began, so all of it is of one split.
+    samples.step = samples.totals;
+    seen.samples.emplace(version, std::move(samples));
+  }
+}
+
 void DeploymentReconciler::Subscribe(const kube::Key& key, Observed& seen) {
-  const std::string& uid = seen.deployment->meta.uid;
-  const api::RolloutStatus& rollout = *seen.deployment->status.rollout;
-  const std::string wanted = SubscriptionOf(uid) + "@" + rollout.version;
+  const std::string subscription = SubscriptionOf(seen.deployment->meta.uid);
+  const std::string identity = IdentityOf(*seen.deployment);
   {
     const std::lock_guard lock(mutex_);
     Measuring& known = measuring_[key];
-    if (known.rollout != wanted) {
-      // Another object of the same name, or another challenger: counts of the one before are not
-      // its. What is on record was counted by a process before this one.
-      if (!known.rollout.empty()) samples_.Remove(known.rollout.substr(0, known.rollout.find('@')));
-      known.rollout = wanted;
-      known.carried =
-          rollout.experiment ? rollout.experiment->counts : std::vector<api::QuantityCounts>{};
+    if (known.subscription != subscription || known.identity != identity) {
+      // Another object of the same name, another challenger or another split: counts of the one
+      // before are not its. What is on record was counted by a process before this one.
+      if (!known.subscription.empty()) samples_.Remove(known.subscription);
+      known = {identity, subscription, RecordedCounts(*seen.deployment)};
     }
     seen.carried = known.carried;
   }
-  samples_.Set(SubscriptionOf(uid), SubscriptionFor(seen, secrets_));
+  samples_.Set(subscription, SubscriptionFor(seen, secrets_));
 }
 
 void DeploymentReconciler::Unsubscribe(const kube::Key& key) {
   const std::lock_guard lock(mutex_);
   const auto it = measuring_.find(key);
   if (it == measuring_.end()) return;
-  samples_.Remove(it->second.rollout.substr(0, it->second.rollout.find('@')));
+  samples_.Remove(it->second.subscription);
   measuring_.erase(it);
 }
 

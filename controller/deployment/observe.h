@@ -58,6 +58,7 @@ class DeploymentReconciler {
  private:
   void AddChildren(const kube::Key& key, Observed& seen) const;
   void AddSamples(const kube::Key& key, Observed& seen, WallTime now);
+  void AddTotals(Observed& seen) const;
   void Subscribe(const kube::Key& key, Observed& seen);
   void Unsubscribe(const kube::Key& key);
 
@@ -69,8 +70,9 @@ class DeploymentReconciler {
   std::mutex mutex_;
   // Of each deployment that is being measured.
   struct Measuring {
-    std::string rollout;  // "subscription@challenger"
-    std::vector<api::QuantityCounts> carried;
+    std::string identity;  // what makes counts comparable
+    std::string subscription;
+    std::map<std::string, std::vector<api::QuantityCounts>> carried;
   };
   std::map<kube::Key, Measuring> measuring_;
 };

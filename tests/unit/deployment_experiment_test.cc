@@ -165,7 +165,7 @@ TEST(Experiment, DecidesOnlyOnEvidence) {
   for (const auto& c : kCases) {
     SCOPED_TRACE(c.name);
     const auto look = Judge(AbTest(), {}, {}, All(Counted(c.n, 0, c.champion)),
-                            All(Counted(c.n, c.failures, c.challenger)), 50);
+                            All(Counted(c.n, c.failures, c.challenger)), 0.5);
     EXPECT_EQ(look.status.verdict, c.verdict) << look.status.message;
     EXPECT_FALSE(look.mismatch);
   }
@@ -175,31 +175,31 @@ TEST(Experiment, RespectsTheGoal) {
   api::Experiment experiment = AbTest();
   experiment.primary.goal = api::Goal::kIncrease;
   const auto better =
-      Judge(experiment, {}, {}, All(Counted(5000, 0, 4)), All(Counted(5000, 0, 5)), 50);
+      Judge(experiment, {}, {}, All(Counted(5000, 0, 4)), All(Counted(5000, 0, 5)), 0.5);
   EXPECT_EQ(better.status.verdict, Verdict::kPass);
   const auto worse =
-      Judge(experiment, {}, {}, All(Counted(5000, 0, 4)), All(Counted(5000, 0, 3)), 50);
+      Judge(experiment, {}, {}, All(Counted(5000, 0, 4)), All(Counted(5000, 0, 3)), 0.5);
   EXPECT_EQ(worse.status.verdict, Verdict::kFail);
 }
 
 TEST(Experiment, NeverForgetsItsSmallestPValue) {
   api::ExperimentStatus before;
   before.p_value = "0.001";
-  const auto restarted = Judge(AbTest(), before, {}, All({}), All({}), 50);
+  const auto restarted = Judge(AbTest(), before, {}, All({}), All({}), 0.5);
   EXPECT_EQ(restarted.status.p_value, "0.001");
   EXPECT_EQ(restarted.status.verdict, Verdict::kNoData) << "but decides nothing without data";
   const auto again =
-      Judge(AbTest(), before, {}, All(Counted(300, 0, 4)), All(Counted(300, 0, 3.99)), 50);
+      Judge(AbTest(), before, {}, All(Counted(300, 0, 4)), All(Counted(300, 0, 3.99)), 0.5);
   EXPECT_EQ(again.status.p_value, "0.001");
 }
 
 TEST(Experiment, GoesOnCountingAfterARestart) {
   const auto whole =
-      Judge(AbTest(), {}, {}, All(Counted(1000, 10, 4)), All(Counted(1000, 12, 3.9)), 50);
+      Judge(AbTest(), {}, {}, All(Counted(1000, 10, 4)), All(Counted(1000, 12, 3.9)), 0.5);
   const auto first =
-      Judge(AbTest(), {}, {}, All(Counted(600, 4, 4)), All(Counted(600, 9, 3.9)), 50);
+      Judge(AbTest(), {}, {}, All(Counted(600, 4, 4)), All(Counted(600, 9, 3.9)), 0.5);
   const auto second = Judge(AbTest(), first.status, first.status.counts, All(Counted(400, 6, 4)),
-                            All(Counted(400, 3, 3.9)), 50);
+                            All(Counted(400, 3, 3.9)), 0.5);
   EXPECT_EQ(second.status.champion_samples, 1000);
   EXPECT_EQ(second.status.effect, whole.status.effect);
   EXPECT_EQ(second.status.lower, whole.status.lower);
@@ -210,13 +210,13 @@ TEST(Experiment, GoesOnCountingAfterARestart) {
 
 TEST(Experiment, KnowsWhatWasCountedBeforeThePodsAnswerAgain) {
   const auto first =
-      Judge(AbTest(), {}, {}, All(Counted(5000, 0, 4)), All(Counted(5000, 0, 3)), 50);
-  const auto second = Judge(AbTest(), first.status, first.status.counts, All({}), All({}), 50);
+      Judge(AbTest(), {}, {}, All(Counted(5000, 0, 4)), All(Counted(5000, 0, 3)), 0.5);
+  const auto second = Judge(AbTest(), first.status, first.status.counts, All({}), All({}), 0.5);
   EXPECT_EQ(second.status.verdict, Verdict::kPass);
   EXPECT_EQ(second.status.counts, first.status.counts);
   // Numbers that can't be are not hidden behind those from before.
   const auto broken = Judge(AbTest(), first.status, first.status.counts, All(Counted(10, 0, 4)),
-                            All(Counted(10, 11, 4)), 50);
+                            All(Counted(10, 11, 4)), 0.5);
   EXPECT_EQ(broken.status.guardrails[0].verdict, Verdict::kNoData);
   EXPECT_NE(broken.status.verdict, Verdict::kPass);
 }
@@ -225,7 +225,7 @@ TEST(Experiment, DropsSquaresThatOneProcessDidNotKnow) {
   api::Experiment experiment = AbTest();
   api::QuantityCounts carried{"error", {"500", "2000", ""}, {"500", "2000", "9000"}};
   const auto look =
-      Judge(experiment, {}, {carried}, All(Counted(500, 0, 4)), All(Counted(500, 0, 4)), 50);
+      Judge(experiment, {}, {carried}, All(Counted(500, 0, 4)), All(Counted(500, 0, 4)), 0.5);
   EXPECT_EQ(look.status.verdict, Verdict::kNoData) << "no variance can be told";
   EXPECT_EQ(look.status.champion_samples, 1000);
 }
@@ -233,8 +233,8 @@ TEST(Experiment, DropsSquaresThatOneProcessDidNotKnow) {
 TEST(Experiment, StopsOnASampleRatioMismatch) {
   Samples champion = All(Counted(9000, 0, 4));
   Samples challenger = All(Counted(9000, 0, 3));
-  EXPECT_FALSE(Judge(AbTest(), {}, {}, champion, challenger, 50).mismatch);
-  const auto look = Judge(AbTest(), {}, {}, champion, challenger, 10);
+  EXPECT_FALSE(Judge(AbTest(), {}, {}, champion, challenger, 0.5).mismatch);
+  const auto look = Judge(AbTest(), {}, {}, champion, challenger, 0.1);
   EXPECT_TRUE(look.mismatch) << "10 % was asked for";
   EXPECT_EQ(look.status.verdict, Verdict::kInconclusive) << "such a win does not count";
   EXPECT_FALSE(Judge(AbTest(), {}, {}, champion, challenger, 0).mismatch) << "approximate split";
@@ -243,7 +243,8 @@ TEST(Experiment, StopsOnASampleRatioMismatch) {
 TEST(Experiment, RefusesWhatHasNoVariance) {
   api::Experiment experiment = AbTest();
   experiment.primary.quantity.squares = "missing";
-  const auto look = Judge(experiment, {}, {}, All(Counted(900, 0, 4)), All(Counted(900, 0, 1)), 50);
+  const auto look =
+      Judge(experiment, {}, {}, All(Counted(900, 0, 4)), All(Counted(900, 0, 1)), 0.5);
   EXPECT_EQ(look.status.verdict, Verdict::kNoData);
   EXPECT_FALSE(look.status.message.empty());
 }

@@ -132,6 +132,19 @@ TEST_F(DeploymentObserve, MeasuresBothVariantsOnlyDuringARollout) {
     EXPECT_EQ(job->wanted->names(), (std::vector<std::string>{"error", "error_squares"}));
   }
 
+  // What this process itself has recorded is in its own totals already.
+  md_.status.rollout->experiment = api::ExperimentStatus{};
+  md_.status.rollout->experiment->counts = {{"error", {"10", "20", "50"}, {"11", "21", "51"}}};
+  Write();
+  EXPECT_TRUE(Observe()->carried.empty());
+  // Another process begins with what is on record.
+  DeploymentReconciler other{
+      {deployments_, versions_, workloads_, services_, routes_, slices_}, samples_, clock_, "us"};
+  const auto carried = other.Observe(kKey, {clock_.Wall(), ""})->carried;
+  ASSERT_TRUE(carried.contains("v2"));
+  EXPECT_EQ(carried.at("v2").front().champion.sum, "20");
+  md_.status.rollout->experiment.reset();
+
   // Another challenger begins with empty counts.
   const auto before = samples_.FindJob(id, "v1-pod");
   md_.status.rollout->version = "v3";

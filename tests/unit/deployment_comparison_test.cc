@@ -1,0 +1,153 @@
+// The A/B/n test of a fixed split, and what is believed beside the verdict.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "deployment/belief.h"
+#include "deployment/comparison.h"
+#include "support/serving_world.h"
+
+namespace perennial::deployment {
+namespace {
+
+using api::Verdict;
+using nlohmann::json;
+using std::chrono::minutes;
+
+Samples Counted(double requests, double bookings) {
+  scrape::WindowView view;
+  view.targets = view.targets_up = 1;
+  view.newest_age = Millis(1000);
+  const auto counter = [&](const char* metric, double increase) {
+    scrape::SeriesWindow series;
+    series.metric = metric;
+    series.kind = scrape::SeriesKind::kCounter;
+    series.increase = increase;
+    view.series.push_back(series);
+  };
+  counter("bookings", bookings);
+  counter("requests", requests);
+  return {view, view, view};
+}
+
+struct Split : ServingWorld {
+  Split() {
+    spec.erase("model");
+    spec["variants"] = json::parse(R"([
+      {"name": "a", "weight": 50, "model": {"uri": "oci://a:1"}},
+      {"name": "b", "weight": 25, "model": {"uri": "oci://b:1"}},
+      {"name": "c", "weight": 25, "model": {"uri": "oci://c:1"}}])");
+    spec["rollout"] = json::parse(R"({"experiment": {
+      "primary": {"name": "booked", "kind": "Proportion", "goal": "Increase",
+                  "numerator": "bookings", "denominator": "requests"},
+      "minSamples": 200, "expectedSamples": 4000}})");
+    Settle();
+    for (const api::VariantStatus& row : Status().variants) version[row.name] = row.version;
+  }
+  void Count(double a, double b, double c) {
+    samples[version["a"]] = Counted(4000, 4000 * a);
+    samples[version["b"]] = Counted(2000, 2000 * b);
+    samples[version["c"]] = Counted(2000, 2000 * c);
+  }
+  std::map<std::string, std::string> version;
+};
+
+TEST(Comparison, JudgesEveryVariantAgainstTheFirst) {
+  Split split;
+  split.Count(0.10, 0.16, 0.10);
+  split.Live(Seconds(30));
+  const auto rows = split.Status().comparisons;
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0].variant, "b");
+  EXPECT_EQ(rows[0].control, "a");
+  EXPECT_EQ(rows[0].experiment.verdict, Verdict::kPass) << rows[0].experiment.message;
+  EXPECT_EQ(rows[0].experiment.probability_better, "1");
+  EXPECT_EQ(rows[1].experiment.verdict, Verdict::kInconclusive) << rows[1].experiment.message;
+  EXPECT_EQ(split.Weights()[split.version["b"]], 25) << "it reports and moves nothing";
+}
+
+TEST(Comparison, ShareTheAlphaBetweenThem) {
+  Split split;
+  split.Count(0.10, 0.10, 0.10);
+  split.Live(Seconds(30));
+  EXPECT_NE(split.Status().comparisons[0].experiment.message.find("alpha 0.05/2"),
+            std::string::npos)
+      << split.Status().comparisons[0].experiment.message;
+  // A difference that is enough for one comparison isn't for two.
+  const auto p = [&](double rate) {
+    split.Count(0.10, rate, 0.10);
+    split.Live(Seconds(30));
+    return std::stod(split.Status().comparisons[0].experiment.p_value);
+  };
+  double rate = 0.10;
+  double value = 1;
+  while (value > 0.05) value = p(rate += 0.0005);
+  ASSERT_GT(value, 0.025) << "the steps are small enough to land in between";
+  EXPECT_EQ(split.Status().comparisons[0].experiment.verdict, Verdict::kInconclusive);
+}
+
+TEST(Comparison, BeginsAnewWithAnotherSplit) {
+  Split split;
+  split.Count(0.10, 0.20, 0.10);
+  split.Live(Seconds(30));
+  ASSERT_EQ(split.Status().comparisons[0].experiment.verdict, Verdict::kPass);
+  split.samples.clear();
+  split.spec["variants"][0]["weight"] = 40;
+  split.spec["variants"][2]["weight"] = 35;
+  ++split.generation;
+  split.Live(Seconds(30));
+  EXPECT_EQ(split.Status().comparisons[0].experiment.verdict, Verdict::kNoData);
+  EXPECT_EQ(split.Status().comparisons[0].experiment.p_value, "1");
+  // Without an experiment there is nothing to show.
+  split.spec["rollout"].erase("experiment");
+  ++split.generation;
+  split.Live(Seconds(30));
+  EXPECT_TRUE(split.Status().comparisons.empty());
+}
+
+TEST(Comparison, SeesASplitThatIsNotTheWantedOne) {
+  Split split;
+  split.Count(0.10, 0.16, 0.10);
+  split.samples[split.version["b"]] = Counted(1000, 160);
+  split.Live(Seconds(30));
+  const auto rows = split.Status().comparisons;
+  EXPECT_EQ(rows[0].experiment.verdict, Verdict::kInconclusive);
+  EXPECT_NE(rows[0].experiment.message.find("sample-ratio"), std::string::npos);
+}
+
+TEST(Belief, IsSureWhereTheDataAre) {
+  using stats::Arm;
+  using stats::ArmKind;
+  const Arm ten{1000, 100, {}};
+  const Arm twenty{1000, 200, {}};
+  const auto better = Believe(ArmKind::kProportion, api::Goal::kIncrease, ten, twenty);
+  EXPECT_GT(better->probability_better, 0.999);
+  EXPECT_LT(better->expected_loss, 1e-6);
+  const auto worse = Believe(ArmKind::kProportion, api::Goal::kDecrease, ten, twenty);
+  EXPECT_LT(worse->probability_better, 0.001);
+  EXPECT_NEAR(worse->expected_loss, 0.1, 0.001) << "the whole difference";
+  const auto even = Believe(ArmKind::kProportion, api::Goal::kIncrease, ten, ten);
+  EXPECT_NEAR(even->probability_better, 0.5, 1e-6);
+}
+
+TEST(Belief, OfMeansFollowsTheNormalLaw) {
+  using stats::Arm;
+  using stats::ArmKind;
+  // Mean 4 and variance 1 against mean 4.1: deviation of the difference sqrt(2 / 399) or so.
+  const Arm champion{400, 1600, 400 * 17.0};
+  const Arm challenger{400, 1640, 400 * (4.1 * 4.1 + 1)};
+  const double deviation = std::sqrt(2.0 / 399);
+  const double z = 0.1 / deviation;
+  const double below = 0.5 * std::erfc(z / std::sqrt(2));
+  const double density = std::exp(-z * z / 2) / std::sqrt(2 * M_PI);
+  const auto up = Believe(ArmKind::kMean, api::Goal::kIncrease, champion, challenger);
+  EXPECT_NEAR(up->probability_better, 1 - below, 1e-9);
+  EXPECT_NEAR(up->expected_loss, deviation * (density - z * below), 1e-9);
+  const auto down = Believe(ArmKind::kMean, api::Goal::kDecrease, champion, challenger);
+  EXPECT_NEAR(down->probability_better, below, 1e-9);
+  EXPECT_NEAR(down->expected_loss - up->expected_loss, 0.1, 1e-9) << "losses differ by the effect";
+  EXPECT_FALSE(Believe(ArmKind::kMean, api::Goal::kIncrease, {400, 1600, {}}, challenger));
+}
+
+}  // namespace
+}  // namespace perennial::deployment
