@@ -22,7 +22,7 @@ struct RunOptions {
   bool leader_elect = false;
   std::string lease_namespace = "perennial-system";
   std::string lease_name = "perennial-controller";
-  std::vector<std::string> source_allow;  // addresses that metrics may come from all the same
+  std::vector<std::string> source_allow;       // addresses that metrics may come from all the same
   std::vector<kube::Resource> workload_kinds;  // what RetrainPolicies may make beside Jobs
   std::string instance;                        // this process in events and in the Lease
 };

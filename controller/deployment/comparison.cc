@@ -5,6 +5,7 @@
 
 #include "deployment/experiment.h"
 #include "deployment/judgement.h"
+#include "deployment/moves.h"
 
 namespace perennial::deployment {
 namespace {

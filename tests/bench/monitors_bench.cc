@@ -58,8 +58,13 @@ class World {
     version.meta = Meta(name + "-v1", "-v");
     version.spec.profile = BaselineProfile();
     versions_.Upsert(std::make_shared<api::ModelVersion>(std::move(version)));
+    api::ServiceView service;
+    service.meta = Meta(name + "-v1", "-svc");
+    service.meta.owners = {{"perennial.dev/v1alpha1", "ModelDeployment", name, name + "-d", true}};
     api::EndpointSliceView slice;
     slice.meta = Meta(name + "-v1-abcde", "-s");
+    slice.meta.owners = {{"v1", "Service", service.meta.key.name, service.meta.uid, true}};
+    services_.Upsert(std::make_shared<api::ServiceView>(std::move(service)));
     slice.service = name + "-v1";
     slice.ports = {{"metrics", 9090}};
     slice.endpoints.push_back({"10.1.2.3", "pod", name + "-pod", true});
@@ -153,8 +158,10 @@ class World {
   kube::Store<api::ModelDeployment> deployments_;
   kube::Store<api::ModelVersion> versions_;
   kube::Store<api::EndpointSliceView> slices_;
+  kube::Store<api::ServiceView> services_;
   scrape::SampleStore samples_{clock_};
-  DriftReconciler reconciler_{{monitors_, deployments_, versions_, slices_}, samples_, clock_};
+  DriftReconciler reconciler_{
+      {monitors_, deployments_, versions_, slices_, services_}, samples_, clock_};
 };
 
 void LookAtAll(benchmark::State& state) {

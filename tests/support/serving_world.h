@@ -299,6 +299,10 @@ class ServingWorld {
     objects.erase(it);
     return true;
   }
+  bool CarryOut(const kube::RelabelObject& relabel) {
+    ADD_FAILURE() << "only runs are labelled again, not " << ToString(relabel.target);
+    return true;
+  }
   bool CarryOut(const kube::EmitEvent& event) {
     events.push_back(event.reason);
     return true;

@@ -113,8 +113,7 @@ TEST(TrainingResult, SaysWhatIsWrong) {
 }
 
 TEST(TrainingResult, RefusesWhatIsNoDocument) {
-  EXPECT_EQ(DecodeTrainingResult(" \n").error().message,
-            "the run left no result");
+  EXPECT_EQ(DecodeTrainingResult(" \n").error().message, "the run left no result");
   EXPECT_EQ(DecodeTrainingResult("all good!").error().message, "not JSON: \"all good!\"");
   EXPECT_EQ(DecodeTrainingResult("[1]").error().message, "result: expected object, got a list");
   EXPECT_EQ(DecodeTrainingResult(std::string(100'000, '[')).error().message,
