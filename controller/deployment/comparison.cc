@@ -71,7 +71,7 @@ Comparison Look(Turn& turn, const api::Experiment& experiment, const api::FixedV
   });
   const bool known = it != recorded.end();
   const auto carried = turn.seen.carried.find(version);
-  const std::string& of_control = ComparedVersions(*turn.seen.deployment).front();
+  const std::string of_control = ComparedVersions(*turn.seen.deployment).front();
   ExperimentLook look = Judge(
       experiment, known ? std::optional(it->experiment) : std::nullopt,
       carried == turn.seen.carried.end() ? std::vector<api::QuantityCounts>{} : carried->second,
