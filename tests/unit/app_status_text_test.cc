@@ -76,9 +76,10 @@ TEST(StatusText, SaysHowItStandsWhyAndWhatToDo) {
                   "  Ready=True  Promoted=False(InProgress)\n"))
       << text;
   EXPECT_TRUE(Has(text, "WHY  holding 20 % for 6 more seconds\n")) << text;
-  EXPECT_TRUE(Has(text,
-                  "DO   kubectl perennial promote departures | pause departures | abort departures | approve "
-                  "departures-v3 | reject departures-v3\n"))
+  EXPECT_TRUE(Has(
+      text,
+      "DO   kubectl perennial promote departures | pause departures | abort departures | approve "
+      "departures-v3 | reject departures-v3\n"))
       << text;
   EXPECT_TRUE(Has(text, "80%   100%  2/3    departures-v1")) << text;
   EXPECT_TRUE(Has(text, "abs-error: effect -0.4 (-0.9 to 0.1), p 0.07, n 400 + 120: Inconclusive"))
