@@ -97,7 +97,7 @@ struct RunObjectView {
   bool oversized = false;  // that text is left out, being longer than kLongestRunObject
 };
 inline constexpr const char* kResultEntry = "result.json";
-inline constexpr std::size_t kLongestRunObject = 256 * 1024;
+inline constexpr std::size_t kLongestRunObject = std::size_t{256} * 1024;
 
 Result<DeploymentView> DecodeDeploymentView(const nlohmann::json& object);
 Result<ServiceView> DecodeServiceView(const nlohmann::json& object);

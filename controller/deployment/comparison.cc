@@ -76,7 +76,7 @@ Comparison Look(Turn& turn, const api::Experiment& experiment, const api::FixedV
       experiment, known ? std::optional(it->experiment) : std::nullopt,
       carried == turn.seen.carried.end() ? std::vector<api::QuantityCounts>{} : carried->second,
       SamplesOf(turn, of_control), SamplesOf(turn, version), PairShare(turn, control, variant));
-  const Comparison before = known ? *it : fresh;
+  Comparison before = known ? *it : fresh;
   if (known && !TellsMore(it->experiment, look.status)) return before;
   fresh.experiment = std::move(look.status);
   Tell(turn, before, fresh);

@@ -206,7 +206,7 @@ class PromqlPool::Impl {
     return PagesOf(*answer, *reading.job->source, *reading.job->wanted, options_.page);
   }
 
-  void Finish(std::uint64_t id, Result<FetchSummary> fetched) {
+  void Finish(std::uint64_t id, const Result<FetchSummary>& fetched) {
     const auto it = readings_.find(id);
     if (it == readings_.end()) return;
     Reading& reading = it->second;

@@ -43,7 +43,7 @@ Status ExpectOk(int status) {
 
 class ScrapePool::Impl {
  public:
-  Impl(SampleStore& store, const Clock& clock, PoolOptions options)
+  Impl(SampleStore& store, const Clock& clock, const PoolOptions& options)
       : store_(store), clock_(clock), options_(options), fetcher_(options.idle_connections) {
     options_.in_flight = std::max<std::size_t>(options_.in_flight, 2);
     store_.OnJobsChanged([this] {
@@ -201,7 +201,7 @@ class ScrapePool::Impl {
   std::jthread thread_;
 };
 
-ScrapePool::ScrapePool(SampleStore& store, const Clock& clock, PoolOptions options)
+ScrapePool::ScrapePool(SampleStore& store, const Clock& clock, const PoolOptions& options)
     : impl_(std::make_unique<Impl>(store, clock, options)) {}
 ScrapePool::~ScrapePool() = default;
 

@@ -43,7 +43,7 @@ struct PoolCounters {
 class ScrapePool {
  public:
   // Both must outlive the pool. Takes the store's OnJobsChanged callback.
-  ScrapePool(SampleStore& store, const Clock& clock, PoolOptions options = {});
+  ScrapePool(SampleStore& store, const Clock& clock, const PoolOptions& options = {});
   ~ScrapePool();  // stops
   ScrapePool(const ScrapePool&) = delete;
   ScrapePool& operator=(const ScrapePool&) = delete;
