@@ -88,8 +88,8 @@ class PromqlPool::Impl {
     while (!stop.stop_requested()) {
       if (changed_.exchange(false)) ApplyChanges();
       StartDue();
-      fetcher_.Poll(Wait(), [this](std::uint64_t id, Result<FetchSummary> outcome) {
-        Finish(id, std::move(outcome));
+      fetcher_.Poll(Wait(), [this](std::uint64_t id, const Result<FetchSummary>& outcome) {
+        Finish(id, outcome);
       });
     }
   }
