@@ -23,6 +23,8 @@ NEEDED_OTHERWISE = {
     ("create", "apps", "deployments"),
     ("create", "", "services"),
     ("create", "gateway.networking.k8s.io", "httproutes"),
+    # A running Job whose label somebody took away gets it back (tests/integration/workload_test.cc).
+    ("patch", "batch", "jobs"),
     # What a status says is read before a failure is told in it.
     ("get", "perennial.dev", "modeldeployments"),
     ("get", "perennial.dev", "driftmonitors"),
