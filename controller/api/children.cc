@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "api/codec.h"
 #include "api/names.h"
 
 namespace perennial::api {
@@ -130,6 +131,32 @@ Result<EndpointSliceView> DecodeEndpointSliceView(const json& object) {
   for (const json& port : List(Get(object, "ports"))) {
     view.ports.push_back({Text(Get(port, "name")), Int(Get(port, "port"), 0)});
   }
+  return view;
+}
+
+namespace {
+
+ProfileMapView::Entry ReadProfile(const json& value) {
+  if (!value.is_string()) return {nullptr, "it is no text"};
+  const auto& text = value.get_ref<const std::string&>();
+  if (text.size() > kLongestProfile) {
+    return {nullptr, "it is longer than " + std::to_string(kLongestProfile) + " bytes"};
+  }
+  const json parsed = json::parse(text, nullptr, false);
+  if (parsed.is_discarded()) return {nullptr, "it is not JSON"};
+  auto profile = DecodeProfile(parsed);
+  if (!profile.ok()) return {nullptr, profile.error().message};
+  return {std::make_shared<const Profile>(*std::move(profile)), ""};
+}
+
+}  // namespace
+
+Result<ProfileMapView> DecodeProfileMapView(const json& object) {
+  ProfileMapView view;
+  PERENNIAL_TRY(view.meta, MetaOf(object, false));
+  const json& data = Get(object, "data");
+  if (!data.is_object()) return view;
+  for (const auto& [key, value] : data.items()) view.keys.emplace(key, ReadProfile(value));
   return view;
 }
 

@@ -1,11 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "api/model_version.h"
 #include "base/result.h"
 #include "kube/meta.h"
 
@@ -65,6 +68,17 @@ struct EndpointSliceView {
   std::vector<EndpointPort> ports;
 };
 
+// A ConfigMap whose keys hold profiles. A key that can't be read says why, without its text.
+struct ProfileMapView {
+  kube::Meta meta;
+  struct Entry {
+    std::shared_ptr<const Profile> profile;
+    std::string error;
+  };
+  std::map<std::string, Entry> keys;
+};
+inline constexpr std::size_t kLongestProfile = std::size_t{256} << 10;  // bytes of JSON
+
 enum class JobState { kRunning, kSucceeded, kFailed };
 
 struct JobView {
@@ -103,6 +117,7 @@ Result<DeploymentView> DecodeDeploymentView(const nlohmann::json& object);
 Result<ServiceView> DecodeServiceView(const nlohmann::json& object);
 Result<HttpRouteView> DecodeHttpRouteView(const nlohmann::json& object);
 Result<EndpointSliceView> DecodeEndpointSliceView(const nlohmann::json& object);
+Result<ProfileMapView> DecodeProfileMapView(const nlohmann::json& object);
 Result<JobView> DecodeJobView(const nlohmann::json& object);
 Result<PodView> DecodePodView(const nlohmann::json& object);
 Result<RunObjectView> DecodeRunObjectView(const nlohmann::json& object);

@@ -37,6 +37,8 @@ KindInfo DriftMonitorKind() {
       {"Champion", "string", ".status.champion"},
       {"Targets", "integer", ".status.targetsUp"},
       {"Since", "date", ".status.episode.started", 1},
+      {"Baseline", "string", ".status.baseline", 1},
+      {"Recorded", "date", ".status.baselineRecorded", 1},
       {"Why", "string", ".status.why", 1},
       kAgeColumn,
   };

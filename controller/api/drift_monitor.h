@@ -17,13 +17,29 @@ struct MonitorTarget {
   bool operator==(const MonitorTarget&) const = default;
 };
 
-enum class BaselineFrom { kModelVersion, kInline };
+enum class BaselineFrom { kModelVersion, kInline, kConfigMap, kChampion, kWindow };
 
-// What the window is compared with: the profile recorded when the served version was trained, or
-// one written here.
+// A profile as JSON under a key of a ConfigMap in the monitor's namespace.
+struct BaselineConfigMap {
+  std::string name;
+  std::string key = "profile.json";
+  bool operator==(const BaselineConfigMap&) const = default;
+};
+
+// An earlier window of the same variant: (now - offset - length, now - offset].
+struct BaselineWindow {
+  Duration offset;
+  Duration length{Millis(3'600'000)};
+  bool operator==(const BaselineWindow&) const = default;
+};
+
+// What the window is compared with: the profile recorded when the served version was trained, one
+// written here or in a ConfigMap, what the champion sees now, or what the variant saw before.
 struct Baseline {
   BaselineFrom from = BaselineFrom::kModelVersion;
-  std::optional<Profile> profile;  // Inline
+  std::optional<Profile> profile;               // Inline
+  std::optional<BaselineConfigMap> config_map;  // ConfigMap
+  std::optional<BaselineWindow> window;         // Window
   bool operator==(const Baseline&) const = default;
 };
 
@@ -140,6 +156,14 @@ struct TestStatus {
   bool operator==(const TestStatus&) const = default;
 };
 
+// The share of a bucket or category in the baseline and in the window.
+struct BinShift {
+  std::string bin;       // "(10, 20]", "<= 10", "> 40", or the category's name
+  std::string baseline;  // decimal text, 0 to 1
+  std::string current;
+  bool operator==(const BinShift&) const = default;
+};
+
 struct SignalStatus {
   std::string name;
   std::string variant;  // name of the ModelVersion
@@ -154,6 +178,7 @@ struct SignalStatus {
   std::string recent;
   std::string message;
   std::vector<TestStatus> tests;
+  std::vector<BinShift> moved;  // what moved most, at most kMostBinShifts, greatest first
   bool operator==(const SignalStatus&) const = default;
 };
 
@@ -171,7 +196,8 @@ struct Episode {
 struct DriftMonitorStatus {
   std::int64_t observed_generation = -1;
   std::string champion;
-  std::string baseline;  // where the baseline came from: the ModelVersion's name, or "inline"
+  std::string baseline;  // what the champion is compared with, such as the ModelVersion's name
+  std::optional<Time> baseline_recorded;  // when that was recorded; absent where it moves along
   std::optional<Time> last_evaluation;
   std::vector<SignalStatus> signals;
   std::optional<Episode> episode;

@@ -12,7 +12,8 @@ namespace perennial::api {
 
 template <>
 struct EnumNames<BaselineFrom> {
-  static constexpr std::array<std::string_view, 2> kNames{"ModelVersion", "Inline"};
+  static constexpr std::array<std::string_view, 5> kNames{"ModelVersion", "Inline", "ConfigMap",
+                                                          "Champion", "Window"};
 };
 template <>
 struct EnumNames<SignalType> {
@@ -48,19 +49,63 @@ struct Schema<MonitorTarget> {
 };
 
 template <>
+struct Schema<BaselineConfigMap> {
+  using T = BaselineConfigMap;
+  static constexpr std::tuple kFields{
+      Field{"name", &T::name,
+            "A ConfigMap in the monitor's namespace with the label perennial.dev/baseline (any "
+            "value; others are not read).",
+            Required(kObjectName)},
+      Field{"key", &T::key, "Its key: a profile as JSON, at most 256 KiB.",
+            Rules{.pattern = "^[-._a-zA-Z0-9]+$",
+                  .wants = "a key of a ConfigMap: letters, digits, '-', '_' and '.'",
+                  .max_length = 253}},
+  };
+};
+
+template <>
+struct Schema<BaselineWindow> {
+  using T = BaselineWindow;
+  static constexpr std::tuple kFields{
+      Field{"offset", &T::offset,
+            "How long ago the reference ended; at least spec.window, so that it shares no "
+            "observation with what is judged.",
+            Rules{.required = true}},
+      Field{"length", &T::length, "How long the reference is.", Rules{}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"!has(self.length) || duration(self.length) >= duration('1s')",
+             "length must be at least 1s", "length",
+             [](const T& v) { return v.length.value >= Seconds(1); }},
+  };
+};
+
+template <>
 struct Schema<Baseline> {
   using T = Baseline;
   static constexpr std::tuple kFields{
       Field{"from", &T::from,
             "ModelVersion: the profile that was recorded when the served version was trained. "
-            "Inline: `profile`.",
+            "Inline: `profile`. ConfigMap: `configMap`. Champion: what the champion sees in the "
+            "same window; the champion itself is compared as with ModelVersion. Window: an "
+            "earlier window of the same variant, `window`.",
             Rules{}},
       Field{"profile", &T::profile, "Inline: the profile to compare with.", Rules{}},
+      Field{"configMap", &T::config_map, "ConfigMap: where the profile is.", Rules{}},
+      Field{"window", &T::window, "Window: which earlier window.", Rules{}},
   };
   static constexpr std::array kCel{
       Cel<T>{"(has(self.from) && self.from == 'Inline') == has(self.profile)",
              "from: Inline needs profile, and profile needs from: Inline", "profile",
              [](const T& v) { return (v.from == BaselineFrom::kInline) == v.profile.has_value(); }},
+      Cel<T>{"(has(self.from) && self.from == 'ConfigMap') == has(self.configMap)",
+             "from: ConfigMap needs configMap, and configMap needs from: ConfigMap", "configMap",
+             [](const T& v) {
+               return (v.from == BaselineFrom::kConfigMap) == v.config_map.has_value();
+             }},
+      Cel<T>{"(has(self.from) && self.from == 'Window') == has(self.window)",
+             "from: Window needs window, and window needs from: Window", "window",
+             [](const T& v) { return (v.from == BaselineFrom::kWindow) == v.window.has_value(); }},
   };
 };
 
@@ -366,6 +411,29 @@ struct Schema<DriftMonitorSpec> {
              "duration(has(self.interval) ? self.interval : '1m')",
              "window must be at least as long as interval: raise window or lower interval",
              "window", [](const T& v) { return v.window.value >= v.interval.value; }},
+      Cel<T>{"!has(self.baseline) || !has(self.baseline.window) || "
+             "duration(self.baseline.window.offset) >= "
+             "duration(has(self.window) ? self.window : '1h')",
+             "the earlier window overlaps what is judged: raise baseline.window.offset to at "
+             "least window",
+             "baseline",
+             [](const T& v) {
+               return !v.baseline.window || v.baseline.window->offset.value >= v.window.value;
+             }},
+      // The sample store has 512 time slots for all of it.
+      Cel<T>{"!has(self.baseline) || !has(self.baseline.window) || "
+             "(duration(self.baseline.window.offset) + duration(has(self.baseline.window.length) ? "
+             "self.baseline.window.length : '1h')).getSeconds() <= "
+             "100 * duration(has(self.window) ? self.window : '1h').getSeconds()",
+             "the earlier window reaches back more than 100 times window: raise window, or lower "
+             "baseline.window.offset or length",
+             "baseline",
+             [](const T& v) {
+               return !v.baseline.window ||
+                      std::chrono::floor<Seconds>(v.baseline.window->offset.value +
+                                                  v.baseline.window->length.value) <=
+                          100 * std::chrono::floor<Seconds>(v.window.value);
+             }},
       Cel<T>{"(has(self.__for__) ? self.__for__ : 3) <= (has(self.of) ? self.of : 4)",
              "for is greater than of, so nothing could ever drift: lower for or raise of", "for",
              [](const T& v) { return v.for_evaluations <= v.of_evaluations; }},
@@ -392,6 +460,16 @@ struct Schema<TestStatus> {
 };
 
 template <>
+struct Schema<BinShift> {
+  using T = BinShift;
+  static constexpr std::tuple kFields{
+      Field{"bin", &T::bin, "The bucket's range, or the category.", Rules{.max_length = 128}},
+      Field{"baseline", &T::baseline, "Its share in the baseline, 0 to 1.", Rules{}},
+      Field{"current", &T::current, "Its share in the window.", Rules{}},
+  };
+};
+
+template <>
 struct Schema<SignalStatus> {
   using T = SignalStatus;
   static constexpr std::tuple kFields{
@@ -409,6 +487,8 @@ struct Schema<SignalStatus> {
             Rules{}},
       Field{"message", &T::message, "Why.", kMessage},
       Field{"tests", &T::tests, "Each test.", Rules{}},
+      Field{"moved", &T::moved,
+            "The buckets or categories whose shares differ most from the baseline's.", Rules{}},
   };
 };
 
@@ -435,7 +515,9 @@ struct Schema<DriftMonitorStatus> {
       Field{"observedGeneration", &T::observed_generation, kObservedGenerationDoc,
             Rules{.always = true, .min = -1}},
       Field{"champion", &T::champion, "The ModelVersion that is judged.", Rules{}},
-      Field{"baseline", &T::baseline, "Where the baseline came from.", Rules{}},
+      Field{"baseline", &T::baseline, "What the champion is compared with.", Rules{}},
+      Field{"baselineRecorded", &T::baseline_recorded,
+            "When that was recorded; absent where the baseline is live or inline.", Rules{}},
       Field{"lastEvaluation", &T::last_evaluation, "When something last changed here.", Rules{}},
       Field{"signals", &T::signals, "Each signal of each variant.", Rules{.max_items = 1024}},
       Field{"episode", &T::episode, "The drift, as long as it lasts.", Rules{}},

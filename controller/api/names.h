@@ -46,6 +46,9 @@ inline constexpr std::string_view kManagedBy = "perennial";
 inline constexpr std::string_view kLabelUse = "perennial.dev/use";
 inline constexpr std::string_view kUseMetrics = "metrics";
 
+// On a ConfigMap with a profile to compare with; others are not read.
+inline constexpr std::string_view kLabelBaseline = "perennial.dev/baseline";
+
 // What people ask for, on a ModelDeployment; the value names the ModelVersion that is meant, so a
 // stale request does nothing: VERSION, VERSION/STEP (promote), either with ":TOKEN" where the same
 // is asked again.

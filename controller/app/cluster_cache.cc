@@ -35,6 +35,12 @@ kube::InformerOptions OfRuns(const std::string& ns, std::uint64_t seed) {
   return options;
 }
 
+kube::InformerOptions OfBaselines(const std::string& ns, std::uint64_t seed) {
+  kube::InformerOptions options = Options(ns, seed);
+  options.label_selector = std::string(api::kLabelBaseline);
+  return options;
+}
+
 template <class T>
 std::vector<std::string> OwnerOfChild(const T& child) {
   return deployment::OwnerOf(child.meta);
@@ -65,6 +71,7 @@ ClusterCache::ClusterCache(kube::Transport& transport, const Clock& clock, const
                   api::DecodeHttpRouteView),
       endpoint_slices(transport, clock, api::kEndpointSlices, Ours(ns, 9),
                       api::DecodeEndpointSliceView),
+      baselines(transport, clock, api::kConfigMaps, OfBaselines(ns, 12), api::DecodeProfileMapView),
       jobs(transport, clock, api::kJobs, Ours(ns, 10), api::DecodeJobView),
       pods(transport, clock, api::kPods, OfRuns(ns, 11), api::DecodePodView),
       workload_kinds(std::move(kinds)),
@@ -84,6 +91,11 @@ void ClusterCache::AddIndexes() {
   drift_monitors.store().AddIndex(kMonitorsByTarget, [](const api::DriftMonitor& monitor) {
     return std::vector<std::string>{monitor.meta.key.ns + "/" +
                                     monitor.spec.target.model_deployment};
+  });
+  drift_monitors.store().AddIndex(kMonitorsByBaseline, [](const api::DriftMonitor& monitor) {
+    const auto& map = monitor.spec.baseline.config_map;
+    return map ? std::vector<std::string>{monitor.meta.key.ns + "/" + map->name}
+               : std::vector<std::string>{};
   });
   deployments.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::DeploymentView>);
   services.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::ServiceView>);

@@ -22,6 +22,9 @@ namespace perennial::app {
 inline constexpr std::string_view kMonitorsByTarget = "target";
 inline constexpr std::string_view kVersionsByParent = "parent";
 
+// DriftMonitors by the ConfigMap that holds their baseline, "namespace/name".
+inline constexpr std::string_view kMonitorsByBaseline = "baseline";
+
 // ModelDeployments and DriftMonitors by their UID: subscriptions to samples carry it.
 inline constexpr std::string_view kByUid = "uid";
 
@@ -42,6 +45,7 @@ struct ClusterCache {
   kube::Informer<api::ServiceView> services;
   kube::Informer<api::HttpRouteView> http_routes;  // optional: clusters without the Gateway API
   kube::Informer<api::EndpointSliceView> endpoint_slices;
+  kube::Informer<api::ProfileMapView> baselines;  // ConfigMaps with the label of baselines
   kube::Informer<api::JobView> jobs;
   kube::Informer<api::PodView> pods;  // of our runs
   // Workloads, and ConfigMaps with results: only what some policy needs is watched.
@@ -75,6 +79,7 @@ struct ClusterCache {
     visit("services", self.services);
     visit("httproutes", self.http_routes);
     visit("endpointslices", self.endpoint_slices);
+    visit("configmaps", self.baselines);
     visit("jobs", self.jobs);
     visit("pods", self.pods);
   }

@@ -138,6 +138,13 @@ void WireEndpointSlices(ClusterCache& cache, Queues q) {
   });
 }
 
+void WireBaselines(ClusterCache& cache, Queues q) {
+  cache.baselines.store().AddListener([&cache, q](const auto& before, const auto& after) {
+    WakeFound(cache.drift_monitors.store(), kMonitorsByBaseline,
+              (after != nullptr ? after : before)->meta.key, q.drift_monitors);
+  });
+}
+
 // Jobs of runs and their pods carry the policy's name.
 template <class T>
 void WireRuns(kube::Store<T>& store, kube::WorkQueue& queue) {
@@ -188,6 +195,7 @@ void Wire(ClusterCache& cache, Queues queues) {
   WireChildren(cache.services.store(), queues.model_deployments);
   WireChildren(cache.http_routes.store(), queues.model_deployments);
   WireEndpointSlices(cache, queues);
+  WireBaselines(cache, queues);
   WireRuns(cache.jobs.store(), queues.retrain_policies);
   WireRuns(cache.pods.store(), queues.retrain_policies);
 }

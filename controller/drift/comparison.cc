@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "drift/explain.h"
 #include "drift/gather.h"
 #include "drift/preset.h"
 #include "stats/false_discovery.h"
@@ -247,6 +248,7 @@ Evaluation JudgeComparison(const api::DriftMonitorSpec& spec, const Compared& co
   evaluation.threshold = deciding->status.threshold;
   evaluation.critical = deciding->critical;
   evaluation.message = MessageOf(*deciding, p_value);
+  evaluation.moved = MostMoved(comparison.baseline, comparison.current);
   return evaluation;
 }
 

@@ -11,6 +11,7 @@
 #include "api/codec.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "drift/explain.h"
 #include "drift/verdict.h"
 
 namespace perennial::drift {
@@ -77,6 +78,7 @@ api::SignalStatus Describe(const Observed& seen, const api::Signal& signal,
   out.samples = latest.samples;
   out.tests = latest.tests;
   out.message = latest.message;
+  out.moved = latest.moved;
   out.recent = entry->second.marks;
   out.state = NextState(was, out.recent, monitor.spec.for_evaluations, monitor.spec.of_evaluations);
   if (out.state != was) out.since = Stamp(now);
@@ -152,7 +154,9 @@ std::string Summary(const Observed& seen, const api::DriftMonitorStatus& status)
       continue;
     }
     worst += " at " + signal.value + " (threshold " + signal.threshold + ", " +
-             std::to_string(signal.samples) + " samples)";
+             std::to_string(signal.samples) + " samples";
+    if (!signal.moved.empty()) worst += "; most moved: " + DescribeMoves(signal.moved);
+    worst += ")";
   }
   return worst;
 }
@@ -176,9 +180,7 @@ Health Judge(const Observed& seen, const api::DriftMonitorStatus& status) {
   const auto& signals = seen.monitor->spec.signals;
   if (seen.baseline.empty() && std::any_of(signals.begin(), signals.end(), NeedsBaseline)) {
     return {false, "NoBaseline",
-            "ModelVersion " + seen.deployment->status.champion +
-                " records no training profile: set spec.baseline.profile, or let the training "
-                "result carry one"};
+            !seen.baseline_problem.empty() ? seen.baseline_problem : "there is no baseline"};
   }
   if (!seen.problem.empty()) {
     return {false, seen.targets == 0 ? "NoTargets" : "ScrapesFail", seen.problem};
@@ -242,10 +244,12 @@ void AddEvents(const Observed& seen, const api::DriftMonitorStatus& status, kube
     event.type = drifted ? kube::EmitEvent::Type::kWarning : kube::EmitEvent::Type::kNormal;
     event.reason = drifted ? "DriftDetected" : "DriftEnded";
     event.action = "Evaluate";
-    event.note = CutText("signal " + signal.name + " of " + signal.variant + ": value " +
-                             signal.value + ", threshold " + signal.threshold + ", " +
-                             std::to_string(signal.samples) + " samples. " + signal.message,
-                         1000);
+    event.note =
+        CutText("signal " + signal.name + " of " + signal.variant + ": value " + signal.value +
+                    ", threshold " + signal.threshold + ", " + std::to_string(signal.samples) +
+                    " samples. " + signal.message + (signal.moved.empty() ? "" : "; most moved: ") +
+                    DescribeMoves(signal.moved),
+                1000);
     plan.actions.emplace_back(std::move(event));
   }
 }
@@ -311,6 +315,10 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
   if (champion_known || monitor.spec.suspend) {
     status.champion = champion_known ? seen.deployment->status.champion : "";
     status.baseline = seen.baseline;
+    status.baseline_recorded =
+        seen.baseline_recorded
+            ? std::optional(api::Time{std::chrono::floor<Seconds>(*seen.baseline_recorded)})
+            : std::nullopt;
     status.signals.clear();
     for (const std::string& version : seen.versions) {
       for (const api::Signal& signal : monitor.spec.signals) {

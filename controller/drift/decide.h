@@ -17,8 +17,10 @@ struct Observed {
   std::shared_ptr<const api::DriftMonitor> monitor;
   std::shared_ptr<const api::ModelDeployment> deployment;  // the target, if it exists
   std::vector<std::string> versions;                       // of its variants, the champion first
-  std::string baseline;  // where the champion's baseline comes from; empty: there is none
-  History history;       // looks so far, the newest included
+  std::string baseline;  // what the champion is compared with; empty: there is nothing
+  std::optional<WallTime> baseline_recorded;
+  std::string baseline_problem;  // why there is none
+  History history;               // looks so far, the newest included
   int targets = 0;
   int targets_up = 0;
   std::optional<WallTime> next_evaluation;

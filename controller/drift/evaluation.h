@@ -22,7 +22,8 @@ struct Evaluation {
   std::int64_t samples = 0;
   std::string message;
   std::vector<api::TestStatus> tests;
-  bool critical = false;  // a breach beyond what the spec calls critical
+  bool critical = false;                  // a breach beyond what the spec calls critical
+  std::vector<api::BinShift> moved = {};  // drift signals: what differs most
 };
 
 // True for the signals that compare a distribution with the baseline.

@@ -50,6 +50,10 @@ struct Reach {
     longest = std::max(longest, range.length + range.offset);
     shortest = std::min(shortest, range.length);
   }
+  // What is only compared with needs no finer slots.
+  void AddEarlier(const scrape::Range& range) {
+    longest = std::max(longest, range.length + range.offset);
+  }
 };
 
 Reach ReachOf(const api::DriftMonitorSpec& spec, const Expressions& expressions) {
@@ -62,7 +66,20 @@ Reach ReachOf(const api::DriftMonitorSpec& spec, const Expressions& expressions)
       reach.Add(RangeOf(spec, signal, range));
     }
   }
+  if (spec.baseline.window) {
+    for (const api::Signal& signal : spec.signals) {
+      if (NeedsBaseline(signal)) reach.AddEarlier(EarlierRangeOf(spec, signal));
+    }
+  }
   return reach;
+}
+
+// As fine as the shortest judged window needs it, though the longest decides how much is kept: an
+// edge is exact to one slot. An earlier window that lies far back must not take more than 500
+// slots: 100 windows of 5.
+Millis ResolutionOf(const api::DriftMonitorSpec& spec, const Reach& reach) {
+  const Millis fine = std::max(spec.interval.value, reach.shortest / 60);
+  return spec.baseline.window ? std::max(fine, reach.longest / 500) : fine;
 }
 
 // Windows of one variant as of now, each added up once.
@@ -115,11 +132,6 @@ std::optional<Observed> DriftReconciler::Observe(const kube::Key& key,
   const std::string id = SubscriptionOf(memory->uid);
   if (seen.deployment != nullptr && !seen.deployment->status.champion.empty()) {
     seen.versions = VersionsOf(*seen.deployment);
-    const auto champion = VersionOf(seen, seen.versions.front());
-    if (BaselineOf(seen, champion.get()) != nullptr) {
-      seen.baseline =
-          spec.baseline.from == api::BaselineFrom::kInline ? "inline" : seen.versions.front();
-    }
   }
   if (memory->generation != seen.monitor->meta.generation) {
     memory->expressions = ParseExpressions(spec);
@@ -129,6 +141,12 @@ std::optional<Observed> DriftReconciler::Observe(const kube::Key& key,
     if (seen.invalid.empty()) seen.invalid = "signal " + signal + ": expression: " + wrong;
   }
   Subscribe(id, memory->expressions, seen);
+  if (!seen.versions.empty()) {
+    Reference reference = ReferenceOf(id, seen, seen.versions.front());
+    seen.baseline = std::move(reference.source);
+    seen.baseline_recorded = reference.recorded;
+    seen.baseline_problem = std::move(reference.problem);
+  }
   Count(id, seen);
 
   const Millis interval = spec.interval.value;
@@ -193,8 +211,7 @@ void DriftReconciler::Subscribe(const std::string& id, const Expressions& expres
   subscription.interval = spec.interval.value;
   const Reach reach = ReachOf(spec, expressions);
   subscription.retention = reach.longest;
-  // As fine as the shortest window needs it, though the longest decides how much is kept.
-  subscription.resolution = std::max(spec.interval.value, reach.shortest / 60);
+  subscription.resolution = ResolutionOf(spec, reach);
   subscription.metrics = WantedMetrics(spec, expressions);
   if (!seen.versions.empty()) {
     for (const api::VariantStatus& variant : seen.deployment->status.variants) {
@@ -308,19 +325,33 @@ void DriftReconciler::AddTargets(const Observed& seen, const api::VariantStatus&
                         : "no pod of version " + variant.version + " is ready";
 }
 
-std::shared_ptr<const api::ModelVersion> DriftReconciler::VersionOf(
-    const Observed& seen, const std::string& version) const {
-  return stores_.versions.Get({seen.monitor->meta.key.ns, version});
-}
-
-// Each version is judged by the data that it was trained on; an inline baseline is for all.
-const api::Profile* DriftReconciler::BaselineOf(const Observed& seen,
-                                                const api::ModelVersion* version) const {
-  const api::Baseline& baseline = seen.monitor->spec.baseline;
-  if (baseline.from == api::BaselineFrom::kInline) {
-    return baseline.profile ? &*baseline.profile : nullptr;
+// What `version` is compared with now.
+Reference DriftReconciler::ReferenceOf(const std::string& id, const Observed& seen,
+                                       const std::string& version) const {
+  const api::DriftMonitorSpec& spec = seen.monitor->spec;
+  const api::Baseline& baseline = spec.baseline;
+  const std::string& ns = seen.monitor->meta.key.ns;
+  const std::string& champion = seen.versions.front();
+  const bool of_champion = baseline.from == api::BaselineFrom::kChampion;
+  Windows windows(samples_, id, of_champion ? champion : version, clock_.Steady());
+  const WindowOf window = [&](const scrape::Range& range) -> const scrape::WindowView& {
+    return windows.Of(range);
+  };
+  switch (baseline.from) {
+    case api::BaselineFrom::kInline:
+      return InlineReference(seen.monitor);
+    case api::BaselineFrom::kConfigMap:
+      return ConfigMapReference(*baseline.config_map,
+                                stores_.baselines.Get({ns, baseline.config_map->name}));
+    case api::BaselineFrom::kWindow:
+      return WindowReference(spec, window);
+    case api::BaselineFrom::kChampion:
+      if (version != champion) return ChampionReference(spec, window);
+      [[fallthrough]];
+    case api::BaselineFrom::kModelVersion:
+      return VersionReference(version, stores_.versions.Get({ns, version}));
   }
-  return version != nullptr && version->spec.profile ? &*version->spec.profile : nullptr;
+  return {};
 }
 
 void DriftReconciler::Look(const std::string& id, const Observed& seen, Memory& memory) const {
@@ -329,12 +360,11 @@ void DriftReconciler::Look(const std::string& id, const Observed& seen, Memory& 
   std::set<History::Id> watched;
   for (const std::string& version : seen.versions) {
     Windows windows(samples_, id, version, now);
-    const auto object = VersionOf(seen, version);
-    const api::Profile* baseline = BaselineOf(seen, object.get());
-    std::vector<Evaluation> evaluations = EvaluateSignals(
-        spec,
+    const auto object = stores_.versions.Get({seen.monitor->meta.key.ns, version});
+    std::vector<Evaluation> evaluations = EvaluateAgainst(
+        ReferenceOf(id, seen, version), spec,
         {[&](const scrape::Range& range) -> const scrape::WindowView& { return windows.Of(range); },
-         memory.expressions, object.get(), baseline});
+         memory.expressions, object.get()});
     for (std::size_t i = 0; i < evaluations.size(); ++i) {
       History::Id entry{spec.signals[i].name, version};
       memory.history.Add(entry, std::move(evaluations[i]), spec.of_evaluations);

@@ -15,6 +15,7 @@
 #include "api/model_version.h"
 #include "api/source.h"
 #include "base/clock.h"
+#include "drift/baseline.h"
 #include "drift/decide.h"
 #include "drift/gather.h"
 #include "drift/history.h"
@@ -47,6 +48,7 @@ class DriftReconciler {
     const kube::Store<api::ModelVersion>& versions;
     const kube::Store<api::EndpointSliceView>& slices;
     const kube::Store<api::ServiceView>& services;
+    const kube::Store<api::ProfileMapView>& baselines;
   };
 
   // `secrets` reads what sources name; it may ask the API server, and remembers.
@@ -77,9 +79,8 @@ class DriftReconciler {
       const Observed& seen, const api::VariantStatus& variant) const;
   void AddTargets(const Observed& seen, const api::VariantStatus& variant,
                   scrape::Subscription& subscription, std::string& problem) const;
-  std::shared_ptr<const api::ModelVersion> VersionOf(const Observed& seen,
-                                                     const std::string& version) const;
-  const api::Profile* BaselineOf(const Observed& seen, const api::ModelVersion* version) const;
+  Reference ReferenceOf(const std::string& id, const Observed& seen,
+                        const std::string& version) const;
   void Look(const std::string& id, const Observed& seen, Memory& memory) const;
   void Count(const std::string& id, Observed& seen) const;
 
