@@ -266,7 +266,8 @@ class Controller::Impl {
     }
     const ControllerMetrics metrics({cache_, runs_, samples_, pool_, events_, std::move(runners),
                                      options_.workers, election_ ? &*election_ : nullptr,
-                                     options_.lease_name, dependencies_.clock});
+                                     options_.lease_name, dependencies_.clock,
+                                     static_cast<std::size_t>(options_.object_series)});
     return {200, RenderMetrics(metrics), "text/plain; version=0.0.4; charset=utf-8"};
   }
 

@@ -1,14 +1,18 @@
 // kubectl-perennial: on the PATH, `kubectl perennial ...` finds it.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <map>
 #include <string>
 #include <vector>
 
+#include "api/codec.h"
 #include "app/commands.h"
 #include "app/lint.h"
 #include "app/options.h"
+#include "app/training_profile.h"
 #include "base/log.h"
 #include "kube/http_transport.h"
 #include "kube/kubeconfig.h"
@@ -70,6 +74,86 @@ int LintFiles(const Flags& flags) {
   return problems == 0 ? 0 : 1;
 }
 
+struct ProfileFlags {
+  ProfileOptions options;
+  std::vector<std::string> columns;
+  std::string bins = "auto";
+  std::vector<std::string> bounds;
+  std::string bounds_from;
+  std::string output = "json";
+  std::string name;
+};
+
+// Explicit bounds win over those of a page; a column without either is cut at quantiles.
+Status AddBounds(const ProfileFlags& flags, std::vector<ProfileColumn>& columns) {
+  std::map<std::string, std::vector<double>> bounds;
+  std::vector<std::string> metrics;
+  for (const ProfileColumn& column : columns) {
+    metrics.push_back(column.metric.empty() ? column.column : column.metric);
+  }
+  if (!flags.bounds_from.empty()) {
+    std::ifstream stream(flags.bounds_from);
+    if (!stream) return Error{Errc::kNotFound, flags.bounds_from + " cannot be read"};
+    const std::string page{std::istreambuf_iterator<char>(stream),
+                           std::istreambuf_iterator<char>()};
+    PERENNIAL_TRY(bounds, BoundsOfPage(page, metrics));
+  }
+  for (const std::string& text : flags.bounds) {
+    PERENNIAL_TRY(auto given, ParseBounds(text));
+    if (std::find(metrics.begin(), metrics.end(), given.first) == metrics.end()) {
+      return Error{Errc::kInvalid, "--bounds " + text + ": no column has that metric"};
+    }
+    bounds[given.first] = std::move(given.second);
+  }
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    if (!columns[i].categorical && bounds.contains(metrics[i])) {
+      columns[i].bounds = bounds[metrics[i]];
+    }
+  }
+  return Ok();
+}
+
+Status PrintProfile(ProfileFlags flags) {
+  ProfileOptions& options = flags.options;
+  for (const std::string& text : flags.columns) {
+    PERENNIAL_TRY(ProfileColumn column, ParseProfileColumn(text));
+    options.columns.push_back(std::move(column));
+  }
+  if (options.columns.empty() && !(flags.bounds.empty() && flags.bounds_from.empty())) {
+    return Error{Errc::kInvalid, "--bounds and --bounds-from need --columns"};
+  }
+  if (flags.bins != "auto") options.bins = std::stoi(flags.bins);
+  PERENNIAL_TRY_STATUS(AddBounds(flags, options.columns));
+  PERENNIAL_TRY(const api::Profile profile, MakeProfile(options));
+  std::cout << (flags.output == "configmap" ? ProfileConfigMap(profile, flags.name)
+                                            : api::EncodeProfile(profile))
+            << "\n";
+  return Ok();
+}
+
+CLI::App* AddProfile(CLI::App& app, ProfileFlags& flags) {
+  CLI::App* profile =
+      app.add_subcommand("profile", "Makes a training profile from data, without a cluster");
+  profile->add_option("--from", flags.options.file, "CSV file with a header line")->required();
+  profile->add_option("--delimiter", flags.options.delimiter, "Between fields")
+      ->capture_default_str();
+  profile
+      ->add_option("--columns", flags.columns,
+                   "COLUMN, COLUMN=METRIC, or COLUMN=METRIC{LABEL} for categories; default: all")
+      ->delimiter(',');
+  profile
+      ->add_option("--bins", flags.bins,
+                   "How many buckets of equal share where no bounds are given; auto: 10")
+      ->check(CLI::IsMember({"auto"}) | CLI::Range(2, 100));
+  profile->add_option("--bounds", flags.bounds, "METRIC=1,2,5: the serving histogram's bounds");
+  profile->add_option("--bounds-from", flags.bounds_from,
+                      "A page of metrics whose histograms have the bounds");
+  profile->add_option("-o,--output", flags.output, "json or configmap")
+      ->check(CLI::IsMember({"json", "configmap"}));
+  profile->add_option("--name", flags.name, "Name of the ConfigMap");
+  return profile;
+}
+
 // A subcommand about one named object.
 CLI::App* AddNamed(CLI::App& app, const char* verb, const char* what, const char* argument,
                    Flags& flags) {
@@ -109,6 +193,8 @@ int Main(int argc, char** argv) {
   undo->add_option("--to", flags.to, "Which; default: the one that served last");
   auto* lint = app.add_subcommand("lint", "Checks manifests without a cluster");
   lint->add_option("-f,--filename", flags.files, "Files; - is standard input")->required();
+  ProfileFlags profile_flags;
+  const CLI::App* profile = AddProfile(app, profile_flags);
   const auto* version = app.add_subcommand("version", "Prints the version");
   CLI11_PARSE(app, argc, argv);
 
@@ -116,6 +202,12 @@ int Main(int argc, char** argv) {
   if (version->parsed()) {
     std::cout << "kubectl-perennial " << Version() << "\n";
     return 0;
+  }
+  if (profile->parsed()) {
+    if (profile_flags.output == "configmap" && profile_flags.name.empty()) {
+      return Report(Error{Errc::kInvalid, "-o configmap needs --name"});
+    }
+    return Report(PrintProfile(std::move(profile_flags)));
   }
   if (lint->parsed()) return LintFiles(flags);
   return WithCluster(flags, [&](const CommandContext& context) -> Status {

@@ -167,8 +167,9 @@ void CollectScrapes(const MetricSources& from, std::vector<MetricFamily>& out) {
 // Counts series of single objects and refuses those beyond the limit.
 class Budget {
  public:
+  explicit Budget(std::size_t most) : most_(most) {}
   bool Take() {
-    if (used_ < kMostObjectSeries) {
+    if (used_ < most_) {
       ++used_;
       return true;
     }
@@ -178,6 +179,7 @@ class Budget {
   std::size_t omitted() const { return omitted_; }
 
  private:
+  std::size_t most_;
   std::size_t used_ = 0;
   std::size_t omitted_ = 0;
 };
@@ -348,7 +350,7 @@ RunTally::Cells RunTally::cells() const {
 
 std::vector<MetricFamily> ControllerMetrics::Collect() const {
   std::vector<MetricFamily> out;
-  Budget budget;
+  Budget budget(sources_.object_series);
   CollectSelf(sources_, out);
   CollectRunners(sources_, out);
   CollectInformers(sources_, out);

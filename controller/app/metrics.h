@@ -47,6 +47,10 @@ class RunTally {
   Cells cells_;
 };
 
+// Series of single monitors and deployments are cut off here: what a tenant creates must not make
+// /metrics grow without end.
+inline constexpr std::size_t kMostObjectSeries = 20'000;
+
 // Everything that metrics are read from, when they are asked for: no object leaves a series behind
 // that outlives it.
 struct MetricSources {
@@ -60,6 +64,7 @@ struct MetricSources {
   const kube::LeaderElection* election = nullptr;  // nullptr: without leader election
   std::string lease_name;
   const Clock& clock;
+  std::size_t object_series = kMostObjectSeries;
 };
 
 // The controller's metrics (docs/reference/metrics.md). Thread-safe as its sources are.
@@ -72,10 +77,6 @@ class ControllerMetrics final : public prometheus::Collectable {
  private:
   MetricSources sources_;
 };
-
-// Series of single monitors and deployments are cut off here: what a tenant creates must not make
-// /metrics grow without end.
-inline constexpr std::size_t kMostObjectSeries = 20'000;
 
 // The text exposition format of what `metrics` collects.
 std::string RenderMetrics(const prometheus::Collectable& metrics);

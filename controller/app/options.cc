@@ -8,8 +8,40 @@
 #include "scrape/address_policy.h"
 
 namespace perennial::app {
-
 namespace {
+
+CLI::App* AddDriftEval(CLI::App& app, DriftEvalOptions& options) {
+  CLI::App* drift = app.add_subcommand("drift", "Drift detection without a cluster.");
+  drift->require_subcommand(1);
+  CLI::App* eval = drift->add_subcommand(
+      "eval",
+      "Judges two files as a DriftMonitor would: each is a profile (JSON, YAML) or a page of "
+      "metrics. Exits with 0: no drift, 2: drift, 1: something could not be judged.");
+  eval->add_option("--baseline", options.baseline, "What to compare with")->required();
+  eval->add_option("--current", options.current, "What to judge")->required();
+  eval->add_option("--previous", options.previous,
+                   "An earlier page of the pod of --current: only the increase counts");
+  auto* monitor =
+      eval->add_option("--monitor", options.monitor, "Manifest of the DriftMonitor to try");
+  eval->add_option("--metric", options.metrics,
+                   "Without --monitor: a metric; default: all of the "
+                   "profile's")
+      ->excludes(monitor);
+  eval->add_option("--label", options.label, "The metrics' label whose values are categories")
+      ->excludes(monitor);
+  eval->add_option("--measure", options.measure, "How to compare")
+      ->capture_default_str()
+      ->excludes(monitor);
+  eval->add_option("--threshold", options.threshold, "From when on it is drift")->excludes(monitor);
+  eval->add_option("--warn", options.warn, "From when on it is a warning")->excludes(monitor);
+  eval->add_option("--min-samples", options.min_samples,
+                   "Observations that are needed; default: the monitor's, or 1")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000'000}));
+  const std::map<std::string, bool> formats{{"table", false}, {"json", true}};
+  eval->add_option("-o,--output", options.json, "table or json")
+      ->transform(CLI::CheckedTransformer(formats));
+  return eval;
+}
 
 // "trainer.kubeflow.org/v1alpha1/trainjobs/TrainJob".
 std::optional<kube::Resource> ReadKind(const std::string& text) {
@@ -70,15 +102,21 @@ ParsedOptions ParseRunOptions(int argc, const char* const* argv) {
       ->check([](const std::string& text) {
         return ReadKind(text) ? "" : "GROUP/VERSION/PLURAL/KIND expected, got " + text;
       });
+  run->add_option("--object-series", options.object_series,
+                  "Most series of single monitors and models on /metrics; 0: none")
+      ->check(CLI::Range(0, 10'000'000));
+  DriftEvalOptions eval_options;
+  const CLI::App* eval = AddDriftEval(app, eval_options);
   try {
     app.parse(argc, argv);
     for (const std::string& kind : kinds) options.workload_kinds.push_back(*ReadKind(kind));
   } catch (const CLI::ParseError& error) {
-    return {std::nullopt, app.exit(error, std::cout, std::cerr)};
+    return {std::nullopt, std::nullopt, app.exit(error, std::cout, std::cerr)};
   }
+  if (eval->parsed()) return {std::nullopt, std::move(eval_options), 0};
   const char* pod = std::getenv("POD_NAME");
   options.instance = pod != nullptr && *pod != '\0' ? pod : "perennial-controller";
-  return {options, 0};
+  return {options, std::nullopt, 0};
 }
 
 const char* Version() {

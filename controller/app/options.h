@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "app/drift_eval.h"
 #include "base/log.h"
 #include "kube/meta.h"
 
@@ -24,13 +25,15 @@ struct RunOptions {
   std::string lease_name = "perennial-controller";
   std::vector<std::string> source_allow;       // addresses that metrics may come from all the same
   std::vector<kube::Resource> workload_kinds;  // what RetrainPolicies may make beside Jobs
+  int object_series = 20'000;                  // most series of single objects on /metrics; 0: none
   std::string instance;                        // this process in events and in the Lease
 };
 
-// The options of `perennial-controller run ...`; otherwise the process's exit code, after the help,
-// the version or what is wrong was printed.
+// The options of `perennial-controller run ...` or `drift eval ...`; otherwise the process's exit
+// code, after the help, the version or what is wrong was printed.
 struct ParsedOptions {
   std::optional<RunOptions> run;
+  std::optional<DriftEvalOptions> eval = std::nullopt;
   int exit_code = 0;
 };
 ParsedOptions ParseRunOptions(int argc, const char* const* argv);

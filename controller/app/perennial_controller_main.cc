@@ -4,10 +4,12 @@
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
+#include <iostream>
 #include <stop_token>
 #include <thread>
 
 #include "app/controller.h"
+#include "app/drift_eval.h"
 #include "app/options.h"
 #include "base/log.h"
 #include "kube/http_transport.h"
@@ -79,5 +81,6 @@ int Run(const RunOptions& options) {
 
 int main(int argc, char** argv) {
   const auto parsed = perennial::app::ParseRunOptions(argc, argv);
+  if (parsed.eval) return perennial::app::DriftEval(*parsed.eval, std::cout, std::cerr);
   return parsed.run ? perennial::app::Run(*parsed.run) : parsed.exit_code;
 }

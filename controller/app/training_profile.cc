@@ -246,7 +246,8 @@ Result<ProfileColumn> ParseProfileColumn(const std::string& text) {
 Result<std::pair<std::string, std::vector<double>>> ParseBounds(const std::string& text) {
   const std::size_t equals = text.find('=');
   std::pair<std::string, std::vector<double>> out{text.substr(0, equals), {}};
-  std::string_view rest = equals == std::string::npos ? "" : std::string_view(text).substr(equals + 1);
+  std::string_view rest =
+      equals == std::string::npos ? "" : std::string_view(text).substr(equals + 1);
   while (!rest.empty()) {
     const std::size_t comma = std::min(rest.find(','), rest.size());
     const auto bound = Number(rest.substr(0, comma));
@@ -279,34 +280,27 @@ Result<std::map<std::string, std::vector<double>>> BoundsOfPage(
 Result<api::Profile> MakeProfile(const ProfileOptions& options) {
   std::vector<std::string> header;
   std::optional<std::vector<State>> states;
-  PERENNIAL_TRY(const Unit scanned,
-                ForEachRecord(options, header, [&](const auto& fields) -> Status {
-                  if (!states) {
-                    PERENNIAL_TRY(states, Begin(options, header));
-                  }
-                  for (State& state : *states) state.Scan(fields[state.place]);
-                  return Ok();
-                }));
-  static_cast<void>(scanned);
+  PERENNIAL_TRY_STATUS(ForEachRecord(options, header, [&](const auto& fields) -> Status {
+    if (!states) {
+      PERENNIAL_TRY(states, Begin(options, header));
+    }
+    for (State& state : *states) state.Scan(fields[state.place]);
+    return Ok();
+  }));
   if (!states) return Error{Errc::kInvalid, options.file + ": there are no rows"};
   for (State& state : *states) {
-    const Status prepared = Prepare(state, options.bins);
-    if (!prepared.ok()) return prepared.error();
+    PERENNIAL_TRY_STATUS(Prepare(state, options.bins));
   }
   api::Profile profile;
-  PERENNIAL_TRY(const Unit counted,
-                ForEachRecord(options, header, [&](const auto& fields) -> Status {
-                  ++profile.rows;
-                  for (State& state : *states) {
-                    const Status status = state.Count(fields[state.place]);
-                    if (!status.ok()) return status;
-                  }
-                  return Ok();
-                }));
-  static_cast<void>(counted);
+  PERENNIAL_TRY_STATUS(ForEachRecord(options, header, [&](const auto& fields) -> Status {
+    ++profile.rows;
+    for (State& state : *states) {
+      PERENNIAL_TRY_STATUS(state.Count(fields[state.place]));
+    }
+    return Ok();
+  }));
   for (State& state : *states) {
-    const Status finished = Finish(state);
-    if (!finished.ok()) return finished.error();
+    PERENNIAL_TRY_STATUS(Finish(state));
     profile.metrics.push_back(std::move(state.metric));
   }
   return profile;
