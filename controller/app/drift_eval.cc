@@ -35,11 +35,6 @@ struct Input {
   std::string page;
 };
 
-struct Question {
-  std::vector<api::Signal> signals;
-  std::int64_t min_samples = 1;
-};
-
 Error InFile(const std::string& file, const std::string& why) {
   return {Errc::kInvalid, file + ": " + why};
 }
@@ -90,7 +85,7 @@ Result<Input> Load(const std::string& file) {
   return Input{*std::move(profile), ""};
 }
 
-Result<Question> FromMonitor(const std::string& file) {
+Result<api::DriftMonitorSpec> FromMonitor(const std::string& file) {
   PERENNIAL_TRY(const std::string text, ReadFile(file));
   const auto documents = ParseYaml(text);
   if (!documents.ok()) return InFile(file, documents.error().message);
@@ -102,13 +97,13 @@ Result<Question> FromMonitor(const std::string& file) {
     if (!monitor.ok()) return InFile(file, monitor.error().message);
     const auto problems = api::Validate(monitor->spec);
     if (!problems.empty()) return InFile(file, problems.front());
-    return Question{monitor->spec.signals, monitor->spec.min_samples};
+    return monitor->spec;
   }
   return InFile(file, "holds no DriftMonitor");
 }
 
-Result<Question> FromFlags(const DriftEvalOptions& options, const Input& baseline,
-                           const Input& current) {
+Result<api::DriftMonitorSpec> FromFlags(const DriftEvalOptions& options, const Input& baseline,
+                                        const Input& current) {
   if (options.threshold.empty()) {
     return Error{Errc::kInvalid, "give --monitor FILE, or --threshold (and --measure)"};
   }
@@ -133,7 +128,8 @@ Result<Question> FromFlags(const DriftEvalOptions& options, const Input& baselin
       {{"metadata", {{"name", "monitor"}, {"namespace", "default"}, {"uid", "none"}}},
        {"spec", {{"target", {{"modelDeployment", "none"}}}, {"signals", signals}}}});
   if (!monitor.ok()) return monitor.error();
-  Question question{monitor->spec.signals, 1};
+  api::DriftMonitorSpec question = monitor->spec;
+  question.min_samples = 1;
   const auto problems = api::Validate(monitor->spec);
   if (!problems.empty()) return Error{Errc::kInvalid, problems.front()};
   for (api::Signal& signal : question.signals) signal.name = signal.metric;
@@ -207,7 +203,7 @@ Result<scrape::WindowView> WindowOf(const std::string& file, const Input& input,
 }
 
 Result<drift::Reference> ReferenceOf(const DriftEvalOptions& options, const Input& input,
-                                     const Question& question,
+                                     const api::DriftMonitorSpec& spec,
                                      const std::vector<std::string>& metrics) {
   drift::Reference reference;
   reference.source = options.baseline;
@@ -218,7 +214,7 @@ Result<drift::Reference> ReferenceOf(const DriftEvalOptions& options, const Inpu
   PERENNIAL_TRY(const scrape::WindowView window, WindowOf(options.baseline, input, "", metrics));
   std::map<std::string, std::string> gaps;
   reference.profile = std::make_shared<const api::Profile>(
-      drift::ProfileOf(question.signals, window, question.min_samples, gaps));
+      drift::ProfileOf(spec.signals, window, spec.min_samples, gaps));
   for (const auto& [signal, why] : gaps) reference.gaps.emplace(signal, "the baseline: " + why);
   return reference;
 }
@@ -236,20 +232,18 @@ Result<std::vector<Answer>> Answers(const DriftEvalOptions& options) {
     if (current.profile) return Error{Errc::kInvalid, "--previous goes with exposition pages"};
     PERENNIAL_TRY(previous, ReadFile(options.previous));
   }
-  PERENNIAL_TRY(Question question, options.monitor.empty() ? FromFlags(options, baseline, current)
-                                                           : FromMonitor(options.monitor));
-  if (options.min_samples > 0) question.min_samples = options.min_samples;
-  api::DriftMonitorSpec spec;
-  spec.signals = question.signals;
+  PERENNIAL_TRY(api::DriftMonitorSpec spec, options.monitor.empty()
+                                                ? FromFlags(options, baseline, current)
+                                                : FromMonitor(options.monitor));
+  if (options.min_samples > 0) spec.min_samples = options.min_samples;
   const std::vector<std::string> metrics = drift::WantedMetrics(spec);
-  PERENNIAL_TRY(const drift::Reference reference,
-                ReferenceOf(options, baseline, question, metrics));
+  PERENNIAL_TRY(const drift::Reference reference, ReferenceOf(options, baseline, spec, metrics));
   PERENNIAL_TRY(const scrape::WindowView window,
                 WindowOf(options.current, current, previous, metrics));
+  std::vector<drift::Evaluation> found = drift::EvaluateAgainst(reference, spec, window);
   std::vector<Answer> answers;
-  for (const api::Signal& signal : question.signals) {
-    answers.push_back(
-        {signal.name, drift::EvaluateAgainst(reference, signal, window, question.min_samples)});
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    answers.push_back({spec.signals[i].name, std::move(found[i])});
   }
   return answers;
 }

@@ -24,8 +24,8 @@ void History::Resume(const api::DriftMonitorStatus& status) {
     if (entries_.contains(id)) continue;
     Entry entry;
     entry.marks = signal.recent;
-    entry.latest = {signal.state,   signal.value, signal.threshold, signal.samples,
-                    signal.message, signal.tests, signal.moved};
+    entry.latest = {signal.state, signal.value, signal.threshold, signal.samples, signal.message,
+                    signal.tests, false,        signal.moved};
     entries_.emplace(id, std::move(entry));
   }
 }

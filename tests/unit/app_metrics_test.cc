@@ -149,6 +149,23 @@ TEST_F(MetricsTest, DoNotGrowWithoutEnd) {
   EXPECT_NE(page.find("\nperennial_metrics_omitted_series 1210\n"), std::string::npos);
 }
 
+TEST_F(MetricsTest, ShowNoSingleObjectsWhereSwitchedOff) {
+  Put(cache_.drift_monitors, "m", [](api::DriftMonitor& monitor) {
+    api::SignalStatus signal;
+    signal.name = "s";
+    signal.value = "1";
+    monitor.status.signals = {signal, signal};
+  });
+  const auto page = [&](std::size_t most) {
+    return RenderMetrics(ControllerMetrics(
+        {cache_, runs_, samples_, pool_, events_, {&core_}, 2, nullptr, "", clock_, most}));
+  };
+  EXPECT_EQ(page(0).find("monitor=\"m\""), std::string::npos);
+  EXPECT_NE(page(0).find("\nperennial_metrics_omitted_series 3\n"), std::string::npos) << page(0);
+  EXPECT_NE(page(1).find("\nperennial_metrics_omitted_series 2\n"), std::string::npos);
+  EXPECT_NE(page(3).find("\nperennial_metrics_omitted_series 0\n"), std::string::npos);
+}
+
 // By the parser that reads our targets' pages.
 TEST_F(MetricsTest, AreAPageThatCanBeScraped) {
   const auto page = scrape::ParseExposition(

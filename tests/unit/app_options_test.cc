@@ -47,6 +47,24 @@ TEST(Options, RefuseWhatIsWrong) {
   EXPECT_NE(Parse({}).exit_code, 0);
 }
 
+TEST(Options, OfDriftEval) {
+  const auto parsed = Parse({"drift", "eval", "--baseline", "a", "--current", "b", "--threshold",
+                             "0.25", "--metric", "x", "--metric", "y", "-o", "json"});
+  EXPECT_FALSE(parsed.run.has_value());
+  ASSERT_TRUE(parsed.eval.has_value());
+  EXPECT_EQ(parsed.eval->baseline, "a");
+  EXPECT_EQ(parsed.eval->current, "b");
+  EXPECT_EQ(parsed.eval->threshold, "0.25");
+  EXPECT_EQ(parsed.eval->metrics, (std::vector<std::string>{"x", "y"}));
+  EXPECT_EQ(parsed.eval->measure, "population_stability_index");
+  EXPECT_TRUE(parsed.eval->json);
+  EXPECT_FALSE(Parse({"drift", "eval", "--baseline", "a"}).eval.has_value());
+  EXPECT_FALSE(Parse({"drift", "eval", "--baseline", "a", "--current", "b", "--monitor", "m",
+                      "--threshold", "1"})
+                   .eval.has_value())
+      << "the monitor has thresholds";
+}
+
 TEST(Options, PrintTheVersion) {
   testing::internal::CaptureStdout();
   const auto parsed = Parse({"--version"});

@@ -169,6 +169,20 @@ TEST_F(WiringTest, EndpointsWakeTheDeploymentAndItsMonitors) {
   EXPECT_EQ(Woken(), (Set{"md a/model", "dm a/monitor"}));
 }
 
+TEST_F(WiringTest, ABaselineWakesTheMonitorsThatNameIt) {
+  Put(cache_.drift_monitors, "a", "by-profile", [](api::DriftMonitor& monitor) {
+    monitor.spec.baseline.config_map = api::BaselineConfigMap{"p", "k"};
+  });
+  Woken();
+  Put(cache_.baselines, "b", "p", [](api::ProfileMapView&) {});
+  Put(cache_.baselines, "a", "q", [](api::ProfileMapView&) {});
+  EXPECT_EQ(Woken(), (Set{}));
+  Put(cache_.baselines, "a", "p", [](api::ProfileMapView&) {});
+  EXPECT_EQ(Woken(), (Set{"dm a/by-profile"}));
+  cache_.baselines.store().Remove({"a", "p"});
+  EXPECT_EQ(Woken(), (Set{"dm a/by-profile"}));
+}
+
 TEST_F(WiringTest, JobsAndTheirPodsWakeThePolicy) {
   const auto label = [](auto& child) {
     child.meta.labels[std::string(api::kLabelPolicy)] = "policy";
