@@ -248,7 +248,7 @@ TEST_F(ProfileTest, TakesSignalsFromAMonitorAndTellsWhatIsWrong) {
             "apiVersion: perennial.dev/v1alpha1\nkind: DriftMonitor\nmetadata: {name: m}\n"
             "spec:\n  target: {modelDeployment: d}\n  minSamples: 1\n  signals:\n"
             "  - {name: s, type: DataDrift, metric: feature_distance_km, tests: "
-            "[{measure: jensen_shannon_distance, threshold: \"0.1\"}]}\n");
+            "[{measure: jensen_shannon_distance, threshold: \"0.3\"}]}\n");
   EXPECT_EQ(Eval(options), 0) << out_.str() << err_.str();
   EXPECT_NE(out_.str().find("jensen_shannon_distance"), std::string::npos);
   options.current = (folder_ / "absent").string();

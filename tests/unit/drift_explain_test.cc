@@ -14,13 +14,13 @@ stats::Histogram Counted(std::vector<double> bounds, std::vector<double> counts)
 
 TEST(Explain, NamesTheBucketsThatMovedMost) {
   const auto moved = MostMoved(Distribution(Counted({10, 20, 40}, {25, 25, 25, 25})),
-                               Distribution(Counted({10, 20, 40}, {100, 260, 240, 400})));
+                               Distribution(Counted({10, 20, 40}, {100, 260, 270, 370})));
   ASSERT_EQ(moved.size(), 3u);
   EXPECT_EQ(moved[0], (api::BinShift{"<= 10", "0.2500", "0.1000"}));
-  EXPECT_EQ(moved[1], (api::BinShift{"> 40", "0.2500", "0.4000"}));
-  EXPECT_EQ(moved[2], (api::BinShift{"(10, 20]", "0.2500", "0.2600"}));
+  EXPECT_EQ(moved[1], (api::BinShift{"> 40", "0.2500", "0.3700"}));
+  EXPECT_EQ(moved[2], (api::BinShift{"(20, 40]", "0.2500", "0.2700"}));
   EXPECT_EQ(DescribeMoves(moved),
-            "<= 10 25.0% -> 10.0%, > 40 25.0% -> 40.0%, (10, 20] 25.0% -> 26.0%");
+            "<= 10 25.0% -> 10.0%, > 40 25.0% -> 37.0%, (20, 40] 25.0% -> 27.0%");
 }
 
 TEST(Explain, ComparesAtTheBoundsThatBothHave) {
