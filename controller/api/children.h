@@ -68,7 +68,7 @@ struct EndpointSliceView {
   std::vector<EndpointPort> ports;
 };
 
-// A ConfigMap whose keys hold profiles. A key that can't be read says why, without its text.
+// A ConfigMap whose keys hold profiles. A key that can't be read says why.
 struct ProfileMapView {
   kube::Meta meta;
   struct Entry {

@@ -568,7 +568,6 @@ TEST_F(DriftObserve, ReadsABaselineFromAConfigMap) {
   EXPECT_EQ(ready(), "ConfigMap p, key profile.json: it is not JSON");
   put({{"profile.json", R"({"rows": 1, "metrics": [{"metric": "x", "type": "Round"}]})"}});
   EXPECT_NE(ready().find("metrics[0].type"), std::string::npos) << ready();
-  EXPECT_EQ(ready().find("Round"), std::string::npos) << "the text may be a secret";
   put({{"profile.json", std::string(api::kLongestProfile + 1, ' ')}});
   EXPECT_NE(ready().find("longer than"), std::string::npos) << ready();
   put({{"profile.json", api::EncodeProfile(*versions_.Get({"ns", "v1"})->spec.profile)}});
