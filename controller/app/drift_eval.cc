@@ -213,8 +213,8 @@ Result<drift::Reference> ReferenceOf(const DriftEvalOptions& options, const Inpu
   }
   PERENNIAL_TRY(const scrape::WindowView window, WindowOf(options.baseline, input, "", metrics));
   std::map<std::string, std::string> gaps;
-  reference.profile = std::make_shared<const api::Profile>(
-      drift::ProfileOf(spec.signals, window, spec.min_samples, gaps));
+  reference.profile = std::make_shared<const api::Profile>(drift::ProfileOf(
+      spec, [&](const api::Signal&) -> const auto& { return window; }, gaps));
   for (const auto& [signal, why] : gaps) reference.gaps.emplace(signal, "the baseline: " + why);
   return reference;
 }
@@ -236,11 +236,15 @@ Result<std::vector<Answer>> Answers(const DriftEvalOptions& options) {
                                                 ? FromFlags(options, baseline, current)
                                                 : FromMonitor(options.monitor));
   if (options.min_samples > 0) spec.min_samples = options.min_samples;
-  const std::vector<std::string> metrics = drift::WantedMetrics(spec);
+  const drift::Expressions expressions = drift::ParseExpressions(spec);
+  const std::vector<std::string> metrics = drift::WantedMetrics(spec, expressions);
   PERENNIAL_TRY(const drift::Reference reference, ReferenceOf(options, baseline, spec, metrics));
   PERENNIAL_TRY(const scrape::WindowView window,
                 WindowOf(options.current, current, previous, metrics));
-  std::vector<drift::Evaluation> found = drift::EvaluateAgainst(reference, spec, window);
+  // A file is one window, whatever stretch of time a signal asks for.
+  std::vector<drift::Evaluation> found = drift::EvaluateAgainst(
+      reference, spec,
+      {[&](const scrape::Range&) -> const scrape::WindowView& { return window; }, expressions});
   std::vector<Answer> answers;
   for (std::size_t i = 0; i < found.size(); ++i) {
     answers.push_back({spec.signals[i].name, std::move(found[i])});

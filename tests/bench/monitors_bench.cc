@@ -159,9 +159,10 @@ class World {
   kube::Store<api::ModelVersion> versions_;
   kube::Store<api::EndpointSliceView> slices_;
   kube::Store<api::ServiceView> services_;
+  kube::Store<api::ProfileMapView> baselines_;
   scrape::SampleStore samples_{clock_};
   DriftReconciler reconciler_{
-      {monitors_, deployments_, versions_, slices_, services_}, samples_, clock_};
+      {monitors_, deployments_, versions_, slices_, services_, baselines_}, samples_, clock_};
 };
 
 void LookAtAll(benchmark::State& state) {

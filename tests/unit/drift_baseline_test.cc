@@ -111,6 +111,35 @@ TEST_F(DriftBaseline, ComparesAChallengerWithTheChampionsWindow) {
   EXPECT_EQ(Marks(Observe(), "v2").front(), 'B');
 }
 
+// Over the monitor's 10 minutes the champion has seen both worlds: a challenger that sees the new
+// one alone would have drifted from that.
+TEST_F(DriftBaseline, ASignalsOwnWindowIsTheChampionsToo) {
+  monitor_.spec.baseline.from = api::BaselineFrom::kChampion;
+  monitor_.spec.signals[0].window = api::Duration{kMinute * 3};
+  Put(monitors_, monitor_);
+  PutVersion("v2", {});
+  PutSlice("d-v2-abc", "d-v2", {{"10.0.1.1", "e"}});
+  deployment_.status.variants.push_back(Variant("challenger", "v2", "d-v2"));
+  Put(deployments_, deployment_);
+  Reconcile();
+  for (int i = 0; i < 10; ++i) {
+    const auto& counts = i < 6 ? moved_ : usual_;
+    clock_.steady = clock_.Steady() + kMinute;
+    for (const char* pod : {"a", "b", "e"}) Scrape(pod, counts);
+    Reconcile();
+  }
+  EXPECT_EQ(Marks(Observe(), "v2").front(), '-');
+}
+
+TEST_F(DriftBaseline, ASignalsOffsetMovesTheEarlierWindowToo) {
+  monitor_.spec.baseline.window = api::BaselineWindow{{kMinute * 20}, {kMinute * 5}};
+  api::Signal& signal = monitor_.spec.signals[0];
+  EXPECT_EQ(EarlierRangeOf(monitor_.spec, signal), (scrape::Range{kMinute * 5, kMinute * 20}));
+  signal.offset = api::Duration{kMinute * 2};
+  EXPECT_EQ(EarlierRangeOf(monitor_.spec, signal), (scrape::Range{kMinute * 5, kMinute * 22}));
+}
+
+// What it is compared with must still be held, beyond what the signals themselves reach.
 TEST_F(DriftBaseline, ComparesWithAnEarlierWindowThatSharesNothing) {
   monitor_.spec.baseline.from = api::BaselineFrom::kWindow;
   monitor_.spec.baseline.window = api::BaselineWindow{{kMinute * 10}, {kMinute * 10}};
