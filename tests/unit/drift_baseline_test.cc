@@ -116,14 +116,20 @@ TEST_F(DriftBaseline, ComparesAChallengerWithTheChampionsWindow) {
 TEST_F(DriftBaseline, ASignalsOwnWindowIsTheChampionsToo) {
   monitor_.spec.baseline.from = api::BaselineFrom::kChampion;
   monitor_.spec.signals[0].window = api::Duration{kMinute * 3};
+  api::Signal mean;  // over the monitor's window, so that as much is held
+  mean.name = "mean";
+  mean.type = api::SignalType::kCustom;
+  mean.metric = "x";
+  mean.max = api::Decimal{9, "9"};
+  monitor_.spec.signals.push_back(mean);
   Put(monitors_, monitor_);
   PutVersion("v2", {});
   PutSlice("d-v2-abc", "d-v2", {{"10.0.1.1", "e"}});
   deployment_.status.variants.push_back(Variant("challenger", "v2", "d-v2"));
   Put(deployments_, deployment_);
   Reconcile();
-  for (int i = 0; i < 10; ++i) {
-    const auto& counts = i < 6 ? moved_ : usual_;
+  for (int i = 0; i < 11; ++i) {
+    const auto& counts = i < 7 ? moved_ : usual_;
     clock_.steady = clock_.Steady() + kMinute;
     for (const char* pod : {"a", "b", "e"}) Scrape(pod, counts);
     Reconcile();
