@@ -17,8 +17,8 @@ struct Schema<BaselineConfigMap> {
   using T = BaselineConfigMap;
   static constexpr std::tuple kFields{
       Field{"name", &T::name,
-            "A ConfigMap in the monitor's namespace with the label perennial.dev/baseline (any "
-            "value; others are not read).",
+            "A ConfigMap in the monitor's namespace with the label perennial.dev/use: baseline; "
+            "others are not read. Needs the chart's value monitors.configMapBaselines.",
             Required(kObjectName)},
       Field{"key", &T::key, "Its key: a profile as JSON, at most 256 KiB.",
             Rules{.pattern = "^[-._a-zA-Z0-9]+$",

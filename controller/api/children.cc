@@ -5,6 +5,7 @@
 
 #include "api/codec.h"
 #include "api/names.h"
+#include "kube/informer.h"
 
 namespace perennial::api {
 namespace {
@@ -142,11 +143,14 @@ ProfileMapView::Entry ReadProfile(const json& value) {
   if (text.size() > kLongestProfile) {
     return {nullptr, "it is longer than " + std::to_string(kLongestProfile) + " bytes"};
   }
-  const json parsed = json::parse(text, nullptr, false);
-  if (parsed.is_discarded()) return {nullptr, "it is not JSON"};
-  auto profile = DecodeProfile(parsed);
-  if (!profile.ok()) return {nullptr, profile.error().message};
-  return {std::make_shared<const Profile>(*std::move(profile)), ""};
+  ProfileMapView::Entry entry;
+  const Status read = kube::WithJson(text, [&](const json& parsed) -> Status {
+    PERENNIAL_TRY(Profile profile, DecodeProfile(parsed));
+    entry.profile = std::make_shared<const Profile>(std::move(profile));
+    return Ok();
+  });
+  if (!read.ok()) entry.error = read.error().message;
+  return entry;
 }
 
 }  // namespace

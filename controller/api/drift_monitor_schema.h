@@ -434,7 +434,9 @@ struct Schema<SignalStatus> {
       Field{"message", &T::message, "Why.", kMessage},
       Field{"tests", &T::tests, "Each test.", Rules{}},
       Field{"moved", &T::moved,
-            "The buckets or categories whose shares differ most from the baseline's.", Rules{}},
+            "Of a breach or warning, the buckets or categories whose shares differ most from the "
+            "baseline's.",
+            Rules{}},
   };
 };
 

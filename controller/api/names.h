@@ -42,12 +42,11 @@ inline constexpr std::string_view kLabelIdentity = "perennial.dev/identity";
 inline constexpr std::string_view kLabelManagedBy = "app.kubernetes.io/managed-by";
 inline constexpr std::string_view kManagedBy = "perennial";
 
-// On a Secret: it may be sent to servers of metrics that objects of its namespace name.
+// What something that somebody else made may be used for. A Secret, metrics: it may be sent to
+// servers of metrics that objects of its namespace name. A ConfigMap, baseline: it holds profiles.
 inline constexpr std::string_view kLabelUse = "perennial.dev/use";
 inline constexpr std::string_view kUseMetrics = "metrics";
-
-// On a ConfigMap with a profile to compare with; others are not read.
-inline constexpr std::string_view kLabelBaseline = "perennial.dev/baseline";
+inline constexpr std::string_view kUseBaseline = "baseline";
 
 // What people ask for, on a ModelDeployment; the value names the ModelVersion that is meant, so a
 // stale request does nothing: VERSION, VERSION/STEP (promote), either with ":TOKEN" where the same

@@ -37,8 +37,17 @@ kube::InformerOptions OfRuns(const std::string& ns, std::uint64_t seed) {
 
 kube::InformerOptions OfBaselines(const std::string& ns, std::uint64_t seed) {
   kube::InformerOptions options = Options(ns, seed);
-  options.label_selector = std::string(api::kLabelBaseline);
+  options.label_selector = std::string(api::kLabelUse) + "=" + std::string(api::kUseBaseline);
   return options;
+}
+
+// What is awaited of informers that come and go. One that is refused must not keep everything else
+// from beginning: those who need it tell of it.
+template <class T>
+void AddAwaited(const kube::InformerSet<T>& set, std::vector<std::string>& out) {
+  for (const auto& [resource, informer] : set.All()) {
+    if (kube::SightOf(*informer) == kube::Sight::kAwaited) out.push_back(resource.plural);
+  }
 }
 
 template <class T>
@@ -71,11 +80,11 @@ ClusterCache::ClusterCache(kube::Transport& transport, const Clock& clock, const
                   api::DecodeHttpRouteView),
       endpoint_slices(transport, clock, api::kEndpointSlices, Ours(ns, 9),
                       api::DecodeEndpointSliceView),
-      baselines(transport, clock, api::kConfigMaps, OfBaselines(ns, 12), api::DecodeProfileMapView),
       jobs(transport, clock, api::kJobs, Ours(ns, 10), api::DecodeJobView),
       pods(transport, clock, api::kPods, OfRuns(ns, 11), api::DecodePodView),
       workload_kinds(std::move(kinds)),
-      run_objects(transport, clock, Optional(OfRuns(ns, 12)), api::DecodeRunObjectView) {
+      run_objects(transport, clock, Optional(OfRuns(ns, 12)), api::DecodeRunObjectView),
+      baselines(transport, clock, OfBaselines(ns, 13), api::DecodeProfileMapView) {
   AddIndexes();
 }
 
@@ -121,11 +130,13 @@ void ClusterCache::AddIndexes() {
 void ClusterCache::Start() {
   ForEach([](const char*, auto& informer) { informer.Start(); });
   run_objects.Start();
+  baselines.Start();
 }
 
 void ClusterCache::Stop() {
   ForEach([](const char*, auto& informer) { informer.Stop(); });
   run_objects.Stop();
+  baselines.Stop();
 }
 
 std::vector<std::string> ClusterCache::Unsynced() const {
@@ -133,11 +144,8 @@ std::vector<std::string> ClusterCache::Unsynced() const {
   ForEach([&](const char* name, const auto& informer) {
     if (!informer.store().Synced()) out.emplace_back(name);
   });
-  // One that is refused must not keep everything else from beginning: its policies tell of it.
-  for (const auto& [resource, informer] : run_objects.All()) {
-    const bool refused = informer->Counters().failures > 0;
-    if (!informer->store().Synced() && !refused) out.push_back(resource.plural);
-  }
+  AddAwaited(run_objects, out);
+  AddAwaited(baselines, out);
   return out;
 }
 

@@ -45,12 +45,13 @@ struct ClusterCache {
   kube::Informer<api::ServiceView> services;
   kube::Informer<api::HttpRouteView> http_routes;  // optional: clusters without the Gateway API
   kube::Informer<api::EndpointSliceView> endpoint_slices;
-  kube::Informer<api::ProfileMapView> baselines;  // ConfigMaps with the label of baselines
   kube::Informer<api::JobView> jobs;
   kube::Informer<api::PodView> pods;  // of our runs
   // Workloads, and ConfigMaps with results: only what some policy needs is watched.
   const std::vector<kube::Resource> workload_kinds;
   kube::InformerSet<api::RunObjectView> run_objects;
+  // ConfigMaps with profiles, while some monitor names one.
+  kube::InformerSet<api::ProfileMapView> baselines;
 
   // Calls visit(resource name, informer) for each.
   template <class Visit>
@@ -79,7 +80,6 @@ struct ClusterCache {
     visit("services", self.services);
     visit("httproutes", self.http_routes);
     visit("endpointslices", self.endpoint_slices);
-    visit("configmaps", self.baselines);
     visit("jobs", self.jobs);
     visit("pods", self.pods);
   }

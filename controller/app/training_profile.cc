@@ -310,7 +310,8 @@ std::string ProfileConfigMap(const api::Profile& profile, const std::string& nam
   const nlohmann::ordered_json map = {
       {"apiVersion", "v1"},
       {"kind", "ConfigMap"},
-      {"metadata", {{"name", name}, {"labels", {{std::string(api::kLabelBaseline), "true"}}}}},
+      {"metadata",
+       {{"name", name}, {"labels", {{std::string(api::kLabelUse), api::kUseBaseline}}}}},
       {"data", {{"profile.json", api::EncodeProfile(profile)}}}};
   return map.dump(2);
 }

@@ -138,11 +138,23 @@ void WireEndpointSlices(ClusterCache& cache, Queues q) {
   });
 }
 
+// Lets the informers of `set` run for as long as some object of `store` needs them.
+template <class T, class Seen, class NeedsOf>
+void WireNeeds(kube::Store<T>& store, kube::InformerSet<Seen>& set, NeedsOf needs_of) {
+  store.AddListener([&set, needs_of](const auto& before, const auto& after) {
+    const auto needs = [&](const auto& object) {
+      return object == nullptr ? std::set<kube::Resource>() : needs_of(*object);
+    };
+    set.Move(needs(before), needs(after));
+  });
+}
+
 void WireBaselines(ClusterCache& cache, Queues q) {
-  cache.baselines.store().AddListener([&cache, q](const auto& before, const auto& after) {
+  cache.baselines.AddListener([&cache, q](const auto& before, const auto& after) {
     WakeFound(cache.drift_monitors.store(), kMonitorsByBaseline,
               (after != nullptr ? after : before)->meta.key, q.drift_monitors);
   });
+  WireNeeds(cache.drift_monitors.store(), cache.baselines, drift::NeedsOf);
 }
 
 // Jobs of runs and their pods carry the policy's name.
@@ -173,19 +185,17 @@ void WireRunObjects(ClusterCache& cache, Queues q) {
     Both(before, after,
          [&](const api::PodView& pod) { WakeByRun(cache, pod, q.retrain_policies); });
   });
-  cache.retrain_policies.store().AddListener([&cache](const auto& before, const auto& after) {
-    const auto needs = [&](const auto& policy) {
-      return policy == nullptr ? std::set<kube::Resource>()
-                               : retrain::NeedsOf(*policy, cache.workload_kinds);
-    };
-    cache.run_objects.Move(needs(before), needs(after));
-  });
+  WireNeeds(cache.retrain_policies.store(), cache.run_objects,
+            [&cache](const api::RetrainPolicy& policy) {
+              return retrain::NeedsOf(policy, cache.workload_kinds);
+            });
 }
 
 }  // namespace
 
 void Wire(ClusterCache& cache, Queues queues) {
   WireModelDeployments(cache, queues);
+  WireBaselines(cache, queues);
   WireDriftMonitors(cache, queues);
   WireRunObjects(cache, queues);
   WireOwn(cache.retrain_policies.store(), queues.retrain_policies);
@@ -195,7 +205,6 @@ void Wire(ClusterCache& cache, Queues queues) {
   WireChildren(cache.services.store(), queues.model_deployments);
   WireChildren(cache.http_routes.store(), queues.model_deployments);
   WireEndpointSlices(cache, queues);
-  WireBaselines(cache, queues);
   WireRuns(cache.jobs.store(), queues.retrain_policies);
   WireRuns(cache.pods.store(), queues.retrain_policies);
 }

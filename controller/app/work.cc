@@ -34,7 +34,7 @@ Work::Work(Dependencies from)
                    from.samples, from.clock, from.identity, from.secrets),
       monitors_({from.cache.drift_monitors.store(), from.cache.model_deployments.store(),
                  from.cache.model_versions.store(), from.cache.endpoint_slices.store(),
-                 from.cache.services.store(), from.cache.baselines.store()},
+                 from.cache.services.store(), from.cache.baselines},
                 from.samples, from.clock, from.secrets),
       policies_({from.cache.retrain_policies.store(), from.cache.model_deployments.store(),
                  from.cache.drift_monitors.store(), from.cache.model_versions.store(),

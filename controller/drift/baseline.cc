@@ -10,12 +10,6 @@
 namespace perennial::drift {
 namespace {
 
-Reference Without(std::string problem) {
-  Reference reference;
-  reference.problem = std::move(problem);
-  return reference;
-}
-
 api::MetricProfile MetricOf(const api::Signal& signal, const stats::Distribution& counted) {
   api::MetricProfile metric;
   metric.metric = signal.metric;
@@ -48,18 +42,24 @@ Reference LiveReference(const api::DriftMonitorSpec& spec, const WindowOfSignal&
 
 }  // namespace
 
+Reference NoReference(std::string problem) {
+  Reference reference;
+  reference.problem = std::move(problem);
+  return reference;
+}
+
 Reference InlineReference(const std::shared_ptr<const api::DriftMonitor>& monitor) {
   const auto& profile = monitor->spec.baseline.profile;
-  if (!profile) return Without("set spec.baseline.profile");
+  if (!profile) return NoReference("set spec.baseline.profile");
   return {std::shared_ptr<const api::Profile>(monitor, &*profile), "inline", "", std::nullopt};
 }
 
 Reference VersionReference(const std::string& name,
                            const std::shared_ptr<const api::ModelVersion>& version) {
   if (version == nullptr || !version->spec.profile) {
-    return Without("ModelVersion " + name +
-                   " records no training profile: let the training result carry one, or set "
-                   "spec.baseline to another source");
+    return NoReference("ModelVersion " + name +
+                       " records no training profile: let the training result carry one, or set "
+                       "spec.baseline to another source");
   }
   return {std::shared_ptr<const api::Profile>(version, &*version->spec.profile), name, "",
           version->meta.created};
@@ -68,15 +68,14 @@ Reference VersionReference(const std::string& name,
 Reference ConfigMapReference(const api::BaselineConfigMap& where,
                              const std::shared_ptr<const api::ProfileMapView>& map) {
   if (map == nullptr) {
-    return Without("ConfigMap " + where.name +
-                   " does not exist or lacks the label: kubectl label "
-                   "configmap " +
-                   where.name + " " + std::string(api::kLabelBaseline) + "=true");
+    return NoReference("ConfigMap " + where.name +
+                       " does not exist or lacks the label: kubectl label configmap " + where.name +
+                       " " + std::string(api::kLabelUse) + "=" + std::string(api::kUseBaseline));
   }
   const std::string path = "ConfigMap " + where.name + ", key " + where.key;
   const auto entry = map->keys.find(where.key);
-  if (entry == map->keys.end()) return Without(path + ": there is no such key");
-  if (entry->second.profile == nullptr) return Without(path + ": " + entry->second.error);
+  if (entry == map->keys.end()) return NoReference(path + ": there is no such key");
+  if (entry->second.profile == nullptr) return NoReference(path + ": " + entry->second.error);
   return {entry->second.profile, "configmap " + where.name + "/" + where.key, "",
           map->meta.created};
 }

@@ -29,6 +29,7 @@ struct Reference {
   std::map<std::string, std::string> gaps = {};
 };
 
+Reference NoReference(std::string problem);
 Reference InlineReference(const std::shared_ptr<const api::DriftMonitor>& monitor);
 // `version` or `map` may be null: it isn't there.
 Reference VersionReference(const std::string& name,

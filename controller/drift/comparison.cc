@@ -248,7 +248,10 @@ Evaluation JudgeComparison(const api::DriftMonitorSpec& spec, const Compared& co
   evaluation.threshold = deciding->status.threshold;
   evaluation.critical = deciding->critical;
   evaluation.message = MessageOf(*deciding, p_value);
-  evaluation.moved = MostMoved(comparison.baseline, comparison.current);
+  // What moves in a calm look is chance, and not worth its memory.
+  if (evaluation.outcome == SignalState::kDrifted || evaluation.outcome == SignalState::kWarning) {
+    evaluation.moved = MostMoved(comparison.baseline, comparison.current);
+  }
   return evaluation;
 }
 

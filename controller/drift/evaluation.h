@@ -23,7 +23,7 @@ struct Evaluation {
   std::string message;
   std::vector<api::TestStatus> tests;
   bool critical = false;                  // a breach beyond what the spec calls critical
-  std::vector<api::BinShift> moved = {};  // drift signals: what differs most
+  std::vector<api::BinShift> moved = {};  // of a breach or warning: what differs most
 };
 
 // True for the signals that compare a distribution with the baseline.

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <numeric>
 #include <utility>
 #include <variant>
 
@@ -14,48 +15,52 @@ namespace {
 
 constexpr std::size_t kLongestBin = 64;  // a category's name is a stranger's label value
 
-struct Bin {
-  std::string name;
-  double baseline = 0;
-  double current = 0;
-};
-
 std::string Number(double value, const char* format) {
   char text[32];
   std::snprintf(text, sizeof text, format, value);
   return text;
 }
 
-std::string NameOfBucket(const std::vector<double>& bounds, std::size_t i) {
-  if (i == bounds.size()) return "> " + Number(bounds.back(), "%.6g");
-  if (i == 0) return "<= " + Number(bounds.front(), "%.6g");
-  return "(" + Number(bounds[i - 1], "%.6g") + ", " + Number(bounds[i], "%.6g") + "]";
-}
+// Bins that both sides have, with what was counted in each.
+struct Bins {
+  std::vector<double> baseline;
+  std::vector<double> current;
+  std::vector<double> bounds;      // of a histogram
+  std::vector<std::string> names;  // of categories
 
-std::vector<Bin> BinsOf(const stats::Histogram& a, const stats::Histogram& b) {
-  const auto common = stats::AtCommonBounds(a, b);
+  std::string NameOf(std::size_t i) const {
+    if (bounds.empty()) return CutText(names[i], kLongestBin);
+    if (i == bounds.size()) return "> " + Number(bounds.back(), "%.6g");
+    if (i == 0) return "<= " + Number(bounds.front(), "%.6g");
+    return "(" + Number(bounds[i - 1], "%.6g") + ", " + Number(bounds[i], "%.6g") + "]";
+  }
+};
+
+Bins BinsOf(const stats::Histogram& a, const stats::Histogram& b) {
+  auto common = stats::AtCommonBounds(a, b);
   if (!common.ok() || common->first.bounds.empty()) return {};
-  std::vector<Bin> bins;
-  for (std::size_t i = 0; i < common->first.counts.size(); ++i) {
-    bins.push_back(
-        {NameOfBucket(common->first.bounds, i), common->first.counts[i], common->second.counts[i]});
-  }
-  return bins;
+  return {std::move(common->first.counts),
+          std::move(common->second.counts),
+          std::move(common->first.bounds),
+          {}};
 }
 
-std::vector<Bin> BinsOf(const stats::Categories& a, const stats::Categories& b) {
-  const stats::AlignedCategories aligned = stats::Align(a, b);
-  std::vector<Bin> bins;
-  for (std::size_t i = 0; i < aligned.names.size(); ++i) {
-    bins.push_back(
-        {CutText(aligned.names[i], kLongestBin), aligned.baseline[i], aligned.current[i]});
-  }
-  return bins;
+Bins BinsOf(const stats::Categories& a, const stats::Categories& b) {
+  stats::AlignedCategories aligned = stats::Align(a, b);
+  return {std::move(aligned.baseline), std::move(aligned.current), {}, std::move(aligned.names)};
 }
 
 template <class A, class B>
-std::vector<Bin> BinsOf(const A&, const B&) {
+Bins BinsOf(const A&, const B&) {
   return {};
+}
+
+// Turns counts into shares; false without any.
+bool MakeShares(std::vector<double>& counts) {
+  const double total = std::accumulate(counts.begin(), counts.end(), 0.0);
+  if (!(total > 0)) return false;
+  for (double& count : counts) count /= total;
+  return true;
 }
 
 std::string Percent(const std::string& share) {
@@ -66,25 +71,19 @@ std::string Percent(const std::string& share) {
 
 std::vector<api::BinShift> MostMoved(const stats::Distribution& baseline,
                                      const stats::Distribution& current, std::size_t most) {
-  std::vector<Bin> bins =
+  Bins bins =
       std::visit([](const auto& a, const auto& b) { return BinsOf(a, b); }, baseline, current);
-  Bin total;
-  for (const Bin& bin : bins) {
-    total.baseline += bin.baseline;
-    total.current += bin.current;
-  }
-  if (!(total.baseline > 0) || !(total.current > 0)) return {};
-  for (Bin& bin : bins) {
-    bin.baseline /= total.baseline;
-    bin.current /= total.current;
-  }
-  const auto shift = [](const Bin& bin) { return std::abs(bin.current - bin.baseline); };
-  std::stable_sort(bins.begin(), bins.end(),
-                   [&](const Bin& a, const Bin& b) { return shift(a) > shift(b); });
+  if (!MakeShares(bins.baseline) || !MakeShares(bins.current)) return {};
+  const auto shift = [&](std::size_t i) { return std::abs(bins.current[i] - bins.baseline[i]); };
+  std::vector<std::size_t> order(bins.current.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return shift(a) > shift(b); });
   std::vector<api::BinShift> out;
-  for (Bin& bin : bins) {
-    if (out.size() == most || !(shift(bin) > 0)) break;
-    out.push_back({std::move(bin.name), Number(bin.baseline, "%.4f"), Number(bin.current, "%.4f")});
+  for (const std::size_t i : order) {
+    if (out.size() == most || !(shift(i) > 0)) break;
+    out.push_back(
+        {bins.NameOf(i), Number(bins.baseline[i], "%.4f"), Number(bins.current[i], "%.4f")});
   }
   return out;
 }

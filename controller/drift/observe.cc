@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "api/names.h"
 #include "drift/evaluation.h"
 
 namespace perennial::drift {
@@ -106,6 +107,11 @@ class Windows {
 
 }  // namespace
 
+std::set<kube::Resource> NeedsOf(const api::DriftMonitor& monitor) {
+  return monitor.spec.baseline.config_map ? std::set<kube::Resource>{api::kConfigMaps}
+                                          : std::set<kube::Resource>();
+}
+
 std::string SubscriptionOf(std::string_view uid) {
   return "drift/" + std::string(uid);
 }
@@ -141,11 +147,12 @@ std::optional<Observed> DriftReconciler::Observe(const kube::Key& key,
     if (seen.invalid.empty()) seen.invalid = "signal " + signal + ": expression: " + wrong;
   }
   Subscribe(id, memory->expressions, seen);
+  Reference reference;
   if (!seen.versions.empty()) {
-    Reference reference = ReferenceOf(id, seen, seen.versions.front());
-    seen.baseline = std::move(reference.source);
+    reference = ReferenceOf(id, seen, seen.versions.front());
+    seen.baseline = reference.source;
     seen.baseline_recorded = reference.recorded;
-    seen.baseline_problem = std::move(reference.problem);
+    seen.baseline_problem = reference.problem;
   }
   Count(id, seen);
 
@@ -155,7 +162,7 @@ std::optional<Observed> DriftReconciler::Observe(const kube::Key& key,
   const bool fresh = round != memory->round;
   const bool due = fresh && (!memory->any_look || now >= DueAfterRound(memory->looked, interval));
   if (!seen.versions.empty() && (due || now >= DueAnyway(memory->looked, interval))) {
-    Look(id, seen, *memory);
+    Look(id, seen, reference, *memory);
     memory->looked = now;
     memory->round = round;
     memory->any_look = true;
@@ -341,8 +348,7 @@ Reference DriftReconciler::ReferenceOf(const std::string& id, const Observed& se
     case api::BaselineFrom::kInline:
       return InlineReference(seen.monitor);
     case api::BaselineFrom::kConfigMap:
-      return ConfigMapReference(*baseline.config_map,
-                                stores_.baselines.Get({ns, baseline.config_map->name}));
+      return StoredReference(ns, *baseline.config_map);
     case api::BaselineFrom::kWindow:
       return WindowReference(spec, window);
     case api::BaselineFrom::kChampion:
@@ -354,7 +360,25 @@ Reference DriftReconciler::ReferenceOf(const std::string& id, const Observed& se
   return {};
 }
 
-void DriftReconciler::Look(const std::string& id, const Observed& seen, Memory& memory) const {
+Reference DriftReconciler::StoredReference(const std::string& ns,
+                                           const api::BaselineConfigMap& where) const {
+  const auto informer = stores_.baselines.Find(api::kConfigMaps);
+  switch (informer == nullptr ? kube::Sight::kAwaited : kube::SightOf(*informer)) {
+    case kube::Sight::kWhole:
+      return ConfigMapReference(where, informer->store().Get({ns, where.name}));
+    case kube::Sight::kAwaited:
+      return NoReference("waiting for the first list of ConfigMaps with baselines");
+    case kube::Sight::kAbsent:
+    case kube::Sight::kRefused:
+      break;
+  }
+  return NoReference(
+      "ConfigMaps cannot be listed: baselines in ConfigMaps need the chart's value "
+      "monitors.configMapBaselines");
+}
+
+void DriftReconciler::Look(const std::string& id, const Observed& seen, const Reference& champions,
+                           Memory& memory) const {
   const api::DriftMonitorSpec& spec = seen.monitor->spec;
   const Millis now = clock_.Steady();
   std::set<History::Id> watched;
@@ -362,7 +386,7 @@ void DriftReconciler::Look(const std::string& id, const Observed& seen, Memory& 
     Windows windows(samples_, id, version, now);
     const auto object = stores_.versions.Get({seen.monitor->meta.key.ns, version});
     std::vector<Evaluation> evaluations = EvaluateAgainst(
-        ReferenceOf(id, seen, version), spec,
+        version == seen.versions.front() ? champions : ReferenceOf(id, seen, version), spec,
         {[&](const scrape::Range& range) -> const scrape::WindowView& { return windows.Of(range); },
          memory.expressions, object.get()});
     for (std::size_t i = 0; i < evaluations.size(); ++i) {

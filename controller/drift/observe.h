@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,7 @@
 #include "drift/decide.h"
 #include "drift/gather.h"
 #include "drift/history.h"
+#include "kube/informer_set.h"
 #include "kube/runner.h"
 #include "kube/store.h"
 #include "scrape/sample_store.h"
@@ -28,6 +30,9 @@ namespace perennial::drift {
 // The index that the store of EndpointSlices must have before its informer starts: by their
 // Service, "namespace/name" (the same index as the deployment controller's).
 inline constexpr std::string_view kByService = "service";
+
+// What must be watched beside our own objects for a monitor to be judged.
+std::set<kube::Resource> NeedsOf(const api::DriftMonitor& monitor);
 
 // The key under which the sample store measures for a monitor: "drift/<uid>".
 std::string SubscriptionOf(std::string_view uid);
@@ -48,7 +53,7 @@ class DriftReconciler {
     const kube::Store<api::ModelVersion>& versions;
     const kube::Store<api::EndpointSliceView>& slices;
     const kube::Store<api::ServiceView>& services;
-    const kube::Store<api::ProfileMapView>& baselines;
+    const kube::InformerSet<api::ProfileMapView>& baselines;
   };
 
   // `secrets` reads what sources name; it may ask the API server, and remembers.
@@ -81,7 +86,10 @@ class DriftReconciler {
                   scrape::Subscription& subscription, std::string& problem) const;
   Reference ReferenceOf(const std::string& id, const Observed& seen,
                         const std::string& version) const;
-  void Look(const std::string& id, const Observed& seen, Memory& memory) const;
+  Reference StoredReference(const std::string& ns, const api::BaselineConfigMap& where) const;
+  // `champions`: what the champion, the first version, is compared with.
+  void Look(const std::string& id, const Observed& seen, const Reference& champions,
+            Memory& memory) const;
   void Count(const std::string& id, Observed& seen) const;
 
   Stores stores_;

@@ -106,6 +106,21 @@ class Informer final : private InformerSink {
   InformerLoop loop_;  // last: it uses the others
 };
 
+// Whether an informer's store shows what the API server has, and what keeps it from that.
+enum class Sight {
+  kWhole,
+  kAwaited,  // the first list is under way
+  kAbsent,   // optional, and the API server doesn't know the resource
+  kRefused,  // it could not be listed: most often a right is missing
+};
+template <class T>
+Sight SightOf(const Informer<T>& informer) {
+  const InformerCounters counters = informer.Counters();
+  if (counters.absent) return Sight::kAbsent;
+  if (informer.store().Synced()) return Sight::kWhole;
+  return counters.failures > 0 ? Sight::kRefused : Sight::kAwaited;
+}
+
 // Parses text and hands the JSON object on; kInvalid for anything but an object, for one that nests
 // too deep, and for what `use` throws. A way around including the JSON library here.
 Status WithJson(std::string_view text, const std::function<Status(const nlohmann::json&)>& use);

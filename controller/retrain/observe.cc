@@ -40,13 +40,18 @@ void SeeWhether(const kube::Informer<api::RunObjectView>& informer, const kube::
   const std::string name = resource.group.empty()
                                ? resource.plural
                                : resource.plural + "." + resource.group + "/" + resource.version;
-  const kube::InformerCounters counters = informer.Counters();
-  if (counters.absent) {
-    seen.workload_problem = "the API server does not serve " + name + ": install its CRD";
-  } else if (!informer.store().Synced() && counters.failures == 0) {
-    seen.workload_pending = "waiting for the first list of " + name;
-  } else if (!informer.store().Synced()) {
-    seen.workload_problem = name + " cannot be listed: " + remedy;
+  switch (kube::SightOf(informer)) {
+    case kube::Sight::kWhole:
+      break;
+    case kube::Sight::kAwaited:
+      seen.workload_pending = "waiting for the first list of " + name;
+      break;
+    case kube::Sight::kAbsent:
+      seen.workload_problem = "the API server does not serve " + name + ": install its CRD";
+      break;
+    case kube::Sight::kRefused:
+      seen.workload_problem = name + " cannot be listed: " + remedy;
+      break;
   }
 }
 

@@ -13,6 +13,7 @@
 #include "api/codec.h"
 #include "bench_setting.h"
 #include "drift/observe.h"
+#include "support/no_transport.h"
 
 namespace perennial::drift {
 namespace {
@@ -159,7 +160,9 @@ class World {
   kube::Store<api::ModelVersion> versions_;
   kube::Store<api::EndpointSliceView> slices_;
   kube::Store<api::ServiceView> services_;
-  kube::Store<api::ProfileMapView> baselines_;
+  ::perennial::testing::NoTransport transport_;
+  kube::InformerSet<api::ProfileMapView> baselines_{
+      transport_, clock_, {}, api::DecodeProfileMapView};
   scrape::SampleStore samples_{clock_};
   DriftReconciler reconciler_{
       {monitors_, deployments_, versions_, slices_, services_, baselines_}, samples_, clock_};

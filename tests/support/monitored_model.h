@@ -9,6 +9,7 @@
 
 #include "api/codec.h"
 #include "drift/observe.h"
+#include "support/no_transport.h"
 
 // One DriftMonitor over the real sample store, driven scrape by scrape.
 namespace perennial::drift {
@@ -194,7 +195,9 @@ class DriftObserve : public ::testing::Test {
   kube::Store<api::ModelVersion> versions_;
   kube::Store<api::EndpointSliceView> slices_;
   kube::Store<api::ServiceView> services_;
-  kube::Store<api::ProfileMapView> baselines_;
+  perennial::testing::NoTransport transport_;
+  kube::InformerSet<api::ProfileMapView> baselines_{
+      transport_, clock_, {}, api::DecodeProfileMapView};
   api::DriftMonitor monitor_;
   api::ModelDeployment deployment_;
   scrape::SampleStore samples_{clock_};

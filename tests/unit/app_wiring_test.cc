@@ -8,20 +8,10 @@
 #include "deployment/observe.h"
 #include "drift/observe.h"
 #include "support/manual_clock.h"
+#include "support/no_transport.h"
 
 namespace perennial::app {
 namespace {
-
-class NoTransport final : public kube::Transport {
- public:
-  Result<kube::Response> Send(const kube::Request&, Millis) override {
-    return Error{Errc::kUnavailable, "no API server"};
-  }
-  Status Stream(const kube::Request&, Millis, const std::function<void(std::string_view)>&,
-                std::stop_token) override {
-    return Error{Errc::kUnavailable, "no API server"};
-  }
-};
 
 class WiringTest : public ::testing::Test {
  protected:
@@ -82,7 +72,7 @@ class WiringTest : public ::testing::Test {
   using Set = std::set<std::string>;
 
   ::perennial::testing::ManualClock clock_;
-  NoTransport transport_;
+  ::perennial::testing::NoTransport transport_;
   ClusterCache cache_;
   kube::WorkQueue deployments_, monitors_, policies_, versions_;
   Queues queues_;
@@ -174,13 +164,31 @@ TEST_F(WiringTest, ABaselineWakesTheMonitorsThatNameIt) {
     monitor.spec.baseline.config_map = api::BaselineConfigMap{"p", "k"};
   });
   Woken();
-  Put(cache_.baselines, "b", "p", [](api::ProfileMapView&) {});
-  Put(cache_.baselines, "a", "q", [](api::ProfileMapView&) {});
+  const auto baselines = cache_.baselines.Find(api::kConfigMaps);
+  ASSERT_NE(baselines, nullptr);
+  Put(*baselines, "b", "p", [](api::ProfileMapView&) {});
+  Put(*baselines, "a", "q", [](api::ProfileMapView&) {});
   EXPECT_EQ(Woken(), (Set{}));
-  Put(cache_.baselines, "a", "p", [](api::ProfileMapView&) {});
+  Put(*baselines, "a", "p", [](api::ProfileMapView&) {});
   EXPECT_EQ(Woken(), (Set{"dm a/by-profile"}));
-  cache_.baselines.store().Remove({"a", "p"});
+  baselines->store().Remove({"a", "p"});
   EXPECT_EQ(Woken(), (Set{"dm a/by-profile"}));
+}
+
+// Without a monitor that needs it, no request about ConfigMaps is ever made.
+TEST_F(WiringTest, ConfigMapsAreWatchedWhileAMonitorNeedsThem) {
+  EXPECT_EQ(cache_.baselines.Find(api::kConfigMaps), nullptr);
+  const auto put = [&](const char* ns, std::optional<api::BaselineConfigMap> map) {
+    Put(cache_.drift_monitors, ns, "monitor",
+        [&](api::DriftMonitor& monitor) { monitor.spec.baseline.config_map = std::move(map); });
+  };
+  put("a", api::BaselineConfigMap{"p", "k"});
+  put("b", api::BaselineConfigMap{"p", "k"});
+  EXPECT_NE(cache_.baselines.Find(api::kConfigMaps), nullptr);
+  put("a", std::nullopt);
+  EXPECT_NE(cache_.baselines.Find(api::kConfigMaps), nullptr);
+  cache_.drift_monitors.store().Remove({"b", "monitor"});
+  EXPECT_EQ(cache_.baselines.Find(api::kConfigMaps), nullptr);
 }
 
 TEST_F(WiringTest, JobsAndTheirPodsWakeThePolicy) {

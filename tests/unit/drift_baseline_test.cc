@@ -1,3 +1,6 @@
+#include <thread>
+
+#include "api/names.h"
 #include "drift/baseline.h"
 #include "support/monitored_model.h"
 
@@ -48,8 +51,13 @@ TEST_F(DriftBaseline, ReadsABaselineFromAConfigMap) {
     Reconcile();
     return kube::FindCondition(monitor_.status.conditions, "Ready")->message;
   };
-  EXPECT_NE(ready().find("kubectl label configmap p perennial.dev/baseline=true"),
-            std::string::npos);
+  EXPECT_EQ(NeedsOf(monitor_), std::set<kube::Resource>{api::kConfigMaps});
+  baselines_.Move({}, NeedsOf(monitor_));
+  auto& maps = baselines_.Find(api::kConfigMaps)->store();
+  EXPECT_NE(ready().find("waiting for the first list"), std::string::npos) << ready();
+  maps.FinishList({});
+  EXPECT_NE(ready().find("kubectl label configmap p perennial.dev/use=baseline"), std::string::npos)
+      << ready();
   const auto put = [&](const nlohmann::json& data) {
     auto map = api::DecodeProfileMapView({{"metadata",
                                            {{"namespace", "ns"},
@@ -58,12 +66,12 @@ TEST_F(DriftBaseline, ReadsABaselineFromAConfigMap) {
                                             {"creationTimestamp", "2025-11-01T00:00:00Z"}}},
                                           {"data", data}});
     ASSERT_TRUE(map.ok()) << map.error().message;
-    Put(baselines_, *map);
+    Put(maps, *map);
   };
   put({{"other", "{}"}});
   EXPECT_EQ(ready(), "ConfigMap p, key profile.json: there is no such key");
   put({{"profile.json", "{"}});
-  EXPECT_EQ(ready(), "ConfigMap p, key profile.json: it is not JSON");
+  EXPECT_EQ(ready(), "ConfigMap p, key profile.json: not a JSON object");
   put({{"profile.json", R"({"rows": 1, "metrics": [{"metric": "x", "type": "Round"}]})"}});
   EXPECT_NE(ready().find("metrics[0].type"), std::string::npos) << ready();
   put({{"profile.json", std::string(api::kLongestProfile + 1, ' ')}});
@@ -84,6 +92,30 @@ TEST_F(DriftBaseline, ReadsABaselineFromAConfigMap) {
                                             }()}})}});
   Round(usual_);
   EXPECT_EQ(Marks(Observe()).front(), 'B') << "the newest profile counts from the next look on";
+}
+
+TEST_F(DriftBaseline, NamesTheRightThatItLacksForConfigMaps) {
+  EXPECT_TRUE(NeedsOf(monitor_).empty());
+  monitor_.spec.baseline.from = api::BaselineFrom::kConfigMap;
+  monitor_.spec.baseline.config_map = {"p", "profile.json"};
+  Put(monitors_, monitor_);
+  baselines_.Start();
+  baselines_.Move({}, NeedsOf(monitor_));
+  const auto informer = baselines_.Find(api::kConfigMaps);
+  for (int i = 0; i < 5000 && kube::SightOf(*informer) != kube::Sight::kRefused; ++i) {
+    std::this_thread::sleep_for(Millis(1));
+  }
+  Reconcile();
+  const auto* ready = kube::FindCondition(monitor_.status.conditions, "Ready");
+  EXPECT_EQ(ready->status, "False");
+  EXPECT_EQ(ready->reason, "NoBaseline");
+  EXPECT_NE(ready->message.find("monitors.configMapBaselines"), std::string::npos)
+      << ready->message;
+  for (int i = 0; i < 4; ++i) Round(usual_);
+  const int writes = writes_;
+  for (int i = 0; i < 4; ++i) Round(usual_);
+  EXPECT_EQ(writes_, writes) << "what is told once is not written again";
+  baselines_.Stop();
 }
 
 TEST_F(DriftBaseline, ComparesAChallengerWithTheChampionsWindow) {
