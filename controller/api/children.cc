@@ -120,6 +120,12 @@ Result<ServiceView> DecodeServiceView(const json& object) {
   return view;
 }
 
+Result<ChildView> DecodeChildView(const json& object) {
+  ChildView view;
+  PERENNIAL_TRY(view.meta, MetaOf(object, true));
+  return view;
+}
+
 Result<EndpointSliceView> DecodeEndpointSliceView(const json& object) {
   EndpointSliceView view;
   PERENNIAL_TRY(view.meta, MetaOf(object, false));

@@ -30,6 +30,11 @@ struct ServiceView {
   kube::Meta meta;
 };
 
+// A child of which only the metadata is read: a HorizontalPodAutoscaler, a PodDisruptionBudget.
+struct ChildView {
+  kube::Meta meta;
+};
+
 struct BackendWeight {
   std::string service;
   int weight = 1;
@@ -115,6 +120,7 @@ inline constexpr std::size_t kLongestRunObject = std::size_t{256} * 1024;
 
 Result<DeploymentView> DecodeDeploymentView(const nlohmann::json& object);
 Result<ServiceView> DecodeServiceView(const nlohmann::json& object);
+Result<ChildView> DecodeChildView(const nlohmann::json& object);
 Result<HttpRouteView> DecodeHttpRouteView(const nlohmann::json& object);
 Result<EndpointSliceView> DecodeEndpointSliceView(const nlohmann::json& object);
 Result<ProfileMapView> DecodeProfileMapView(const nlohmann::json& object);

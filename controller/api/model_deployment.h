@@ -178,6 +178,15 @@ struct Storage {
 
 enum class Protocol { kNone, kOpenInference };
 
+// A HorizontalPodAutoscaler (autoscaling/v2) for each variant; metrics and behavior are its own.
+struct Autoscaling {
+  int min_replicas = 1;
+  int max_replicas = 0;
+  std::vector<RawJson> metrics;
+  RawJson behavior;
+  bool operator==(const Autoscaling&) const = default;
+};
+
 enum class Updates { kAutomatic, kManual };
 
 struct ModelDeploymentSpec {
@@ -185,7 +194,9 @@ struct ModelDeploymentSpec {
   std::vector<FixedVariant> variants;
   Updates updates = Updates::kAutomatic;
   std::optional<int> replicas;  // 1 unless set
-  RawJson pod_template;         // "template": a PodTemplateSpec
+  std::optional<Autoscaling> autoscaling;
+  RawJson disruption_budget;  // a PodDisruptionBudgetSpec without its selector
+  RawJson pod_template;       // "template": a PodTemplateSpec
   std::optional<Storage> storage;
   Protocol protocol = Protocol::kNone;
   MetricsEndpoint metrics;

@@ -98,6 +98,28 @@ struct Schema<MetricsEndpoint> {
 };
 
 template <>
+struct Schema<Autoscaling> {
+  using T = Autoscaling;
+  static constexpr std::tuple kFields{
+      Field{"minReplicas", &T::min_replicas,
+            "Fewest pods of a variant. A challenger has no fewer than the champion has right now.",
+            Rules{.min = 1, .max = 10000}},
+      Field{"maxReplicas", &T::max_replicas, "Most pods of a variant.",
+            Rules{.required = true, .min = 1, .max = 10000}},
+      Field{"metrics", &T::metrics,
+            "Metrics of a HorizontalPodAutoscaler (autoscaling/v2); none: 80 % of the pods' CPU "
+            "requests.",
+            Rules{.max_items = 16}},
+      Field{"behavior", &T::behavior, "How fast a HorizontalPodAutoscaler scales.", Rules{}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"!has(self.minReplicas) || self.minReplicas <= self.maxReplicas",
+             "minReplicas must not be above maxReplicas", "minReplicas",
+             [](const T& v) { return v.min_replicas <= v.max_replicas; }},
+  };
+};
+
+template <>
 struct Schema<RolloutStep> {
   using T = RolloutStep;
   static constexpr std::tuple kFields{
@@ -187,6 +209,14 @@ struct Schema<ModelDeploymentSpec> {
       Field{"replicas", &T::replicas,
             "Pods of the champion; 1 unless set. Leave it out where an autoscaler sets it.",
             Rules{.min = 0, .max = 10000}},
+      Field{"autoscaling", &T::autoscaling,
+            "A HorizontalPodAutoscaler for each variant, instead of replicas. It alone sets their "
+            "number of pods.",
+            Rules{}},
+      Field{"disruptionBudget", &T::disruption_budget,
+            "A PodDisruptionBudget for each variant: minAvailable or maxUnavailable, and whatever "
+            "else its spec has but the selector, which is ours.",
+            Rules{}},
       Field{"template", &T::pod_template,
             "A PodTemplateSpec. The first container gets MODEL_URI, MODEL_DIGEST and "
             "MODEL_VERSION.",
@@ -227,6 +257,22 @@ struct Schema<ModelDeploymentSpec> {
                return v.traffic.gateway ||
                       std::none_of(v.rollout.steps.begin(), v.rollout.steps.end(),
                                    [](const RolloutStep& step) { return step.mirror > 0; });
+             }},
+      Cel<T>{"!has(self.autoscaling) || !has(self.replicas)",
+             "autoscaling sets the number of pods: remove replicas, or autoscaling", "replicas",
+             [](const T& v) { return !v.autoscaling || !v.replicas; }},
+      Cel<T>{"!has(self.autoscaling) || (has(self.traffic) && has(self.traffic.gateway)) || "
+             "!(has(self.variants) || (has(self.rollout) && (has(self.rollout.experiment) || "
+             "(has(self.rollout.steps) && self.rollout.steps.exists(s, s.weight < 100)))))",
+             "without a gateway traffic is split by numbers of pods, which an autoscaler changes: "
+             "set traffic.gateway, or remove autoscaling",
+             "autoscaling",
+             [](const T& v) {
+               const bool splits =
+                   !v.variants.empty() || v.rollout.experiment ||
+                   std::any_of(v.rollout.steps.begin(), v.rollout.steps.end(),
+                               [](const RolloutStep& step) { return step.weight < 100; });
+               return !v.autoscaling || v.traffic.gateway || !splits;
              }},
       Cel<T>{"!has(self.updates) || self.updates != 'Manual' || has(self.model) || "
              "has(self.variants)",

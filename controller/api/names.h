@@ -29,6 +29,10 @@ inline const kube::Resource kJobs{"batch", "v1", "jobs", "Job"};
 inline const kube::Resource kConfigMaps{"", "v1", "configmaps", "ConfigMap"};
 inline const kube::Resource kEndpointSlices{"discovery.k8s.io", "v1", "endpointslices",
                                             "EndpointSlice"};
+inline const kube::Resource kAutoscalers{"autoscaling", "v2", "horizontalpodautoscalers",
+                                         "HorizontalPodAutoscaler"};
+inline const kube::Resource kDisruptionBudgets{"policy", "v1", "poddisruptionbudgets",
+                                               "PodDisruptionBudget"};
 inline const kube::Resource kHttpRoutes{"gateway.networking.k8s.io", "v1", "httproutes",
                                         "HTTPRoute"};
 

@@ -80,6 +80,9 @@ ClusterCache::ClusterCache(kube::Transport& transport, const Clock& clock, const
                   api::DecodeHttpRouteView),
       endpoint_slices(transport, clock, api::kEndpointSlices, Ours(ns, 9),
                       api::DecodeEndpointSliceView),
+      autoscalers(transport, clock, api::kAutoscalers, Ours(ns, 13), api::DecodeChildView),
+      disruption_budgets(transport, clock, api::kDisruptionBudgets, Ours(ns, 14),
+                         api::DecodeChildView),
       jobs(transport, clock, api::kJobs, Ours(ns, 10), api::DecodeJobView),
       pods(transport, clock, api::kPods, OfRuns(ns, 11), api::DecodePodView),
       workload_kinds(std::move(kinds)),
@@ -109,6 +112,8 @@ void ClusterCache::AddIndexes() {
   deployments.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::DeploymentView>);
   services.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::ServiceView>);
   http_routes.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::HttpRouteView>);
+  autoscalers.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::ChildView>);
+  disruption_budgets.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::ChildView>);
   endpoint_slices.store().AddIndex(deployment::kSlicesByService, deployment::ServiceOf);
   model_deployments.store().AddIndex(kByUid, UidOf<api::ModelDeployment>);
   drift_monitors.store().AddIndex(kByUid, UidOf<api::DriftMonitor>);

@@ -45,6 +45,8 @@ struct ClusterCache {
   kube::Informer<api::ServiceView> services;
   kube::Informer<api::HttpRouteView> http_routes;  // optional: clusters without the Gateway API
   kube::Informer<api::EndpointSliceView> endpoint_slices;
+  kube::Informer<api::ChildView> autoscalers;
+  kube::Informer<api::ChildView> disruption_budgets;
   kube::Informer<api::JobView> jobs;
   kube::Informer<api::PodView> pods;  // of our runs
   // Workloads, and ConfigMaps with results: only what some policy needs is watched.
@@ -80,6 +82,8 @@ struct ClusterCache {
     visit("services", self.services);
     visit("httproutes", self.http_routes);
     visit("endpointslices", self.endpoint_slices);
+    visit("horizontalpodautoscalers", self.autoscalers);
+    visit("poddisruptionbudgets", self.disruption_budgets);
     visit("jobs", self.jobs);
     visit("pods", self.pods);
   }

@@ -204,6 +204,8 @@ void Wire(ClusterCache& cache, Queues queues) {
   WireChildren(cache.deployments.store(), queues.model_deployments);
   WireChildren(cache.services.store(), queues.model_deployments);
   WireChildren(cache.http_routes.store(), queues.model_deployments);
+  WireChildren(cache.autoscalers.store(), queues.model_deployments);
+  WireChildren(cache.disruption_budgets.store(), queues.model_deployments);
   WireEndpointSlices(cache, queues);
   WireRuns(cache.jobs.store(), queues.retrain_policies);
   WireRuns(cache.pods.store(), queues.retrain_policies);

@@ -7,6 +7,7 @@
 #include "deployment/fleet.h"
 #include "deployment/records.h"
 #include "deployment/render.h"
+#include "deployment/scaling.h"
 
 namespace perennial::deployment {
 namespace {
@@ -32,6 +33,8 @@ class Converger {
     for (size_t i = 1; i < intent_.variants.size(); ++i) ApplyVariant(intent_.variants[i]);
     RemoveUnneeded();
     WriteRecords();
+    // Last, since nothing else rests on it: what is refused here holds up no rollback.
+    ScaleVariants();
     return std::move(actions_);
   }
 
@@ -39,6 +42,25 @@ class Converger {
   void Apply(const kube::Resource& resource, const std::string& name, const Rendered& rendered) {
     actions_.emplace_back(
         kube::ApplyObject{{resource, {md_.meta.key.ns, name}}, rendered.body, /*owned=*/true});
+  }
+
+  template <class View>
+  static const kube::Meta* MetaIn(const std::vector<std::shared_ptr<const View>>& views,
+                                  const std::string& name) {
+    for (const auto& view : views) {
+      if (view->meta.key.name == name) return &view->meta;
+    }
+    return nullptr;
+  }
+
+  // Applies a version's object of its own, unless it is as it should be or is somebody else's.
+  template <class View>
+  void ApplyOwn(const kube::Resource& resource,
+                const std::vector<std::shared_ptr<const View>>& views, const std::string& name,
+                const Rendered& rendered) {
+    const kube::Meta* found = MetaIn(views, name);
+    const bool right = found != nullptr && (found->deleting || IsAsRendered(*found, rendered));
+    if (!right && !Foreign(resource, name)) Apply(resource, name, rendered);
   }
 
   // A foreign object of the name is told in a condition; trying to apply it would only be refused.
@@ -53,11 +75,14 @@ class Converger {
     const Rendered pods = RenderDeployment(md_, variant);
     const bool right = running.deployment != nullptr &&
                        IsAsRendered(running.deployment->meta, pods) &&
-                       running.deployment->replicas == variant.replicas;
+                       (running.autoscaled || running.deployment->replicas == variant.replicas);
     // One that is being deleted comes again when it is gone.
     const bool going = running.deployment != nullptr && running.deployment->meta.deleting;
     if (!right && !going && !Foreign(api::kDeployments, name)) {
       Apply(api::kDeployments, name, pods);
+      if (running.autoscaled) {
+        std::get<kube::ApplyObject>(actions_.back()).left_alone = "/spec/replicas";
+      }
     }
     const Rendered service = RenderService(md_, variant.version);
     const bool found = running.service != nullptr && IsAsRendered(running.service->meta, service);
@@ -95,6 +120,32 @@ class Converger {
                        route->backends == backends &&
                        route->others == OtherBackends(md_, intent_.extras);
     if (!found && !Foreign(api::kHttpRoutes, name)) Apply(api::kHttpRoutes, name, rendered);
+  }
+
+  // Autoscalers and budgets of those that have pods, and none where the spec names none. Those of
+  // versions that nobody needs go with their pods.
+  void ScaleVariants() {
+    const bool scales = md_.spec.autoscaling.has_value();
+    const bool guards = !md_.spec.disruption_budget.empty();
+    for (const WantedVariant& variant : intent_.variants) {
+      const std::string name = ChildName(md_, variant.version);
+      if (scales) {
+        ApplyOwn(api::kAutoscalers, seen_.autoscalers, name, RenderAutoscaler(md_, variant));
+      }
+      if (guards) {
+        ApplyOwn(api::kDisruptionBudgets, seen_.budgets, name,
+                 RenderBudget(md_, variant.version));
+      }
+    }
+    const auto prune = [&](const kube::Resource& resource, const auto& views, bool wanted) {
+      for (const auto& view : views) {
+        const std::string& name = view->meta.key.name;
+        const bool orphan = MetaIn(seen_.deployments, name) == nullptr && !Needed(name);
+        if (!wanted || (orphan && KnowsWhatServes())) Delete(resource, view->meta);
+      }
+    };
+    prune(api::kAutoscalers, seen_.autoscalers, scales);
+    prune(api::kDisruptionBudgets, seen_.budgets, guards);
   }
 
   void Delete(const kube::Resource& resource, const kube::Meta& meta) {

@@ -27,6 +27,8 @@ struct Observed {
   std::vector<std::shared_ptr<const api::DeploymentView>> deployments;  // controlled by it
   std::vector<std::shared_ptr<const api::ServiceView>> services;        // controlled by it
   std::vector<std::shared_ptr<const api::HttpRouteView>> routes;        // controlled by it
+  std::vector<std::shared_ptr<const api::ChildView>> autoscalers;       // controlled by it
+  std::vector<std::shared_ptr<const api::ChildView>> budgets;           // controlled by it
   std::vector<std::shared_ptr<const api::EndpointSliceView>> slices;    // of those services
   // Objects that have the name of a child of ours and belong to somebody else: never adopted.
   std::vector<kube::Ref> foreign;

@@ -25,7 +25,8 @@ bool Running::Serving() const {
 bool Running::Complete(int replicas) const {
   return deployment != nullptr && !deployment->meta.deleting &&
          deployment->observed_generation >= deployment->meta.generation &&
-         deployment->replicas == replicas && deployment->updated_replicas >= replicas &&
+         (autoscaled ? deployment->replicas >= replicas : deployment->replicas == replicas) &&
+         deployment->updated_replicas >= replicas &&
          deployment->ready_replicas >= replicas;
 }
 
@@ -36,6 +37,7 @@ bool Running::Failed() const {
 
 Running RunningOf(const Observed& seen, std::string_view version) {
   Running running;
+  running.autoscaled = seen.deployment->spec.autoscaling.has_value();
   const std::string name = ChildName(*seen.deployment, version);
   running.deployment = FindByName(seen.deployments, name);
   running.service = FindService(seen, name);
@@ -61,6 +63,7 @@ const api::ServiceView* FindService(const Observed& seen, std::string_view name)
 }
 
 int Replicas(const api::ModelDeployment& deployment) {
+  if (deployment.spec.autoscaling) return deployment.spec.autoscaling->min_replicas;
   return deployment.spec.replicas.value_or(1);
 }
 

@@ -12,6 +12,7 @@ struct Running {
   const api::DeploymentView* deployment = nullptr;
   const api::ServiceView* service = nullptr;
   int ready_endpoints = 0;
+  bool autoscaled = false;  // somebody else sets its number of pods: more than wanted is right too
 
   // May get traffic: the API server's endpoints and the Deployment agree that a pod is ready.
   bool Serving() const;
@@ -28,7 +29,7 @@ const api::ModelVersion* FindVersion(const Observed& seen, std::string_view name
 const api::HttpRouteView* FindRoute(const Observed& seen, std::string_view name);
 const api::ServiceView* FindService(const Observed& seen, std::string_view name);
 
-// spec.replicas, or 1.
+// Fewest pods of whoever serves: spec.replicas, what an autoscaler begins with, or 1.
 int Replicas(const api::ModelDeployment& deployment);
 
 // Name of a version's Deployment and Service. It depends on the two names alone, so that it is

@@ -184,6 +184,8 @@ void DeploymentReconciler::AddChildren(const kube::Key& key, Observed& seen) con
   seen.deployments = stores_.workloads.ByIndex(kChildrenByOwner, uid);
   seen.services = stores_.services.ByIndex(kChildrenByOwner, uid);
   seen.routes = stores_.routes.ByIndex(kChildrenByOwner, uid);
+  seen.autoscalers = stores_.autoscalers.ByIndex(kChildrenByOwner, uid);
+  seen.budgets = stores_.budgets.ByIndex(kChildrenByOwner, uid);
   for (const auto& service : seen.services) {
     auto slices = stores_.slices.ByIndex(kSlicesByService, key.ns + "/" + service->meta.key.name);
     // Not those that somebody else made in the Service's name: their addresses would be scraped.
@@ -201,6 +203,12 @@ void DeploymentReconciler::AddChildren(const kube::Key& key, Observed& seen) con
     const kube::Key child{key.ns, ChildName(*seen.deployment, version)};
     AddForeign(stores_.workloads, api::kDeployments, child, uid, seen.foreign);
     AddForeign(stores_.services, api::kServices, child, uid, seen.foreign);
+    if (seen.deployment->spec.autoscaling) {
+      AddForeign(stores_.autoscalers, api::kAutoscalers, child, uid, seen.foreign);
+    }
+    if (!seen.deployment->spec.disruption_budget.empty()) {
+      AddForeign(stores_.budgets, api::kDisruptionBudgets, child, uid, seen.foreign);
+    }
   }
 }
 

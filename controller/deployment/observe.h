@@ -22,7 +22,7 @@ namespace perennial::deployment {
 // Indexes that the stores must have before their informers start, and what they answer to.
 // ModelVersions by their deployment, "namespace/name" (the same index as retrain's).
 inline constexpr std::string_view kVersionsByDeployment = "deployment";
-// Deployments, Services and HTTPRoutes by the UID of the ModelDeployment that controls them.
+// Its children of every kind by the UID of the ModelDeployment that controls them.
 inline constexpr std::string_view kChildrenByOwner = "owner-uid";
 std::vector<std::string> OwnerOf(const kube::Meta& child);
 // EndpointSlices by their Service, "namespace/name".
@@ -43,6 +43,8 @@ class DeploymentReconciler {
     const kube::Store<api::ServiceView>& services;
     const kube::Store<api::HttpRouteView>& routes;
     const kube::Store<api::EndpointSliceView>& slices;
+    const kube::Store<api::ChildView>& autoscalers;
+    const kube::Store<api::ChildView>& budgets;
   };
 
   // `own_identity` is the user name that the API server knows this process by: an automatic

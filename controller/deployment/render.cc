@@ -5,10 +5,8 @@
 
 #include "api/names.h"
 #include "base/check.h"
-#include "base/hash.h"
 #include "deployment/delivery.h"
 #include "deployment/fleet.h"
-#include "deployment/records.h"
 
 namespace perennial::deployment {
 namespace {
@@ -46,35 +44,6 @@ int PortOf(const api::ModelDeployment& deployment, const std::string& name) {
   return found;
 }
 
-json Labels(const api::ModelDeployment& deployment, const std::string& version) {
-  json labels = {{std::string(api::kLabelManagedBy), api::kManagedBy},
-                 {std::string(api::kLabelDeployment), deployment.meta.key.name},
-                 {std::string(kLabelComponent), kComponent}};
-  if (!version.empty()) labels[std::string(api::kLabelVersion)] = version;
-  return labels;
-}
-
-json Selector(const api::ModelDeployment& deployment, const std::string& version) {
-  json labels = Labels(deployment, version);
-  labels.erase(std::string(api::kLabelManagedBy));
-  return labels;
-}
-
-Rendered Seal(const api::ModelDeployment& deployment, const kube::Resource& resource,
-              const std::string& name, const std::string& version, json spec) {
-  json object = {{"apiVersion", resource.ApiVersion()},
-                 {"kind", resource.kind},
-                 {"metadata",
-                  {{"name", name},
-                   {"namespace", deployment.meta.key.ns},
-                   {"labels", Labels(deployment, version)},
-                   {"ownerReferences", json::array({json::parse(OwnerJson(deployment))})}}},
-                 {"spec", std::move(spec)}};
-  std::string hash = ShortHash(object.dump(), 16);
-  object["metadata"]["annotations"][std::string(kAnnotationHash)] = hash;
-  return {object.dump(), std::move(hash)};
-}
-
 // Ours first, and a template's own variables of the same names are left out: what a server reports
 // as its version must be true.
 void SetEnvironment(json& container, const WantedVariant& variant) {
@@ -96,7 +65,7 @@ json PodTemplate(const api::ModelDeployment& deployment, const WantedVariant& va
   PERENNIAL_CHECK(pod_template.is_object());
   json metadata = pod_template.value("metadata", json::object());
   json labels = metadata.value("labels", json::object());
-  labels.update(Labels(deployment, variant.version));
+  labels.update(LabelsOf(deployment, variant.version));
   json rendered = {{"metadata", {{"labels", std::move(labels)}}}, {"spec", pod_template["spec"]}};
   if (metadata.contains("annotations")) {
     rendered["metadata"]["annotations"] = metadata["annotations"];
@@ -222,14 +191,15 @@ Rendered RenderDeployment(const api::ModelDeployment& deployment, const WantedVa
   const auto deadline =
       std::chrono::ceil<Seconds>(deployment.spec.rollout.progress_deadline.value).count();
   json spec = {
-      {"replicas", variant.replicas},
-      {"selector", {{"matchLabels", Selector(deployment, variant.version)}}},
+      {"selector", {{"matchLabels", PodSelector(deployment, variant.version)}}},
       // New pods first: a change of the template never takes capacity away.
       {"strategy",
        {{"type", "RollingUpdate"}, {"rollingUpdate", {{"maxUnavailable", 0}, {"maxSurge", 1}}}}},
       {"progressDeadlineSeconds", std::max<std::int64_t>(1, deadline)},
       {"revisionHistoryLimit", 2},
       {"template", PodTemplate(deployment, variant)}};
+  // Who sets it owns it: an autoscaler's number stays as it is.
+  if (!deployment.spec.autoscaling) spec["replicas"] = variant.replicas;
   return Seal(deployment, api::kDeployments, ChildName(deployment, variant.version),
               variant.version, std::move(spec));
 }
@@ -240,7 +210,7 @@ Rendered RenderService(const api::ModelDeployment& deployment, const std::string
   json ports = json::array({Port(serving, PortOf(deployment, serving))});
   if (metrics != serving) ports.push_back(Port(metrics, PortOf(deployment, metrics)));
   json spec = {{"type", "ClusterIP"},
-               {"selector", Selector(deployment, version)},
+               {"selector", PodSelector(deployment, version)},
                {"ports", std::move(ports)}};
   return Seal(deployment, api::kServices, ChildName(deployment, version), version, std::move(spec));
 }
@@ -248,7 +218,7 @@ Rendered RenderService(const api::ModelDeployment& deployment, const std::string
 Rendered RenderMainService(const api::ModelDeployment& deployment, const std::string& version) {
   const std::string& port = deployment.spec.traffic.port;
   json spec = {{"type", "ClusterIP"},
-               {"selector", Selector(deployment, version)},
+               {"selector", PodSelector(deployment, version)},
                {"ports", json::array({Port(port, kMainPort)})}};
   return Seal(deployment, api::kServices, deployment.meta.key.name, "", std::move(spec));
 }

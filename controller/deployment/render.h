@@ -6,21 +6,10 @@
 #include <vector>
 
 #include "base/result.h"
+#include "deployment/seal.h"
 #include "deployment/weights.h"
 
 namespace perennial::deployment {
-
-// On each child: the hash of what we rendered, so that a child that is as we want it is left alone.
-inline constexpr std::string_view kAnnotationHash = "perennial.dev/spec-hash";
-// On pods that serve, beside api::kLabelDeployment: training pods carry that one too.
-inline constexpr std::string_view kLabelComponent = "app.kubernetes.io/component";
-inline constexpr std::string_view kComponent = "model-server";
-
-// A child's whole intent, and its hash.
-struct Rendered {
-  std::string body;
-  std::string hash;
-};
 
 // What is wrong with spec.template, or nothing.
 std::optional<std::string> TemplateProblem(const api::ModelDeployment& deployment);

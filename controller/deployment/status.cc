@@ -34,6 +34,7 @@ api::VariantStatus Row(const Turn& turn, const std::string& name, const std::str
   if (const api::ModelVersion* record = FindVersion(seen, version)) row.model = record->spec.model;
   if (const auto* deployment = RunningOf(seen, version).deployment) {
     row.ready_replicas = deployment->ready_replicas;
+    if (turn.seen.deployment->spec.autoscaling) row.replicas = deployment->replicas;
   }
   row.weight_wanted = WeightOf(turn.intent.wanted, version);
   // While the route is being taken in, what was in effect before still is.

@@ -29,13 +29,46 @@ bool Proportional(const api::ModelDeploymentSpec& spec) {
          spec.rollout.challenger_replicas == api::ChallengerReplicas::kProportional;
 }
 
+// The weight that our route, accepted or not, gives the version.
+int RouteWeight(const Observed& seen, const std::string& version) {
+  const api::HttpRouteView* route = FindRoute(seen, seen.deployment->meta.key.name);
+  if (route == nullptr) return 0;
+  const std::string child = ChildName(*seen.deployment, version);
+  for (const api::BackendWeight& backend : route->backends) {
+    if (backend.service == child) return backend.weight;
+  }
+  return 0;
+}
+
+// How many pods the champion's load takes now: as many as an autoscaler gives it.
+int ChampionPods(const Observed& seen) {
+  const int least = Replicas(*seen.deployment);
+  const auto& autoscaling = seen.deployment->spec.autoscaling;
+  const std::string& champion = seen.deployment->status.champion;
+  const api::DeploymentView* pods =
+      autoscaling && !champion.empty() ? RunningOf(seen, champion).deployment : nullptr;
+  if (pods == nullptr) return least;
+  return std::clamp(pods->replicas, least, std::max(least, autoscaling->max_replicas));
+}
+
+// How many pods take all traffic. An autoscaled champion that has a share of it has fewer than
+// that, and the autoscaler of whoever takes over would follow only after the load has come.
+int PodsForAll(const Observed& seen) {
+  const int pods = ChampionPods(seen);
+  const auto& autoscaling = seen.deployment->spec.autoscaling;
+  const int share = RouteWeight(seen, seen.deployment->status.champion);
+  if (!autoscaling || share <= 0 || share >= kAll) return pods;
+  return std::min((pods * kAll + share - 1) / share, std::max(pods, autoscaling->max_replicas));
+}
+
 // Without a gateway the split is by numbers of pods: c pods beside the champion's n take c / (n +
 // c). Never more than n: a challenger must not cost more than the champion does.
 int ChallengerReplicas(const Observed& seen, const api::RolloutStatus& rollout) {
-  const int n = Replicas(*seen.deployment);
+  const int n = ChampionPods(seen);
   const api::ModelDeploymentSpec& spec = seen.deployment->spec;
-  if (rollout.phase == RolloutPhase::kPromoting || n == 0) return n;
+  if (rollout.phase == RolloutPhase::kPromoting || n == 0) return PodsForAll(seen);
   const int weight = StepWeight(spec, rollout.step);
+  if (weight >= kAll) return PodsForAll(seen);
   if (Proportional(spec) && !rollout.champion.empty() && !StepsOf(spec.rollout).empty()) {
     return std::clamp((n * weight + kAll - 1) / kAll, 1, n);
   }
@@ -50,17 +83,6 @@ std::vector<Share> Pair(const std::string& champion, const std::string& challeng
   if (weight < kAll) shares.push_back({champion, kAll - weight});
   if (weight > 0) shares.push_back({challenger, weight});
   return shares;
-}
-
-// The weight that our route, accepted or not, gives the version.
-int RouteWeight(const Observed& seen, const std::string& version) {
-  const api::HttpRouteView* route = FindRoute(seen, seen.deployment->meta.key.name);
-  if (route == nullptr) return 0;
-  const std::string child = ChildName(*seen.deployment, version);
-  for (const api::BackendWeight& backend : route->backends) {
-    if (backend.service == child) return backend.weight;
-  }
-  return 0;
 }
 
 // All traffic goes to this version already, as the route or the main Service stands.
@@ -81,7 +103,7 @@ bool HasAll(const Observed& seen, const std::string& version) {
 // Once it has it, scaling moves no traffic back.
 bool MayTakeAll(const Observed& seen, const std::string& champion, const std::string& version) {
   return champion.empty() || HasAll(seen, version) ||
-         RunningOf(seen, version).Complete(Replicas(*seen.deployment)) ||
+         RunningOf(seen, version).Complete(PodsForAll(seen)) ||
          !RunningOf(seen, champion).Serving();
 }
 

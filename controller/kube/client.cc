@@ -191,8 +191,13 @@ Result<Written> Client::Write(const Request& request, bool idempotent) {
 
 Result<Written> Client::Apply(const Ref& ref, std::string_view body, Subresource subresource,
                               bool force) {
+  return ApplyAs(field_manager_, ref, body, subresource, force);
+}
+
+Result<Written> Client::ApplyAs(std::string_view manager, const Ref& ref, std::string_view body,
+                                Subresource subresource, bool force) {
   Query query;
-  query.Add("fieldManager", field_manager_);
+  query.Add("fieldManager", manager);
   if (force) query.Add("force", "true");
   // JSON is YAML. Applying the same intent twice comes to the same, so a lost answer is no loss.
   return Write({"PATCH", PathOf(ref, subresource) + query.text(), "application/apply-patch+yaml",

@@ -63,6 +63,9 @@ class Client {
   // other managers; without it such a field is kConflict.
   Result<Written> Apply(const Ref& ref, std::string_view body,
                         Subresource subresource = Subresource::kNone, bool force = true);
+  // The same by another field manager than this client's.
+  Result<Written> ApplyAs(std::string_view manager, const Ref& ref, std::string_view body,
+                          Subresource subresource = Subresource::kNone, bool force = true);
   // kAlreadyExists where the name is taken.
   Result<Written> Create(const Ref& ref, std::string_view body);
   // RFC 7386 merge patch.

@@ -46,15 +46,43 @@ std::string ControllerUid(const json& body) {
 }
 
 // nullopt: there is no such object.
-Result<std::optional<Meta>> ReadLive(Client& client, const Ref& ref) {
+Result<std::optional<json>> ReadObject(Client& client, const Ref& ref) {
   const auto text = client.Get(ref);
   if (!text.ok()) {
-    if (text.error().code == Errc::kNotFound) return std::optional<Meta>();
+    if (text.error().code == Errc::kNotFound) return std::optional<json>();
     return text.error();
   }
-  PERENNIAL_TRY(const json object, ParseObject(*text, ref));
-  PERENNIAL_TRY(Meta meta, ParseMeta(object));
+  PERENNIAL_TRY(json object, ParseObject(*text, ref));
+  return std::optional<json>(std::move(object));
+}
+
+Result<std::optional<Meta>> ReadLive(Client& client, const Ref& ref) {
+  PERENNIAL_TRY(const std::optional<json> object, ReadObject(client, ref));
+  if (!object) return std::optional<Meta>();
+  PERENNIAL_TRY(Meta meta, ParseMeta(*object));
   return std::optional<Meta>(std::move(meta));
+}
+
+// Server-side apply resets a field that its last owner leaves out of its intent. So somebody else
+// owns it first, with the value that it has: the next one who sets it takes it from him
+// (kubernetes.io, Server-Side Apply, "Transferring ownership"). Sets the resource version in
+// `body` to that of the outcome.
+constexpr std::string_view kHandover = "perennial-handover";
+Status HandOver(const Context& context, const ApplyObject& action, const json& live, json& body) {
+  const json::json_pointer field(action.left_alone);
+  if (!live.contains(field)) return Ok();
+  json held = {{"apiVersion", body["apiVersion"]},
+               {"kind", body["kind"]},
+               {"metadata",
+                {{"name", action.target.key.name},
+                 {"namespace", action.target.key.ns},
+                 {"uid", body["metadata"]["uid"]},
+                 {"resourceVersion", body["metadata"]["resourceVersion"]}}}};
+  held[field] = live[field];
+  PERENNIAL_TRY(const Written written, context.client.ApplyAs(kHandover, action.target, held.dump(),
+                                                              Subresource::kNone, true));
+  body["metadata"]["resourceVersion"] = written.resource_version;
+  return Ok();
 }
 
 Status CheckMayApply(const Context& context, const ApplyObject& action, const Meta& live) {
@@ -76,19 +104,23 @@ Status CarryOut(const Context& context, const ApplyObject& action) {
     return Error{Errc::kInvalid, ToString(action.target) + ": body does not name " +
                                      ToString(context.subject.ref) + " as its controller"};
   }
-  PERENNIAL_TRY(const std::optional<Meta> live, ReadLive(context.client, action.target));
+  PERENNIAL_TRY(const std::optional<json> live, ReadObject(context.client, action.target));
   if (!live && !action.owned) {
     return Error{Errc::kNotFound, ToString(action.target) + " does not exist"};
   }
-  if (live) {
-    PERENNIAL_TRY_STATUS(CheckMayApply(context, action, *live));
-    // Never another object of the same name, and never over what was written since: a request that
-    // hangs on its way while another leader starts must find the door closed.
-    body["metadata"]["uid"] = live->uid;
-    body["metadata"]["resourceVersion"] = live->resource_version;
-  }
   // The permit again: reading may have taken longer than it lasts.
   PERENNIAL_TRY_STATUS(MayWrite(context.permit));
+  if (live) {
+    PERENNIAL_TRY(const Meta meta, ParseMeta(*live));
+    PERENNIAL_TRY_STATUS(CheckMayApply(context, action, meta));
+    // Never another object of the same name, and never over what was written since: a request that
+    // hangs on its way while another leader starts must find the door closed.
+    body["metadata"]["uid"] = meta.uid;
+    body["metadata"]["resourceVersion"] = meta.resource_version;
+    if (!action.left_alone.empty()) {
+      PERENNIAL_TRY_STATUS(HandOver(context, action, *live, body));
+    }
+  }
   const auto written = context.client.Apply(action.target, body.dump(), Subresource::kNone,
                                             /*force=*/live.has_value());
   if (!written.ok()) return written.error();

@@ -21,6 +21,8 @@ struct ApplyObject {
   Ref target;
   std::string body;   // canonical JSON text
   bool owned = true;  // false: an object that exists already, which we annotate but don't own
+  // A field that `body` leaves to others ("/spec/replicas"): its live value stays when it was ours.
+  std::string left_alone{};
   bool operator==(const ApplyObject&) const = default;
 };
 

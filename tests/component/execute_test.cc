@@ -149,6 +149,28 @@ TEST_F(ExecuteTest, LeavesFieldsOfOthersInAChildAlone) {
   EXPECT_EQ(Data(), (json{{"b", "2"}, {"theirs", "x"}}));
 }
 
+// Our intent names the field, then no longer does: whoever counts from then on finds what was.
+TEST_F(ExecuteTest, HandsAFieldOverWithItsValue) {
+  ASSERT_TRUE(Run(PlanOf({Apply({{"a", "1"}, {"count", "5"}})})).ok());
+  ApplyObject without = Apply({{"a", "2"}});
+  without.left_alone = "/data/count";
+  ASSERT_TRUE(Run(PlanOf({without})).ok());
+  EXPECT_EQ(Data(), (json{{"a", "2"}, {"count", "5"}}));
+  // Somebody else counts; what we say later touches nothing.
+  Client other(api_.transport(), clock_, "counter");
+  ASSERT_TRUE(other.MergePatch(Child(), R"({"data": {"count": "7"}})").ok());
+  ApplyObject again = Apply({{"a", "3"}});
+  again.left_alone = "/data/count";
+  ASSERT_TRUE(Run(PlanOf({again})).ok());
+  EXPECT_EQ(Data(), (json{{"a", "3"}, {"count", "7"}}));
+  // And nothing is handed over that is not there.
+  ApplyObject fresh = Apply({{"a", "1"}}, "fresh");
+  fresh.left_alone = "/data/count";
+  ASSERT_TRUE(Run(PlanOf({fresh})).ok());
+  ASSERT_TRUE(Run(PlanOf({fresh})).ok());
+  EXPECT_EQ(Data("fresh"), (json{{"a", "1"}}));
+}
+
 TEST_F(ExecuteTest, NeverAdoptsForeignObjects) {
   const json owners[] = {
       json::array(),

@@ -250,6 +250,9 @@ bool StoryWorld::Feed() {
   fill(cache.http_routes, api::kHttpRoutes, api::DecodeHttpRouteView, api::kLabelManagedBy);
   fill(cache.endpoint_slices, api::kEndpointSlices, api::DecodeEndpointSliceView,
        api::kLabelManagedBy);
+  fill(cache.autoscalers, api::kAutoscalers, api::DecodeChildView, api::kLabelManagedBy);
+  fill(cache.disruption_budgets, api::kDisruptionBudgets, api::DecodeChildView,
+       api::kLabelManagedBy);
   fill(cache.jobs, api::kJobs, api::DecodeJobView, api::kLabelManagedBy);
   fill(cache.pods, api::kPods, api::DecodePodView, api::kLabelRun);
   fill(cache.drift_monitors, api::kDriftMonitors, api::DecodeDriftMonitor);

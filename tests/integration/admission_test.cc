@@ -138,6 +138,18 @@ TEST_F(Admission, MakesNoDeploymentForWhoMayMakeNone) {
                 "grant the verb \"create\" on httproutes.gateway.networking.k8s.io"});
   own("gateway.networking.k8s.io", "httproutes");
   ExpectAllowed([&] { return DryCreate(*bob, routed); });
+  const json scaled = Make("ModelDeployment", {{"autoscaling", {{"maxReplicas", 2}}}});
+  ExpectDenied([&] { return DryCreate(*bob, scaled); },
+               {"spec.autoscaling makes HorizontalPodAutoscalers",
+                "grant the verb \"create\" on horizontalpodautoscalers.autoscaling"});
+  own("autoscaling", "horizontalpodautoscalers");
+  ExpectAllowed([&] { return DryCreate(*bob, scaled); });
+  const json guarded = Make("ModelDeployment", {{"disruptionBudget", {{"minAvailable", 1}}}});
+  ExpectDenied([&] { return DryCreate(*bob, guarded); },
+               {"spec.disruptionBudget makes PodDisruptionBudgets",
+                "grant the verb \"create\" on poddisruptionbudgets.policy"});
+  own("policy", "poddisruptionbudgets");
+  ExpectAllowed([&] { return DryCreate(*bob, guarded); });
 }
 
 TEST_F(Admission, AsksAgainWhenASpecChangesAndOnlyThen) {

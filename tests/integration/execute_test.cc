@@ -96,6 +96,37 @@ class ExecuteForReal : public ::testing::Test {
   Subject subject_;
 };
 
+// An autoscaler takes over from fixed replicas, and gives back: nothing falls to the default of 1.
+TEST_F(ExecuteForReal, HandsReplicasOverWithTheirValue) {
+  const Ref pods{api::kDeployments, {ns_.name(), "child"}};
+  json body = Bare(api::kDeployments, ns_.name(), "child");
+  body["metadata"]["ownerReferences"] =
+      json::parse(Apply(json::object()).body)["metadata"]["ownerReferences"];
+  body["spec"] = {{"replicas", 5},
+                  {"selector", {{"matchLabels", {{"a", "b"}}}}},
+                  {"template",
+                   {{"metadata", {{"labels", {{"a", "b"}}}}},
+                    {"spec", {{"containers", {{{"name", "c"}, {"image", "c:1"}}}}}}}}};
+  const auto replicas = [&] {
+    return Admin().Get(pods).body["spec"]["replicas"];
+  };
+  ASSERT_TRUE(Run({ApplyObject{pods, body.dump(), true}}).ok());
+  EXPECT_EQ(replicas(), 5);
+  json without = body;
+  without["spec"].erase("replicas");
+  without["metadata"]["labels"]["now"] = "autoscaled";
+  ASSERT_TRUE(Run({ApplyObject{pods, without.dump(), true, "/spec/replicas"}}).ok());
+  EXPECT_EQ(replicas(), 5);
+  ASSERT_EQ(Admin().MergePatch(pods, {{"spec", {{"replicas", 8}}}}).status, 200);
+  without["metadata"]["labels"]["now"] = "changed";
+  ASSERT_TRUE(Run({ApplyObject{pods, without.dump(), true, "/spec/replicas"}}).ok());
+  EXPECT_EQ(replicas(), 8);
+  EXPECT_EQ(Admin().Get(pods).body["metadata"]["labels"]["now"], "changed");
+  body["spec"]["replicas"] = 3;
+  ASSERT_TRUE(Run({ApplyObject{pods, body.dump(), true}}).ok());
+  EXPECT_EQ(replicas(), 3);
+}
+
 TEST_F(ExecuteForReal, OwnsItsFieldsOfAChildAndNoOthers) {
   ASSERT_TRUE(Run({Apply({{"a", "1"}, {"b", "2"}})}).ok());
   json theirs = Bare(ConfigMaps(), ns_.name(), "child");

@@ -58,6 +58,7 @@ class ServingWorld {
   // Other controllers: Deployments, endpoints, the Gateway, the judge of versions.
   void React() {
     for (auto& [ref, object] : objects) {
+      if (ref.resource == api::kDeployments) ReactAutoscaler(ref, object);
       if (ref.resource == api::kDeployments) ReactDeployment(object);
       if (ref.resource == api::kHttpRoutes) ReactRoute(object);
       if (ref.resource == api::kModelVersions && !judge_sleeps) Judge(object);
@@ -76,6 +77,10 @@ class ServingWorld {
         seen.deployments.push_back(Decoded(api::DecodeDeploymentView(object)));
       } else if (ref.resource == api::kHttpRoutes && Ours(object)) {
         seen.routes.push_back(Decoded(api::DecodeHttpRouteView(object)));
+      } else if (ref.resource == api::kAutoscalers && Ours(object)) {
+        seen.autoscalers.push_back(Decoded(api::DecodeChildView(object)));
+      } else if (ref.resource == api::kDisruptionBudgets && Ours(object)) {
+        seen.budgets.push_back(Decoded(api::DecodeChildView(object)));
       } else if (ref.resource == api::kServices && Ours(object)) {
         seen.services.push_back(Decoded(api::DecodeServiceView(object)));
         seen.slices.push_back(Endpoints(object));
@@ -276,6 +281,13 @@ class ServingWorld {
       last_error = ToString(apply.target) + " exists and is not controlled by ModelDeployment";
       return false;
     }
+    if (!apply.left_alone.empty() && it != objects.end()) {
+      const json::json_pointer field(apply.left_alone);
+      pruned[field] = it->second[field];
+    }
+    if (apply.target.resource == api::kDeployments && !pruned["spec"].contains("replicas")) {
+      pruned["spec"]["replicas"] = 1;
+    }
     Put(apply.target, pruned);
     return true;
   }
@@ -308,6 +320,18 @@ class ServingWorld {
     return true;
   }
 
+  // Within its bounds, load or no load.
+  void ReactAutoscaler(const kube::Ref& deployment, json& object) {
+    const auto it = objects.find({api::kAutoscalers, deployment.key});
+    if (it == objects.end()) return;
+    const json& bounds = it->second["spec"];
+    const int now = object["spec"]["replicas"];
+    const int pods =
+        std::clamp(now, bounds["minReplicas"].get<int>(), bounds["maxReplicas"].get<int>());
+    if (pods == now) return;
+    object["spec"]["replicas"] = pods;
+    object["metadata"]["generation"] = object["metadata"]["generation"].get<int>() + 1;
+  }
   void ReactDeployment(json& object) {
     const std::string version =
         object["metadata"]["labels"].value(std::string(api::kLabelVersion), "");

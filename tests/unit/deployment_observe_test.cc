@@ -80,9 +80,14 @@ class DeploymentObserve : public ::testing::Test {
   kube::Store<api::ServiceView> services_;
   kube::Store<api::HttpRouteView> routes_;
   kube::Store<api::EndpointSliceView> slices_;
+  kube::Store<api::ChildView> autoscalers_;
+  kube::Store<api::ChildView> budgets_;
   scrape::SampleStore samples_{clock_};
   DeploymentReconciler reconciler_{
-      {deployments_, versions_, workloads_, services_, routes_, slices_}, samples_, clock_, "us"};
+      {deployments_, versions_, workloads_, services_, routes_, slices_, autoscalers_, budgets_},
+      samples_,
+      clock_,
+      "us"};
   api::ModelDeployment md_;
   int revision_ = 0;
 };
@@ -111,6 +116,17 @@ TEST_F(DeploymentObserve, FindsItsOwnChildrenAndTellsForeignOnesApart) {
   md_.spec.traffic.gateway = api::Gateway{};
   Write();
   EXPECT_EQ(Observe()->foreign.size(), 2u);
+
+  autoscalers_.Upsert(Child<api::ChildView>(ChildName(md_, "v1"), "md-uid"));
+  budgets_.Upsert(Child<api::ChildView>(ChildName(md_, "v1"), "another-uid"));
+  md_.spec.autoscaling = api::Autoscaling{};
+  Write();
+  EXPECT_EQ(Observe()->autoscalers.size(), 1u);
+  EXPECT_EQ(Observe()->foreign.size(), 2u) << "a budget of that name is not wanted yet";
+  md_.spec.disruption_budget.text = R"({"minAvailable":1})";
+  Write();
+  EXPECT_EQ(Observe()->foreign.back(),
+            (kube::Ref{api::kDisruptionBudgets, {"transit", ChildName(md_, "v1")}}));
 }
 
 TEST_F(DeploymentObserve, MeasuresBothVariantsOnlyDuringARollout) {
