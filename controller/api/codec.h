@@ -59,6 +59,7 @@ std::vector<std::string> Validate(const DriftMonitorSpec& spec);
 std::vector<std::string> Validate(const RetrainPolicySpec& spec);
 // What is wrong with the policy's expressions, which no rule of the API server can check.
 std::vector<std::string> ExpressionProblems(const RetrainPolicySpec& spec);
+std::vector<std::string> ExpressionProblems(const ModelDeploymentSpec& spec);
 std::vector<std::string> Validate(const ModelVersionSpec& spec);
 std::vector<std::string> Validate(const ModelApprovalSpec& spec);
 

@@ -1,6 +1,7 @@
 #include "api/codec.h"
 #include "api/kinds.h"
 #include "api/model_deployment_schema.h"
+#include "api/object_expression.h"
 #include "api/schema_describe.h"
 
 namespace perennial::api {
@@ -19,6 +20,28 @@ std::string EncodeSpec(const ModelDeploymentSpec& spec) {
 
 std::vector<std::string> Validate(const ModelDeploymentSpec& spec) {
   return Check(spec, Path("spec"));
+}
+
+std::vector<std::string> ExpressionProblems(const ModelDeploymentSpec& spec) {
+  std::vector<std::string> problems;
+  const auto check = [&](const std::string& item, const LookRules& rules) {
+    for (const auto& [name, text] :
+         {std::pair("success", rules.success), std::pair("failure", rules.failure)}) {
+      if (text.empty()) continue;
+      const auto parsed = ObjectExpression::Parse(text);
+      if (parsed.ok()) continue;
+      problems.push_back("spec.rollout.analysis: " + item + ": " + name + ": " +
+                         parsed.error().message);
+    }
+  };
+  if (!spec.rollout.analysis) return problems;
+  for (const AnalysisCheck& one : spec.rollout.analysis->checks) {
+    check("check " + one.quantity.name, one.rules);
+  }
+  for (const AnalysisProbe& one : spec.rollout.analysis->probes) {
+    check("probe " + one.name, one.rules);
+  }
+  return problems;
 }
 
 KindInfo ModelDeploymentKind() {

@@ -99,6 +99,19 @@ struct Quantity {
   bool operator==(const Quantity&) const = default;
 };
 
+// How looks at one thing add up. Limits count looks in a row.
+struct LookRules {
+  int step = 0;                      // looked at in this step alone (1 is the first); 0: in all
+  int count = 0;                     // looks with a verdict that end it; 0: until all is over
+  std::optional<Duration> interval;  // else the analysis' own
+  std::optional<int> failure_limit;  // else the analysis' own
+  std::optional<int> inconclusive_limit;  // else the analysis' own
+  bool dry_run = false;                   // reported, never heeded
+  std::string success;                    // expressions (api/object_expression.h)
+  std::string failure;
+  bool operator==(const LookRules&) const = default;
+};
+
 // A threshold on the challenger, looked at throughout each step: absolute (max, min) or against the
 // champion (max_increase, max_decrease).
 struct AnalysisCheck {
@@ -107,7 +120,30 @@ struct AnalysisCheck {
   std::optional<Decimal> min;
   std::optional<Decimal> max_increase;
   std::optional<Decimal> max_decrease;
+  LookRules rules{};
   bool operator==(const AnalysisCheck&) const = default;
+};
+
+// What a DriftMonitor of the same ModelDeployment says about the challenger.
+struct DriftProbe {
+  std::string monitor;
+  std::vector<std::string> signals;  // empty: all
+  bool operator==(const DriftProbe&) const = default;
+};
+
+// A Job that is run once, and whose success is the verdict.
+struct JobProbe {
+  RawJson job_template;  // "template": a JobTemplateSpec
+  bool operator==(const JobProbe&) const = default;
+};
+
+// A verdict that is not a metric's.
+struct AnalysisProbe {
+  std::string name;
+  std::optional<DriftProbe> drift;
+  std::optional<JobProbe> job;
+  LookRules rules;
+  bool operator==(const AnalysisProbe&) const = default;
 };
 
 struct Analysis {
@@ -115,7 +151,9 @@ struct Analysis {
   Duration window{Millis(300'000)};
   std::int64_t min_samples = 30;  // a variant below this answers NoData
   int failure_limit = 1;          // failing looks in a row that roll back
+  int inconclusive_limit = 3;     // undecided looks in a row that still only wait
   std::vector<AnalysisCheck> checks;
+  std::vector<AnalysisProbe> probes;
   bool operator==(const Analysis&) const = default;
 };
 
@@ -152,7 +190,8 @@ struct Rollout {
   std::vector<RolloutStep> steps;  // empty: one step to 100
   Duration progress_deadline{Millis(600'000)};
   ChallengerReplicas challenger_replicas = ChallengerReplicas::kFull;
-  Duration keep_previous;  // how long after a promotion the old version's pods stay
+  Duration keep_previous;        // how long after a promotion the old version's pods stay
+  std::optional<Source> source;  // of checks and experiment; absent: the pods themselves
   std::optional<Analysis> analysis;
   std::optional<Experiment> experiment;
   bool operator==(const Rollout&) const = default;
@@ -226,6 +265,11 @@ struct CheckStatus {
   std::int64_t samples = 0;  // the challenger's
   Verdict verdict = Verdict::kNoData;
   std::string message;
+  int looks = 0;                  // with a verdict, where they are counted
+  int failures = 0;               // failing ones in a row
+  int inconclusive = 0;           // undecided ones in a row
+  std::optional<Time> looked_at;  // the look that was counted last
+  std::string job;                // of a probe that runs one
   bool operator==(const CheckStatus&) const = default;
 };
 
@@ -279,12 +323,10 @@ struct RolloutStatus {
   RolloutPhase phase = RolloutPhase::kStarting;
   int step = 0;  // index into spec.rollout.steps
   Time started;
-  Time step_started;              // since when the step's weight is in effect, or is awaited
-  bool in_effect = false;         // which of the two
-  bool paused = false;            // by the annotation perennial.dev/pause
-  int released = 0;               // the step (1 is the first) that a person ended
-  int failures = 0;               // failing looks in a row
-  std::optional<Time> failed_at;  // the look that was counted last
+  Time step_started;       // since when the step's weight is in effect, or is awaited
+  bool in_effect = false;  // which of the two
+  bool paused = false;     // by the annotation perennial.dev/pause
+  int released = 0;        // the step (1 is the first) that a person ended
   std::string message;
   std::vector<CheckStatus> checks;
   std::optional<ExperimentStatus> experiment;

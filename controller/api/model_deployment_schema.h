@@ -159,6 +159,10 @@ struct Schema<Rollout> {
             "How long after a promotion the pods of the version before stay, so that a return to "
             "it is instant.",
             Rules{}},
+      Field{"source", &T::source,
+            "From where checks and experiment read: the pods, or a Prometheus that scrapes them. "
+            "The same metrics either way.",
+            Rules{}},
       Field{"analysis", &T::analysis, "Checks throughout each step; failing ones roll back.",
             Rules{}},
       Field{"experiment", &T::experiment,
@@ -312,6 +316,11 @@ struct Schema<CheckStatus> {
       Field{"samples", &T::samples, "The challenger's observations.", Rules{}},
       Field{"verdict", &T::verdict, "Pass, Fail, Inconclusive or NoData.", Rules{.always = true}},
       Field{"message", &T::message, "Why.", kMessage},
+      Field{"looks", &T::looks, "Looks with a verdict, where count ends them.", Rules{.min = 0}},
+      Field{"failures", &T::failures, "Failing looks in a row.", Rules{.min = 0}},
+      Field{"inconclusive", &T::inconclusive, "Undecided looks in a row.", Rules{.min = 0}},
+      Field{"lookedAt", &T::looked_at, "The look that was counted last.", Rules{}},
+      Field{"job", &T::job, "The Job of a probe.", Rules{}},
   };
 };
 
@@ -377,8 +386,6 @@ struct Schema<RolloutStatus> {
       Field{"released", &T::released,
             "The step (1 is the first) that somebody ended before its time; 0: none.",
             Rules{.min = 0}},
-      Field{"failures", &T::failures, "Failing looks in a row.", Rules{.min = 0}},
-      Field{"failedAt", &T::failed_at, "The failing look that was counted last.", Rules{}},
       Field{"message", &T::message, "What it waits for.", kMessage},
       Field{"checks", &T::checks, "Verdicts of the analysis.", Rules{}},
       Field{"experiment", &T::experiment, "State of the A/B test.", Rules{}},

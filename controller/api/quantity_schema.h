@@ -3,6 +3,7 @@
 #include "api/model_deployment.h"
 #include "api/rules.h"
 #include "api/schema.h"
+#include "api/source_schema.h"
 
 // Tables of how a rollout is judged: quantities, checks, experiment.
 namespace perennial::api {
@@ -63,6 +64,98 @@ struct Schema<Quantity> {
   };
 };
 
+inline constexpr Rules kExpression{.max_length = 1024};
+
+template <>
+struct Schema<LookRules> {
+  using T = LookRules;
+  static constexpr std::tuple kFields{
+      Field{"step", &T::step,
+            "The one step (1 is the first) that it belongs to; 0: all, in the background.",
+            Rules{.min = 0, .max = 32}},
+      Field{"count", &T::count,
+            "Looks with a verdict that it needs: until then its step does not end, afterwards it "
+            "is not looked at any more. 0: looked at throughout.",
+            Rules{.min = 0, .max = 1000}},
+      Field{"interval", &T::interval, "Time between two of its looks; else the analysis' own.",
+            Rules{}},
+      Field{"failureLimit", &T::failure_limit,
+            "Failing looks in a row that roll back; else the analysis' own.",
+            Rules{.min = 1, .max = 100}},
+      Field{"inconclusiveLimit", &T::inconclusive_limit,
+            "Undecided looks in a row after which the rollout pauses; else the analysis' own.",
+            Rules{.min = 0, .max = 100}},
+      Field{"dryRun", &T::dry_run, "Looked at and told in status, but never heeded.", Rules{}},
+      Field{"success", &T::success,
+            "An expression that holds where a look passes. A check's speaks of challenger, "
+            "champion and samples (\"challenger < champion && samples > 500\"), that of a "
+            "driftMonitor of state, value and samples of each signal.",
+            kExpression},
+      Field{"failure", &T::failure,
+            "An expression that holds where a look fails. With both, a look where neither holds "
+            "is inconclusive.",
+            kExpression},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"!has(self.interval) || duration(self.interval) >= duration('1s')",
+             "interval must be at least 1s", "interval",
+             [](const T& v) { return !v.interval || v.interval->value >= Seconds(1); }},
+  };
+};
+
+template <>
+struct Schema<DriftProbe> {
+  using T = DriftProbe;
+  static constexpr std::tuple kFields{
+      Field{"name", &T::monitor, "A DriftMonitor in this namespace that watches this model.",
+            Required(kObjectName)},
+      Field{"signals", &T::signals, "Which of its signals; none: all.",
+            Rules{.min_length = 1, .max_length = 63, .max_items = 32, .set = true}},
+  };
+};
+
+template <>
+struct Schema<JobProbe> {
+  using T = JobProbe;
+  static constexpr std::tuple kFields{
+      Field{"template", &T::job_template,
+            "A batch/v1 JobTemplateSpec. Its containers get MODEL_URI, MODEL_DIGEST, MODEL_VERSION "
+            "and MODEL_SERVICE (host:port) of the challenger.",
+            Rules{.required = true}},
+  };
+};
+
+template <>
+struct Schema<AnalysisProbe> {
+  using T = AnalysisProbe;
+  static constexpr std::tuple kFields{
+      Field{"name", &T::name, "What people call it; unique among checks and probes.",
+            Required(kItemName)},
+      Field{"driftMonitor", &T::drift,
+            "Passes while no signal of the challenger is Drifted; fails where one is.", Rules{}},
+      Field{"job", &T::job,
+            "A Job that is started once a rollout; its success passes, its failure fails.",
+            Rules{}},
+      Inline{&T::rules},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"has(self.driftMonitor) != has(self.job)",
+             "a probe asks a driftMonitor or runs a job: set one of them", "",
+             [](const T& v) { return v.drift.has_value() != v.job.has_value(); }},
+      Cel<T>{"!has(self.job) || !(has(self.count) || has(self.interval) || "
+             "has(self.failureLimit) || has(self.inconclusiveLimit) || has(self.success) || "
+             "has(self.failure))",
+             "a job runs once and succeeds or fails: remove count, interval, limits, success and "
+             "failure, and set backoffLimit in its template",
+             "job",
+             [](const T& v) {
+               const LookRules& r = v.rules;
+               return !v.job || !(r.count > 0 || r.interval || r.failure_limit ||
+                                  r.inconclusive_limit || !r.success.empty() || !r.failure.empty());
+             }},
+  };
+};
+
 template <>
 struct Schema<AnalysisCheck> {
   using T = AnalysisCheck;
@@ -74,14 +167,18 @@ struct Schema<AnalysisCheck> {
             Rules{}},
       Field{"maxDecrease", &T::max_decrease, "Champion minus challenger may be at most this.",
             Rules{}},
+      Inline{&T::rules},
   };
   static constexpr std::array kCel{
-      Cel<T>{"[has(self.max), has(self.min), has(self.maxIncrease), has(self.maxDecrease)]"
-             ".filter(b, b).size() == 1",
-             "a check has exactly one bound: set one of max, min, maxIncrease, maxDecrease", "",
+      Cel<T>{"[has(self.max), has(self.min), has(self.maxIncrease), has(self.maxDecrease), "
+             "has(self.success) || has(self.failure)].filter(b, b).size() == 1",
+             "a check has exactly one bound: set one of max, min, maxIncrease, maxDecrease, or "
+             "success and failure",
+             "",
              [](const T& v) {
                return v.max.has_value() + v.min.has_value() + v.max_increase.has_value() +
-                          v.max_decrease.has_value() ==
+                          v.max_decrease.has_value() +
+                          (!v.rules.success.empty() || !v.rules.failure.empty()) ==
                       1;
              }},
   };
@@ -99,10 +196,29 @@ struct Schema<Analysis> {
             Rules{.min = 1}},
       Field{"failureLimit", &T::failure_limit, "Failing looks in a row that roll back.",
             Rules{.min = 1, .max = 100}},
-      Field{"checks", &T::checks, "What is looked at.",
-            Rules{.required = true, .min_items = 1, .max_items = 16, .list_key = "name"}},
+      Field{"inconclusiveLimit", &T::inconclusive_limit,
+            "Undecided looks in a row after which the rollout pauses.",
+            Rules{.min = 0, .max = 100}},
+      Field{"checks", &T::checks, "Metrics that are looked at.",
+            Rules{.max_items = 16, .list_key = "name"}},
+      Field{"probes", &T::probes, "Other verdicts: of a DriftMonitor, or of a Job.",
+            Rules{.max_items = 8, .list_key = "name"}},
   };
   static constexpr std::array kCel{
+      Cel<T>{"(has(self.checks) && size(self.checks) > 0) || "
+             "(has(self.probes) && size(self.probes) > 0)",
+             "an analysis looks at something: set checks or probes", "checks",
+             [](const T& v) { return !v.checks.empty() || !v.probes.empty(); }},
+      Cel<T>{"!has(self.checks) || !has(self.probes) || "
+             "self.probes.all(p, !self.checks.exists(c, c.name == p.name))",
+             "checks and probes share one list of verdicts: give each its own name", "probes",
+             [](const T& v) {
+               return std::none_of(v.probes.begin(), v.probes.end(), [&](const AnalysisProbe& p) {
+                 return std::any_of(v.checks.begin(), v.checks.end(), [&](const AnalysisCheck& c) {
+                   return c.quantity.name == p.name;
+                 });
+               });
+             }},
       Cel<T>{"!has(self.interval) || duration(self.interval) >= duration('1s')",
              "interval must be at least 1s", "interval",
              [](const T& v) { return v.interval.value >= Seconds(1); }},

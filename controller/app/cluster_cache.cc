@@ -117,6 +117,7 @@ void ClusterCache::AddIndexes() {
   endpoint_slices.store().AddIndex(deployment::kSlicesByService, deployment::ServiceOf);
   model_deployments.store().AddIndex(kByUid, UidOf<api::ModelDeployment>);
   drift_monitors.store().AddIndex(kByUid, UidOf<api::DriftMonitor>);
+  jobs.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::JobView>);
   jobs.store().AddIndex(retrain::kJobsByPolicy,
                         [](const api::JobView& job) { return retrain::PolicyOf(job); });
   run_objects.AddIndex(retrain::kJobsByPolicy,

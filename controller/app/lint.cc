@@ -94,6 +94,10 @@ void CheckMore(const api::DriftMonitorSpec& spec, Problems& problems) {
     problems.push_back("spec.signals[" + std::to_string(i) + "].expression: " + wrong->second);
   }
 }
+void CheckMore(const api::ModelDeploymentSpec& spec, Problems& problems) {
+  const Problems expressions = api::ExpressionProblems(spec);
+  problems.insert(problems.end(), expressions.begin(), expressions.end());
+}
 template <class Spec>
 void CheckMore(const Spec&, Problems&) {}
 

@@ -207,6 +207,14 @@ void Wire(ClusterCache& cache, Queues queues) {
   WireChildren(cache.autoscalers.store(), queues.model_deployments);
   WireChildren(cache.disruption_budgets.store(), queues.model_deployments);
   WireEndpointSlices(cache, queues);
+  cache.jobs.store().AddListener([queues](const auto& before, const auto& after) {
+    // A run's Job names the model that it trains, too.
+    Both(before, after, [&](const api::JobView& job) {
+      if (!deployment::OwnerOf(job.meta).empty()) {
+        WakeByLabel(job, api::kLabelDeployment, queues.model_deployments);
+      }
+    });
+  });
   WireRuns(cache.jobs.store(), queues.retrain_policies);
   WireRuns(cache.pods.store(), queues.retrain_policies);
 }

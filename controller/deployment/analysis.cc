@@ -2,7 +2,9 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 
+#include "deployment/probes.h"
 #include "deployment/quantity.h"
 
 namespace perennial::deployment {
@@ -53,9 +55,44 @@ CheckStatus Compare(const api::AnalysisCheck& check, double challenger, double c
   return status;
 }
 
-CheckStatus Check(const api::Analysis& analysis, const api::AnalysisCheck& check,
-                  const scrape::WindowView& champion_view,
-                  const scrape::WindowView& challenger_view) {
+bool ReadsChampion(const api::AnalysisCheck& check) {
+  const auto speaks = [](const std::string& text) {
+    return text.find("champion") != std::string::npos;
+  };
+  return check.max_increase || check.max_decrease || speaks(check.rules.success) ||
+         speaks(check.rules.failure);
+}
+
+// By expressions instead of a bound.
+CheckStatus Ask(const api::LookRules& rules, double challenger, double champion,
+                CheckStatus status) {
+  const nlohmann::json object = {
+      {"challenger", challenger}, {"champion", champion}, {"samples", status.samples}};
+  status.verdict = VerdictOf(rules, object.dump());
+  status.threshold = rules.success.empty() ? "not " + rules.failure : rules.success;
+  const std::string values = "challenger " + Text(challenger) +
+                             (status.champion.empty() ? "" : ", champion " + Text(champion));
+  if (status.verdict == Verdict::kFail) {
+    status.message =
+        values + ": " + (rules.failure.empty() ? "not " + rules.success : rules.failure);
+  } else if (status.verdict == Verdict::kInconclusive) {
+    status.message = values + ": neither success nor failure";
+  }
+  return status;
+}
+
+bool Moved(const std::string& before, const std::string& after) {
+  if (before.empty() != after.empty()) return true;
+  const double a = std::strtod(before.c_str(), nullptr);
+  const double b = std::strtod(after.c_str(), nullptr);
+  return std::abs(a - b) > 0.1 * std::max(std::abs(a), std::abs(b));
+}
+
+}  // namespace
+
+CheckStatus LookAtCheck(const api::Analysis& analysis, const api::AnalysisCheck& check,
+                        const scrape::WindowView& champion_view,
+                        const scrape::WindowView& challenger_view) {
   CheckStatus status;
   status.name = check.quantity.name;
   const Measured challenger = Measure(check.quantity, challenger_view);
@@ -70,7 +107,7 @@ CheckStatus Check(const api::Analysis& analysis, const api::AnalysisCheck& check
     return status;
   }
   double reference = *challenger.value;
-  if (check.max_increase || check.max_decrease) {
+  if (ReadsChampion(check)) {
     const Measured champion = Measure(check.quantity, champion_view);
     if (champion.value) status.champion = Text(*champion.value);
     if (Stale(analysis, champion_view) || !Enough(analysis, check.quantity, champion)) {
@@ -79,29 +116,10 @@ CheckStatus Check(const api::Analysis& analysis, const api::AnalysisCheck& check
     }
     reference = *champion.value;
   }
-  return Compare(check, *challenger.value, reference, std::move(status));
-}
-
-bool Moved(const std::string& before, const std::string& after) {
-  if (before.empty() != after.empty()) return true;
-  const double a = std::strtod(before.c_str(), nullptr);
-  const double b = std::strtod(after.c_str(), nullptr);
-  return std::abs(a - b) > 0.1 * std::max(std::abs(a), std::abs(b));
-}
-
-}  // namespace
-
-AnalysisLook Analyse(const api::Analysis& analysis, const scrape::WindowView& champion,
-                     const scrape::WindowView& challenger) {
-  AnalysisLook look;
-  look.verdict = Verdict::kPass;
-  for (const api::AnalysisCheck& check : analysis.checks) {
-    CheckStatus status = Check(analysis, check, champion, challenger);
-    const bool decides = status.verdict == Verdict::kFail || look.verdict == Verdict::kPass;
-    if (decides) look.verdict = status.verdict;
-    look.checks.push_back(std::move(status));
+  if (check.rules.success.empty() && check.rules.failure.empty()) {
+    return Compare(check, *challenger.value, reference, std::move(status));
   }
-  return look;
+  return Ask(check.rules, *challenger.value, reference, std::move(status));
 }
 
 bool TellsMore(const std::vector<CheckStatus>& before, const std::vector<CheckStatus>& after) {
@@ -110,7 +128,8 @@ bool TellsMore(const std::vector<CheckStatus>& before, const std::vector<CheckSt
     const CheckStatus& a = before[i];
     const CheckStatus& b = after[i];
     if (a.name != b.name || a.verdict != b.verdict || a.threshold != b.threshold ||
-        Moved(a.challenger, b.challenger) || Moved(a.champion, b.champion)) {
+        a.looks != b.looks || a.failures != b.failures || a.inconclusive != b.inconclusive ||
+        a.job != b.job || Moved(a.challenger, b.challenger) || Moved(a.champion, b.champion)) {
       return true;
     }
   }

@@ -8,18 +8,15 @@
 
 namespace perennial::deployment {
 
-struct AnalysisLook {
-  api::Verdict verdict = api::Verdict::kNoData;
-  std::vector<api::CheckStatus> checks;
-};
+// One look at one check. Metrics that have not been read for three intervals count as none: what
+// was not measured is never good. Pure.
+api::CheckStatus LookAtCheck(const api::Analysis& analysis, const api::AnalysisCheck& check,
+                             const scrape::WindowView& champion,
+                             const scrape::WindowView& challenger);
 
-// All checks of one look. Fail wins over NoData, NoData over Pass: what was not measured is never
-// good. Metrics that have not been read for three intervals count as none. Pure.
-AnalysisLook Analyse(const api::Analysis& analysis, const scrape::WindowView& champion,
-                     const scrape::WindowView& challenger);
-
-// Whether `after` tells people more than `before` does: another verdict, or a value that moved by a
-// tenth. Otherwise status keeps the old numbers, so that looking is not writing.
+// Whether `after` tells people more than `before` does: another verdict, another count, or a
+// value that moved by a tenth. Otherwise status keeps the old numbers, so that looking is not
+// writing.
 bool TellsMore(const std::vector<api::CheckStatus>& before,
                const std::vector<api::CheckStatus>& after);
 

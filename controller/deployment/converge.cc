@@ -5,6 +5,7 @@
 
 #include "api/names.h"
 #include "deployment/fleet.h"
+#include "deployment/probes.h"
 #include "deployment/records.h"
 #include "deployment/render.h"
 #include "deployment/scaling.h"
@@ -33,7 +34,8 @@ class Converger {
     for (size_t i = 1; i < intent_.variants.size(); ++i) ApplyVariant(intent_.variants[i]);
     RemoveUnneeded();
     WriteRecords();
-    // Last, since nothing else rests on it: what is refused here holds up no rollback.
+    // Last, since nothing else rests on these: what is refused here holds up no rollback.
+    for (kube::CreateObject& job : MissingJobs(seen_)) actions_.emplace_back(std::move(job));
     ScaleVariants();
     return std::move(actions_);
   }
@@ -133,8 +135,7 @@ class Converger {
         ApplyOwn(api::kAutoscalers, seen_.autoscalers, name, RenderAutoscaler(md_, variant));
       }
       if (guards) {
-        ApplyOwn(api::kDisruptionBudgets, seen_.budgets, name,
-                 RenderBudget(md_, variant.version));
+        ApplyOwn(api::kDisruptionBudgets, seen_.budgets, name, RenderBudget(md_, variant.version));
       }
     }
     const auto prune = [&](const kube::Resource& resource, const auto& views, bool wanted) {

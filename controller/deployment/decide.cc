@@ -7,6 +7,7 @@
 #include "deployment/converge.h"
 #include "deployment/fixed.h"
 #include "deployment/fleet.h"
+#include "deployment/probes.h"
 #include "deployment/render.h"
 #include "deployment/rollout.h"
 #include "deployment/scaling.h"
@@ -19,6 +20,7 @@ std::vector<std::string> Problems(const api::ModelDeployment& deployment) {
   std::vector<std::string> problems = api::Validate(deployment.spec);
   if (auto problem = TemplateProblem(deployment)) problems.push_back(*std::move(problem));
   if (auto problem = ScalingProblem(deployment)) problems.push_back(*std::move(problem));
+  if (auto problem = ProbeProblem(deployment)) problems.push_back(*std::move(problem));
   if (!IsDnsLabel(deployment.meta.key.name)) {
     problems.push_back(
         "the ModelDeployment's name is a Service's and a label's too: make one with a name of at "

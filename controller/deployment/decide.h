@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "api/children.h"
+#include "api/drift_monitor.h"
 #include "api/model_deployment.h"
 #include "api/model_version.h"
 #include "kube/plan.h"
@@ -30,6 +31,8 @@ struct Observed {
   std::vector<std::shared_ptr<const api::ChildView>> autoscalers;       // controlled by it
   std::vector<std::shared_ptr<const api::ChildView>> budgets;           // controlled by it
   std::vector<std::shared_ptr<const api::EndpointSliceView>> slices;    // of those services
+  std::vector<std::shared_ptr<const api::JobView>> jobs;  // controlled by it: of its probes
+  std::map<std::string, std::shared_ptr<const api::DriftMonitor>> monitors;  // that probes ask
   // Objects that have the name of a child of ours and belong to somebody else: never adopted.
   std::vector<kube::Ref> foreign;
   std::map<std::string, Samples> samples;  // by version, while a rollout is being measured

@@ -1,11 +1,14 @@
 #include "deployment/judgement.h"
 
 #include <algorithm>
+#include <map>
 
 #include "deployment/analysis.h"
 #include "deployment/comparison.h"
 #include "deployment/experiment.h"
 #include "deployment/fleet.h"
+#include "deployment/probes.h"
+#include "deployment/tally.h"
 
 namespace perennial::deployment {
 namespace {
@@ -23,39 +26,72 @@ const Samples& SamplesOf(const Turn& turn, const std::string& version) {
   return it == turn.seen.samples.end() ? kNone : it->second;
 }
 
-std::string Deciding(const std::vector<api::CheckStatus>& checks, Verdict verdict) {
-  for (const api::CheckStatus& check : checks) {
-    if (check.verdict == verdict) return check.name + ": " + check.message;
+const api::CheckStatus* Recorded(const RolloutStatus& rollout, const std::string& name) {
+  for (const api::CheckStatus& check : rollout.checks) {
+    if (check.name == name) return &check;
   }
-  return "";
+  return nullptr;
 }
+
+// Looks at one check or probe, if it belongs to this step and has looks left; what is on record of
+// it otherwise.
+class Looks {
+ public:
+  Looks(const Turn& turn, const api::Analysis& analysis)
+      : turn_(turn), analysis_(analysis), rollout_(*turn.status.rollout) {}
+
+  template <class Look>
+  void Take(const std::string& name, const api::LookRules& rules, int count, Look look) {
+    const api::CheckStatus* before = Recorded(rollout_, name);
+    Limits limits = LimitsOf(analysis_, rules);
+    limits.count = count;
+    const bool ours = rules.step == 0 || rules.step == rollout_.step + 1;
+    const bool over = before != nullptr && (!ours || Ended(limits, *before));
+    if (!over && !ours) return;
+    rows_.push_back(over ? *before : Tally(limits, before, look(before), turn_.now));
+    if (ours) limits_.emplace(name, limits);
+  }
+
+  std::vector<api::CheckStatus> rows_;
+  std::map<std::string, Limits> limits_;  // of what counts in this step
+
+ private:
+  const Turn& turn_;
+  const api::Analysis& analysis_;
+  const RolloutStatus& rollout_;
+};
 
 void LookAtChecks(Turn& turn, const api::Analysis& analysis, Measurement& measured) {
   RolloutStatus& rollout = *turn.status.rollout;
-  AnalysisLook look = Analyse(analysis, SamplesOf(turn, rollout.champion).window,
-                              SamplesOf(turn, rollout.version).window);
-  if (TellsMore(rollout.checks, look.checks)) rollout.checks = look.checks;
-  // In the words on record, so that numbers that moved a little rewrite no status.
-  const std::string message = Deciding(rollout.checks, look.verdict);
-  if (look.verdict != Verdict::kFail) {
-    rollout.failures = 0;
-    if (look.verdict == Verdict::kPass) return;
-    measured.waits = true;
-    measured.pauses = true;
-    measured.why = "no verdict without data, so no next step; " + message;
-    return;
+  Looks looks(turn, analysis);
+  for (const api::AnalysisCheck& check : analysis.checks) {
+    looks.Take(check.quantity.name, check.rules, check.rules.count, [&](const auto*) {
+      return LookAtCheck(analysis, check, SamplesOf(turn, rollout.champion).window,
+                         SamplesOf(turn, rollout.version).window);
+    });
   }
-  const bool counts =
-      !rollout.failed_at || turn.now >= rollout.failed_at->value + analysis.interval.value;
-  if (counts) {
-    ++rollout.failures;
-    rollout.failed_at = api::Time{turn.now};
+  for (const api::AnalysisProbe& probe : analysis.probes) {
+    // A Job has one verdict.
+    looks.Take(probe.name, probe.rules, probe.job ? 1 : probe.rules.count,
+               [&](const api::CheckStatus* before) {
+                 return LookAtProbe(turn.seen, rollout, probe, before);
+               });
   }
-  measured.failed = rollout.failures >= std::max(1, analysis.failure_limit);
-  measured.waits = true;
-  measured.why = std::string(measured.failed ? "failed check " : "failing check ") + message +
-                 " (" + std::to_string(rollout.failures) + " of " +
-                 std::to_string(std::max(1, analysis.failure_limit)) + " looks in a row)";
+  const std::vector<api::CheckStatus> now = looks.rows_;
+  if (TellsMore(rollout.checks, now)) rollout.checks = now;
+  Outcome gravest = Outcome::kGood;
+  for (const api::CheckStatus& check : now) {
+    const auto limits = looks.limits_.find(check.name);
+    if (limits == looks.limits_.end()) continue;
+    const Outcome outcome = OutcomeOf(limits->second, check);
+    if (outcome <= gravest) continue;
+    gravest = outcome;
+    // In the words on record, so that numbers that moved a little rewrite no status.
+    measured.why = Explain(outcome, limits->second, *Recorded(rollout, check.name));
+  }
+  measured.failed = gravest == Outcome::kFailed;
+  measured.waits = gravest != Outcome::kGood;
+  measured.pauses = gravest == Outcome::kNoData || gravest == Outcome::kInconclusive;
 }
 
 void LookAtExperiment(Turn& turn, const api::Experiment& experiment, Measurement& measured) {
@@ -139,14 +175,20 @@ Gatekeeping JudgePromotion(const Turn& turn) {
 
 Millis LookInterval(const api::Rollout& rollout) {
   if (!rollout.analysis) return kExperimentInterval;
-  return std::max(kShortestInterval, rollout.analysis->interval.value);
+  Millis interval = rollout.analysis->interval.value;
+  const auto consider = [&](const api::LookRules& rules) {
+    if (rules.interval) interval = std::min(interval, rules.interval->value);
+  };
+  for (const api::AnalysisCheck& check : rollout.analysis->checks) consider(check.rules);
+  for (const api::AnalysisProbe& probe : rollout.analysis->probes) consider(probe.rules);
+  return std::max(kShortestInterval, interval);
 }
 
 // A rollout: from the first moment at which the challenger had traffic.
 bool BeingMeasured(const api::ModelDeployment& deployment) {
   if (!deployment.spec.variants.empty()) return !ComparedVersions(deployment).empty();
   const api::Rollout& spec = deployment.spec.rollout;
-  const bool wanted = spec.experiment || (spec.analysis && !spec.analysis->checks.empty());
+  const bool wanted = spec.experiment || spec.analysis;
   const RolloutStatus* rollout = ActiveRollout(deployment.status);
   if (!wanted || rollout == nullptr || rollout->champion.empty()) return false;
   if (rollout->phase != RolloutPhase::kProgressing && rollout->phase != RolloutPhase::kPaused) {

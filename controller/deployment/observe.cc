@@ -52,6 +52,8 @@ std::vector<std::string> MetricsOf(const api::Rollout& rollout) {
 
 std::vector<scrape::Target> TargetsOf(const Observed& seen, const std::string& version) {
   const api::MetricsEndpoint& metrics = seen.deployment->spec.metrics;
+  const auto& source = seen.deployment->spec.rollout.source;
+  const bool prometheus = source && source->prometheus;  // it finds the port itself
   const std::string service = ChildName(*seen.deployment, version);
   std::vector<scrape::Target> targets;
   for (const auto& slice : seen.slices) {
@@ -59,34 +61,62 @@ std::vector<scrape::Target> TargetsOf(const Observed& seen, const std::string& v
     const auto port = std::find_if(
         slice->ports.begin(), slice->ports.end(),
         [&](const api::EndpointPort& candidate) { return candidate.name == metrics.port; });
-    if (port == slice->ports.end() || port->port <= 0 || port->port > 65'535) continue;
+    const bool has_port = port != slice->ports.end() && port->port > 0 && port->port <= 65'535;
+    if (!has_port && !prometheus) continue;
+    const auto number = static_cast<std::uint16_t>(has_port ? port->port : 0);
     for (const api::Endpoint& endpoint : slice->endpoints) {
-      if (!endpoint.ready) continue;
-      const std::string& id = endpoint.pod_uid.empty() ? endpoint.address : endpoint.pod_uid;
+      if (!endpoint.ready || (prometheus && endpoint.pod.empty())) continue;
+      const std::string& uid = endpoint.pod_uid.empty() ? endpoint.address : endpoint.pod_uid;
       targets.push_back(
-          {id, endpoint.address, static_cast<std::uint16_t>(port->port), metrics.path, version});
+          {prometheus ? endpoint.pod : uid, endpoint.address, number, metrics.path, version});
     }
   }
   return targets;
-}
-
-// How the pods are asked; nullopt if what that takes can't be read: then they are not asked at all.
-std::optional<scrape::Access> AccessOf(const Observed& seen, const api::SecretLookup& secrets) {
-  const api::MetricsEndpoint& metrics = seen.deployment->spec.metrics;
-  const auto from = CredentialsOf(metrics, seen.deployment->meta.key.ns, secrets);
-  if (!from.ok()) return std::nullopt;
-  scrape::Access access;
-  access.tls = metrics.scheme == api::Scheme::kHttps;
-  access.bearer_token = from->bearer_token;
-  access.ca_pem = from->ca_pem;
-  access.server_name = from->server_name;
-  return access;
 }
 
 // Champion and challenger of a rollout, or the variants that are compared.
 std::vector<std::string> MeasuredVersions(const api::ModelDeployment& deployment) {
   if (!deployment.spec.variants.empty()) return ComparedVersions(deployment);
   return {deployment.status.rollout->champion, deployment.status.rollout->version};
+}
+
+// A Prometheus that scrapes the pods, or nothing: then the pods are asked.
+std::optional<scrape::PromqlSource> PrometheusOf(const Observed& seen) {
+  const auto& source = seen.deployment->spec.rollout.source;
+  if (!source || !source->prometheus) return std::nullopt;
+  const api::PrometheusSource& prometheus = *source->prometheus;
+  scrape::PromqlSource promql;
+  promql.url = prometheus.url;
+  promql.ns = seen.deployment->meta.key.ns;
+  promql.namespace_label = prometheus.namespace_label;
+  promql.pod_label = prometheus.pod_label;
+  promql.version_label = prometheus.version_label;
+  for (const api::LabelMatch& match : prometheus.matchers) {
+    promql.matchers.emplace_back(match.label, match.value);
+  }
+  for (const std::string& version : MeasuredVersions(*seen.deployment)) {
+    promql.variants.emplace_back(version, ChildName(*seen.deployment, version));
+  }
+  return promql;
+}
+
+// How they are asked; nullopt if what that takes can't be read: then they are not asked at all.
+std::optional<scrape::Access> AccessOf(const Observed& seen, const api::SecretLookup& secrets) {
+  const api::MetricsEndpoint& metrics = seen.deployment->spec.metrics;
+  const auto& source = seen.deployment->spec.rollout.source;
+  const bool prometheus = source && source->prometheus;
+  const std::string& ns = seen.deployment->meta.key.ns;
+  const auto from = prometheus ? CredentialsOf(*source->prometheus, ns, secrets)
+                               : CredentialsOf(metrics, ns, secrets);
+  if (!from.ok()) return std::nullopt;
+  scrape::Access access;
+  access.tls = !prometheus && metrics.scheme == api::Scheme::kHttps;
+  access.bearer_token = from->bearer_token;
+  access.username = from->username;
+  access.password = from->password;
+  access.ca_pem = from->ca_pem;
+  access.server_name = from->server_name;
+  return access;
 }
 
 std::string IdentityOf(const api::ModelDeployment& deployment) {
@@ -129,6 +159,7 @@ scrape::Subscription SubscriptionFor(const Observed& seen, const api::SecretLook
   const std::optional<scrape::Access> access = AccessOf(seen, secrets);
   if (!access) return subscription;
   subscription.access = *access;
+  subscription.promql = PrometheusOf(seen);
   for (const std::string& version : MeasuredVersions(*seen.deployment)) {
     auto targets = TargetsOf(seen, version);
     subscription.targets.insert(subscription.targets.end(), targets.begin(), targets.end());
@@ -186,6 +217,7 @@ void DeploymentReconciler::AddChildren(const kube::Key& key, Observed& seen) con
   seen.routes = stores_.routes.ByIndex(kChildrenByOwner, uid);
   seen.autoscalers = stores_.autoscalers.ByIndex(kChildrenByOwner, uid);
   seen.budgets = stores_.budgets.ByIndex(kChildrenByOwner, uid);
+  AddProbes(key, seen);
   for (const auto& service : seen.services) {
     auto slices = stores_.slices.ByIndex(kSlicesByService, key.ns + "/" + service->meta.key.name);
     // Not those that somebody else made in the Service's name: their addresses would be scraped.
@@ -208,6 +240,18 @@ void DeploymentReconciler::AddChildren(const kube::Key& key, Observed& seen) con
     }
     if (!seen.deployment->spec.disruption_budget.empty()) {
       AddForeign(stores_.budgets, api::kDisruptionBudgets, child, uid, seen.foreign);
+    }
+  }
+}
+
+void DeploymentReconciler::AddProbes(const kube::Key& key, Observed& seen) const {
+  const auto& analysis = seen.deployment->spec.rollout.analysis;
+  if (!analysis || ActiveRollout(seen.deployment->status) == nullptr) return;
+  for (const api::AnalysisProbe& probe : analysis->probes) {
+    if (probe.job) {
+      seen.jobs = stores_.jobs.ByIndex(kChildrenByOwner, seen.deployment->meta.uid);
+    } else if (auto monitor = stores_.monitors.Get({key.ns, probe.drift->monitor})) {
+      seen.monitors[probe.drift->monitor] = std::move(monitor);
     }
   }
 }

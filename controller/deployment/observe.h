@@ -45,6 +45,8 @@ class DeploymentReconciler {
     const kube::Store<api::EndpointSliceView>& slices;
     const kube::Store<api::ChildView>& autoscalers;
     const kube::Store<api::ChildView>& budgets;
+    const kube::Store<api::JobView>& jobs;
+    const kube::Store<api::DriftMonitor>& monitors;
   };
 
   // `own_identity` is the user name that the API server knows this process by: an automatic
@@ -59,6 +61,7 @@ class DeploymentReconciler {
 
  private:
   void AddChildren(const kube::Key& key, Observed& seen) const;
+  void AddProbes(const kube::Key& key, Observed& seen) const;
   void AddSamples(const kube::Key& key, Observed& seen, WallTime now);
   void AddTotals(Observed& seen) const;
   void Subscribe(const kube::Key& key, Observed& seen);

@@ -313,8 +313,10 @@ Effect ServiceEffect(const Observed& seen, const Intent& intent) {
 std::vector<api::RolloutStep> StepsOf(const api::Rollout& rollout) {
   if (!rollout.steps.empty()) return rollout.steps;
   if (rollout.experiment) return {{50, 0, {}, false}};
-  if (rollout.analysis && !rollout.analysis->checks.empty()) {
-    return {{kAll, 0, rollout.analysis->window, false}};
+  if (rollout.analysis) {
+    // A Job or a monitor takes the time that it takes.
+    const bool metrics = !rollout.analysis->checks.empty();
+    return {{kAll, 0, metrics ? rollout.analysis->window : api::Duration{}, false}};
   }
   return {};
 }

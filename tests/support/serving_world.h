@@ -77,6 +77,8 @@ class ServingWorld {
         seen.deployments.push_back(Decoded(api::DecodeDeploymentView(object)));
       } else if (ref.resource == api::kHttpRoutes && Ours(object)) {
         seen.routes.push_back(Decoded(api::DecodeHttpRouteView(object)));
+      } else if (ref.resource == api::kJobs && Ours(object)) {
+        seen.jobs.push_back(Decoded(api::DecodeJobView(object)));
       } else if (ref.resource == api::kAutoscalers && Ours(object)) {
         seen.autoscalers.push_back(Decoded(api::DecodeChildView(object)));
       } else if (ref.resource == api::kDisruptionBudgets && Ours(object)) {
@@ -87,6 +89,7 @@ class ServingWorld {
       }
     }
     seen.samples = samples;
+    seen.monitors = monitors;
     seen.own_identity = "system:serviceaccount:perennial-system:perennial";
     seen.last_error = last_error;
     return seen;
@@ -210,6 +213,7 @@ class ServingWorld {
   WallTime now{std::chrono::hours(500'000)};
   std::map<kube::Ref, json> objects;
   std::map<std::string, Samples> samples;
+  std::map<std::string, std::shared_ptr<const api::DriftMonitor>> monitors;
   std::map<std::string, std::string> verdicts;  // phase of a version that is not just approved
   std::set<std::string> broken;                 // versions whose pods never become ready
   std::set<std::string> stuck_services;         // versions without endpoints though pods are ready

@@ -113,7 +113,6 @@ TEST(Analysis, ComparesWithBoundsAndWithTheChampion) {
       {"increase broken", {}, {}, 0.5, {}, 4.75, Verdict::kFail},
       {"decrease kept", {}, {}, {}, 0.5, 3.5, Verdict::kPass},
       {"decrease broken", {}, {}, {}, 0.5, 3.25, Verdict::kFail},
-      {"one of two broken", 9.0, {}, 0.5, {}, 6.0, Verdict::kFail},
   };
   for (const auto& c : kCases) {
     SCOPED_TRACE(c.name);
@@ -123,30 +122,60 @@ TEST(Analysis, ComparesWithBoundsAndWithTheChampion) {
     api::Analysis analysis;
     analysis.checks = {
         {ErrorMean(), decimal(c.max), decimal(c.min), decimal(c.increase), decimal(c.decrease)}};
-    const auto look = Analyse(analysis, Counted(100, 0, 4), Counted(100, 0, c.challenger));
+    const auto look = LookAtCheck(analysis, analysis.checks[0], Counted(100, 0, 4),
+                                  Counted(100, 0, c.challenger));
     EXPECT_EQ(look.verdict, c.verdict);
-    EXPECT_EQ(look.checks[0].message.empty(), c.verdict == Verdict::kPass);
+    EXPECT_EQ(look.message.empty(), c.verdict == Verdict::kPass);
   }
 }
 
 TEST(Analysis, HasNoVerdictWithoutFreshAndSufficientData) {
   api::Analysis analysis;
-  analysis.checks = {{ErrorMean(), api::Decimal{5, "5"}, {}, {}, {}}};
-  EXPECT_EQ(Analyse(analysis, {}, Counted(29, 0, 9)).verdict, Verdict::kNoData);
-  EXPECT_EQ(Analyse(analysis, {}, Counted(30, 0, 9)).verdict, Verdict::kFail);
-  EXPECT_EQ(Analyse(analysis, {}, {}).verdict, Verdict::kNoData);
+  api::AnalysisCheck check{ErrorMean(), api::Decimal{5, "5"}, {}, {}, {}};
+  const auto verdict = [&](const WindowView& champion, const WindowView& challenger) {
+    return LookAtCheck(analysis, check, champion, challenger).verdict;
+  };
+  EXPECT_EQ(verdict({}, Counted(29, 0, 9)), Verdict::kNoData);
+  EXPECT_EQ(verdict({}, Counted(30, 0, 9)), Verdict::kFail);
+  EXPECT_EQ(verdict({}, {}), Verdict::kNoData);
   WindowView old = Counted(30, 0, 9);
   old.newest_age = analysis.interval.value * kStaleIntervals + Millis(1);
-  EXPECT_EQ(Analyse(analysis, {}, old).verdict, Verdict::kNoData) << "old news";
-  analysis.checks[0].max_increase = api::Decimal{1, "1"};
-  EXPECT_EQ(Analyse(analysis, Counted(10, 0, 9), Counted(30, 0, 9)).verdict, Verdict::kNoData)
+  EXPECT_EQ(verdict({}, old), Verdict::kNoData) << "old news";
+  check.max_increase = api::Decimal{1, "1"};
+  EXPECT_EQ(verdict(Counted(10, 0, 9), Counted(30, 0, 9)), Verdict::kNoData)
       << "nothing to compare with";
-  // Failing wins over missing, missing over passing.
-  analysis.checks = {
-      {FailureRate(), api::Decimal{0.5, "0.5"}, {}, {}, {}},
-      {{"gone", api::QuantityKind::kValue, "gone", "", "", ""}, api::Decimal{1, "1"}, {}, {}, {}}};
-  EXPECT_EQ(Analyse(analysis, {}, Counted(100, 0, 1)).verdict, Verdict::kNoData);
-  EXPECT_EQ(Analyse(analysis, {}, Counted(100, 90, 1)).verdict, Verdict::kFail);
+}
+
+TEST(Analysis, AsksExpressions) {
+  const struct {
+    const char* success;
+    const char* failure;
+    double challenger;
+    Verdict verdict;
+  } kCases[] = {
+      {"challenger < 4.5", "", 4.4, Verdict::kPass},
+      {"challenger < 4.5", "", 4.6, Verdict::kFail},
+      {"", "challenger > 5", 4.6, Verdict::kPass},
+      {"", "challenger > 5", 5.5, Verdict::kFail},
+      {"challenger < 4.5", "challenger > 5", 4.4, Verdict::kPass},
+      {"challenger < 4.5", "challenger > 5", 4.7, Verdict::kInconclusive},
+      {"challenger < 4.5", "challenger > 5", 5.5, Verdict::kFail},
+      {"challenger <= champion && samples >= 100", "", 4.0, Verdict::kPass},
+      {"challenger <= champion && samples >= 101", "", 4.0, Verdict::kFail},
+  };
+  for (const auto& c : kCases) {
+    SCOPED_TRACE(std::string(c.success) + " / " + c.failure);
+    api::AnalysisCheck check{ErrorMean(), {}, {}, {}, {}};
+    check.rules.success = c.success;
+    check.rules.failure = c.failure;
+    const auto look = LookAtCheck({}, check, Counted(100, 0, 4), Counted(100, 0, c.challenger));
+    EXPECT_EQ(look.verdict, c.verdict) << look.message;
+    EXPECT_EQ(look.message.empty(), c.verdict == Verdict::kPass);
+  }
+  api::AnalysisCheck check{ErrorMean(), {}, {}, {}, {}};
+  check.rules.success = "challenger <= champion";
+  EXPECT_EQ(LookAtCheck({}, check, {}, Counted(100, 0, 4)).verdict, Verdict::kNoData)
+      << "what is not there is compared with nothing";
 }
 
 TEST(Experiment, DecidesOnlyOnEvidence) {
@@ -390,10 +419,10 @@ TEST(Analysis, RollsBackAfterFailingLooksInARow) {
   world.samples[world.v2] = All(Counted(100, 30, 4));
   world.Settle();
   world.Settle();
-  EXPECT_EQ(world.Status().rollout->failures, 1) << "looking twice is failing once";
+  EXPECT_EQ(world.Status().rollout->checks[0].failures, 1) << "looking twice is failing once";
   world.samples[world.v2] = All(Counted(100, 2, 4));
   world.Live(Seconds(10));
-  EXPECT_EQ(world.Status().rollout->failures, 0) << "in a row";
+  EXPECT_EQ(world.Status().rollout->checks[0].failures, 0) << "in a row";
   world.samples[world.v2] = All(Counted(100, 30, 4));
   world.Live(Seconds(40));
   EXPECT_EQ(world.Phase(), api::RolloutPhase::kProgressing);

@@ -82,12 +82,14 @@ class DeploymentObserve : public ::testing::Test {
   kube::Store<api::EndpointSliceView> slices_;
   kube::Store<api::ChildView> autoscalers_;
   kube::Store<api::ChildView> budgets_;
+  kube::Store<api::JobView> jobs_;
+  kube::Store<api::DriftMonitor> monitors_;
   scrape::SampleStore samples_{clock_};
-  DeploymentReconciler reconciler_{
-      {deployments_, versions_, workloads_, services_, routes_, slices_, autoscalers_, budgets_},
-      samples_,
-      clock_,
-      "us"};
+  DeploymentReconciler reconciler_{{deployments_, versions_, workloads_, services_, routes_,
+                                    slices_, autoscalers_, budgets_, jobs_, monitors_},
+                                   samples_,
+                                   clock_,
+                                   "us"};
   api::ModelDeployment md_;
   int revision_ = 0;
 };

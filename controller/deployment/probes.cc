@@ -1,0 +1,262 @@
+#include "deployment/probes.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "api/codec.h"
+#include "api/names.h"
+#include "api/object_expression.h"
+#include "base/hash.h"
+#include "deployment/fleet.h"
+#include "deployment/render.h"
+#include "deployment/seal.h"
+
+namespace perennial::deployment {
+namespace {
+
+using api::CheckStatus;
+using api::SignalState;
+using api::Verdict;
+using nlohmann::json;
+
+// A finished Job's pods are kept this long for people to read, unless its template says otherwise.
+constexpr int kKeepFinishedSeconds = 86'400;
+
+// ---- of a DriftMonitor ----
+
+Verdict JudgeSignal(const api::LookRules& rules, const api::SignalStatus& signal) {
+  if (signal.state == SignalState::kNoData || signal.state == SignalState::kError) {
+    return Verdict::kNoData;
+  }
+  if (rules.success.empty() && rules.failure.empty()) {
+    return signal.state == SignalState::kDrifted ? Verdict::kFail : Verdict::kPass;
+  }
+  const char* state = signal.state == SignalState::kDrifted   ? "Drifted"
+                      : signal.state == SignalState::kWarning ? "Warning"
+                                                              : "Ok";
+  json object = {{"name", signal.name}, {"state", state}, {"samples", signal.samples}};
+  const json value = json::parse(signal.value, nullptr, false);
+  if (value.is_number()) object["value"] = value;
+  return VerdictOf(rules, object.dump());
+}
+
+// The graver one; a look that saw nothing never passes for another's good.
+bool Graver(Verdict a, Verdict b) {
+  const auto rank = [](Verdict verdict) {
+    return verdict == Verdict::kFail           ? 3
+           : verdict == Verdict::kNoData       ? 2
+           : verdict == Verdict::kInconclusive ? 1
+                                               : 0;
+  };
+  return rank(a) > rank(b);
+}
+
+// Why the monitor can say nothing about this rollout, or nothing.
+std::string WhyMute(const Observed& seen, const std::string& name,
+                    const api::DriftMonitor* monitor) {
+  if (monitor == nullptr) return "there is no DriftMonitor " + name;
+  if (monitor->spec.target.model_deployment != seen.deployment->meta.key.name) {
+    return "DriftMonitor " + name + " watches " + monitor->spec.target.model_deployment;
+  }
+  if (monitor->spec.suspend) return "DriftMonitor " + name + " is suspended";
+  if (kube::IsTrue(monitor->status.conditions, "Blind")) {
+    return "DriftMonitor " + name + " can't see the pods";
+  }
+  return "";
+}
+
+CheckStatus LookAtSignals(const Observed& seen, const api::RolloutStatus& rollout,
+                          const api::AnalysisProbe& probe) {
+  CheckStatus look;
+  look.name = probe.name;
+  const auto found = seen.monitors.find(probe.drift->monitor);
+  const api::DriftMonitor* monitor = found == seen.monitors.end() ? nullptr : found->second.get();
+  look.message = WhyMute(seen, probe.drift->monitor, monitor);
+  if (!look.message.empty()) return look;
+  std::vector<std::string> names = probe.drift->signals;
+  if (names.empty()) {
+    for (const api::Signal& signal : monitor->spec.signals) names.push_back(signal.name);
+  }
+  look.verdict = Verdict::kPass;
+  for (const std::string& name : names) {
+    const auto& rows = monitor->status.signals;
+    const auto row = std::find_if(rows.begin(), rows.end(), [&](const api::SignalStatus& one) {
+      return one.name == name && one.variant == rollout.version;
+    });
+    const bool judged = row != rows.end();
+    const Verdict verdict = judged ? JudgeSignal(probe.rules, *row) : Verdict::kNoData;
+    if (!Graver(verdict, look.verdict)) continue;
+    look.verdict = verdict;
+    look.message = "signal " + name;
+    if (!judged) {
+      look.message += " of DriftMonitor " + monitor->meta.key.name + " says nothing of " +
+                      rollout.version + " yet";
+      continue;
+    }
+    look.challenger = row->value;
+    look.threshold = row->threshold;
+    look.samples = row->samples;
+    look.message += ": " + row->message;
+  }
+  return look;
+}
+
+// ---- of a Job ----
+
+// From what must never run twice: the deployment, the version and the probe.
+std::string JobName(const api::ModelDeployment& deployment, const std::string& version,
+                    const std::string& probe) {
+  return BoundedName(deployment.meta.key.name,
+                     ShortHash(deployment.meta.uid + "/" + version + "/" + probe));
+}
+
+CheckStatus LookAtJob(const Observed& seen, const api::RolloutStatus& rollout,
+                      const api::AnalysisProbe& probe, const CheckStatus* before) {
+  CheckStatus look;
+  look.name = probe.name;
+  look.job = JobName(*seen.deployment, rollout.version, probe.name);
+  const auto job = std::find_if(seen.jobs.begin(), seen.jobs.end(),
+                                [&](const auto& one) { return one->meta.key.name == look.job; });
+  const bool on_record = before != nullptr && before->job == look.job;
+  if (job == seen.jobs.end()) {
+    look.message = "Job " + look.job + (on_record ? " is being started" : " is to be started");
+    return look;
+  }
+  switch ((*job)->state) {
+    case api::JobState::kRunning:
+      look.message = "Job " + look.job + " runs";
+      break;
+    case api::JobState::kSucceeded:
+      look.verdict = Verdict::kPass;
+      look.message = "Job " + look.job + " succeeded";
+      break;
+    case api::JobState::kFailed:
+      look.verdict = Verdict::kFail;
+      look.message = "Job " + look.job + " failed: " + (*job)->reason + " " + (*job)->message;
+      break;
+  }
+  return look;
+}
+
+json Environment(const api::ModelDeployment& deployment, const api::ModelVersion& version) {
+  const std::string& name = version.meta.key.name;
+  const json service = json::parse(RenderService(deployment, name).body, nullptr, false);
+  const json port = service["spec"]["ports"][0]["port"];
+  const std::string host = ChildName(deployment, name) + "." + deployment.meta.key.ns + ".svc";
+  return {{{"name", "MODEL_URI"}, {"value", version.spec.model.uri}},
+          {{"name", "MODEL_DIGEST"}, {"value", version.spec.model.digest}},
+          {{"name", "MODEL_VERSION"}, {"value", name}},
+          {{"name", "MODEL_SERVICE"}, {"value", host + ":" + port.dump()}}};
+}
+
+// Our variables first, so that what names the model is true; the template's others follow.
+void SetEnvironment(json& containers, const json& ours) {
+  for (json& container : containers) {
+    json env = ours;
+    for (const json& entry : container.value("env", json::array())) {
+      const bool taken = std::any_of(ours.begin(), ours.end(), [&](const json& our) {
+        return our["name"] == entry.value("name", json());
+      });
+      if (!taken) env.push_back(entry);
+    }
+    container["env"] = std::move(env);
+  }
+}
+
+kube::CreateObject RenderJob(const api::ModelDeployment& deployment,
+                             const api::ModelVersion& version, const api::AnalysisProbe& probe) {
+  const json from = json::parse(probe.job->job_template.text, nullptr, false);
+  json spec = from.value("spec", json::object());
+  json& pod = spec["template"];
+  SetEnvironment(pod["spec"]["containers"], Environment(deployment, version));
+  if (!pod["spec"].contains("restartPolicy")) pod["spec"]["restartPolicy"] = "Never";
+  if (!spec.contains("ttlSecondsAfterFinished")) {
+    spec["ttlSecondsAfterFinished"] = kKeepFinishedSeconds;
+  }
+  // Not the label by which pods serve: no Service may select these.
+  json labels = LabelsOf(deployment, version.meta.key.name);
+  labels.erase(std::string(kLabelComponent));
+  pod["metadata"]["labels"].update(labels);
+  const std::string name = JobName(deployment, version.meta.key.name, probe.name);
+  json job =
+      json::parse(Seal(deployment, api::kJobs, name, version.meta.key.name, std::move(spec)).body);
+  job["metadata"]["labels"].erase(std::string(kLabelComponent));
+  job["metadata"]["labels"][std::string(api::kLabelIdentity)] =
+      ShortHash(deployment.meta.uid + name, 16);
+  return {{api::kJobs, {deployment.meta.key.ns, name}}, job.dump()};
+}
+
+bool IsJobTemplate(const json& value) {
+  const json::json_pointer containers("/spec/template/spec/containers");
+  if (!value.is_object() || !value.contains(containers) || !value[containers].is_array() ||
+      value[containers].empty()) {
+    return false;
+  }
+  const json& pod = value["spec"]["template"];
+  const json metadata = pod.value("metadata", json::object());
+  return metadata.is_object() && metadata.value("labels", json::object()).is_object() &&
+         std::all_of(value[containers].begin(), value[containers].end(), [](const json& one) {
+           if (!one.is_object()) return false;
+           const json env = one.value("env", json::array());
+           return env.is_array() && std::all_of(env.begin(), env.end(), [](const json& entry) {
+                    return entry.is_object();
+                  });
+         });
+}
+
+}  // namespace
+
+Verdict VerdictOf(const api::LookRules& rules, const std::string& object) {
+  const json value = json::parse(object, nullptr, false);
+  const auto holds = [&](const std::string& text) {
+    const auto parsed = api::ObjectExpression::Parse(text);
+    return parsed.ok() && parsed->Holds(value);
+  };
+  if (!rules.failure.empty() && holds(rules.failure)) return Verdict::kFail;
+  if (rules.success.empty() || holds(rules.success)) return Verdict::kPass;
+  return rules.failure.empty() ? Verdict::kFail : Verdict::kInconclusive;
+}
+
+CheckStatus LookAtProbe(const Observed& seen, const api::RolloutStatus& rollout,
+                        const api::AnalysisProbe& probe, const CheckStatus* before) {
+  return probe.job ? LookAtJob(seen, rollout, probe, before) : LookAtSignals(seen, rollout, probe);
+}
+
+std::optional<std::string> ProbeProblem(const api::ModelDeployment& deployment) {
+  const auto bad = api::ExpressionProblems(deployment.spec);
+  if (!bad.empty()) return bad.front();
+  const auto& analysis = deployment.spec.rollout.analysis;
+  if (!analysis) return std::nullopt;
+  for (const api::AnalysisProbe& probe : analysis->probes) {
+    if (!probe.job) continue;
+    if (IsJobTemplate(json::parse(probe.job->job_template.text, nullptr, false))) continue;
+    return "spec.rollout.analysis: probe " + probe.name +
+           ": job.template must be a batch/v1 JobTemplateSpec with spec.template.spec.containers";
+  }
+  return std::nullopt;
+}
+
+std::vector<kube::CreateObject> MissingJobs(const Observed& seen) {
+  std::vector<kube::CreateObject> missing;
+  const api::RolloutStatus* rollout = ActiveRollout(seen.deployment->status);
+  const auto& analysis = seen.deployment->spec.rollout.analysis;
+  if (rollout == nullptr || !analysis) return missing;
+  const bool moves = rollout->phase == api::RolloutPhase::kProgressing ||
+                     rollout->phase == api::RolloutPhase::kPaused;
+  const api::ModelVersion* version = FindVersion(seen, rollout->version);
+  if (!moves || version == nullptr) return missing;
+  for (const api::AnalysisProbe& probe : analysis->probes) {
+    if (!probe.job) continue;
+    const std::string name = JobName(*seen.deployment, rollout->version, probe.name);
+    const bool asked =
+        std::any_of(rollout->checks.begin(), rollout->checks.end(), [&](const CheckStatus& check) {
+          return check.name == probe.name && check.job == name && check.verdict == Verdict::kNoData;
+        });
+    const bool there = std::any_of(seen.jobs.begin(), seen.jobs.end(),
+                                   [&](const auto& job) { return job->meta.key.name == name; });
+    if (asked && !there) missing.push_back(RenderJob(*seen.deployment, *version, probe));
+  }
+  return missing;
+}
+
+}  // namespace perennial::deployment
