@@ -65,8 +65,12 @@ struct Timeouts {
   bool operator==(const Timeouts&) const = default;
 };
 
+// What the serving port speaks, and so which kind of route leads to it.
+enum class TrafficProtocol { kHttp, kGrpc };
+
 struct Traffic {
   std::string port = "http";  // name of the container port that serves predictions
+  TrafficProtocol protocol = TrafficProtocol::kHttp;
   std::optional<Gateway> gateway;
   std::optional<Sticky> sticky;
   std::vector<TrafficRule> rules;

@@ -262,6 +262,15 @@ struct Schema<ModelDeploymentSpec> {
                       std::none_of(v.rollout.steps.begin(), v.rollout.steps.end(),
                                    [](const RolloutStep& step) { return step.mirror > 0; });
              }},
+      Cel<T>{"!has(self.protocol) || self.protocol != 'OpenInference' || !has(self.traffic) || "
+             "!has(self.traffic.protocol) || self.traffic.protocol != 'GRPC'",
+             "OpenInference probes HTTP paths of the serving port: with traffic.protocol GRPC "
+             "remove protocol, and give the template grpc probes",
+             "protocol",
+             [](const T& v) {
+               return v.protocol != Protocol::kOpenInference ||
+                      v.traffic.protocol != TrafficProtocol::kGrpc;
+             }},
       Cel<T>{"!has(self.autoscaling) || !has(self.replicas)",
              "autoscaling sets the number of pods: remove replicas, or autoscaling", "replicas",
              [](const T& v) { return !v.autoscaling || !v.replicas; }},

@@ -35,6 +35,8 @@ inline const kube::Resource kDisruptionBudgets{"policy", "v1", "poddisruptionbud
                                                "PodDisruptionBudget"};
 inline const kube::Resource kHttpRoutes{"gateway.networking.k8s.io", "v1", "httproutes",
                                         "HTTPRoute"};
+inline const kube::Resource kGrpcRoutes{"gateway.networking.k8s.io", "v1", "grpcroutes",
+                                        "GRPCRoute"};
 
 // Labels on everything that we make.
 inline constexpr std::string_view kLabelDeployment = "perennial.dev/model-deployment";

@@ -1,11 +1,18 @@
 #pragma once
 
+#include <algorithm>
+
 #include "api/model_deployment.h"
 #include "api/rules.h"
 #include "api/schema.h"
 
 // Tables of how requests reach the variants.
 namespace perennial::api {
+
+template <>
+struct EnumNames<TrafficProtocol> {
+  static constexpr std::array<std::string_view, 2> kNames{"HTTP", "GRPC"};
+};
 
 template <>
 struct Schema<ParentReference> {
@@ -107,6 +114,9 @@ struct Schema<Traffic> {
   using T = Traffic;
   static constexpr std::tuple kFields{
       Field{"port", &T::port, "Name of the container port that serves predictions.", kPortName},
+      Field{"protocol", &T::protocol,
+            "What that port speaks. GRPC: a GRPCRoute instead of an HTTPRoute leads to it.",
+            Rules{}},
       Field{"gateway", &T::gateway,
             "Split traffic exactly with an HTTPRoute of ours on these Gateways. Without it, a "
             "Service splits by the number of replicas, which is approximate.",
@@ -125,6 +135,18 @@ struct Schema<Traffic> {
              "them",
              "gateway",
              [](const T& v) { return v.gateway || !(v.sticky || !v.rules.empty() || v.timeouts); }},
+      Cel<T>{
+          "!has(self.protocol) || self.protocol != 'GRPC' || !(has(self.timeouts) || "
+          "has(self.sticky) || (has(self.rules) && self.rules.exists(r, has(r.cookie))))",
+          "a GRPCRoute has no timeouts, and gRPC clients keep no cookies: remove timeouts, sticky "
+          "and cookie rules (header rules work), or set protocol: HTTP",
+          "protocol",
+          [](const T& v) {
+            const bool cookies =
+                v.sticky || std::any_of(v.rules.begin(), v.rules.end(),
+                                        [](const TrafficRule& r) { return r.cookie.has_value(); });
+            return v.protocol != TrafficProtocol::kGrpc || !(v.timeouts || cookies);
+          }},
   };
 };
 

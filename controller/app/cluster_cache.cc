@@ -78,6 +78,8 @@ ClusterCache::ClusterCache(kube::Transport& transport, const Clock& clock, const
       services(transport, clock, api::kServices, Ours(ns, 7), api::DecodeServiceView),
       http_routes(transport, clock, api::kHttpRoutes, Optional(Ours(ns, 8)),
                   api::DecodeHttpRouteView),
+      grpc_routes(transport, clock, api::kGrpcRoutes, Optional(Ours(ns, 15)),
+                  api::DecodeHttpRouteView),
       endpoint_slices(transport, clock, api::kEndpointSlices, Ours(ns, 9),
                       api::DecodeEndpointSliceView),
       autoscalers(transport, clock, api::kAutoscalers, Ours(ns, 13), api::DecodeChildView),
@@ -112,6 +114,7 @@ void ClusterCache::AddIndexes() {
   deployments.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::DeploymentView>);
   services.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::ServiceView>);
   http_routes.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::HttpRouteView>);
+  grpc_routes.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::HttpRouteView>);
   autoscalers.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::ChildView>);
   disruption_budgets.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::ChildView>);
   endpoint_slices.store().AddIndex(deployment::kSlicesByService, deployment::ServiceOf);

@@ -43,7 +43,9 @@ struct ClusterCache {
   kube::Informer<api::ModelApproval> model_approvals;
   kube::Informer<api::DeploymentView> deployments;
   kube::Informer<api::ServiceView> services;
-  kube::Informer<api::HttpRouteView> http_routes;  // optional: clusters without the Gateway API
+  // Optional: clusters without the Gateway API.
+  kube::Informer<api::HttpRouteView> http_routes;
+  kube::Informer<api::HttpRouteView> grpc_routes;
   kube::Informer<api::EndpointSliceView> endpoint_slices;
   kube::Informer<api::ChildView> autoscalers;
   kube::Informer<api::ChildView> disruption_budgets;
@@ -81,6 +83,7 @@ struct ClusterCache {
     visit("deployments", self.deployments);
     visit("services", self.services);
     visit("httproutes", self.http_routes);
+    visit("grpcroutes", self.grpc_routes);
     visit("endpointslices", self.endpoint_slices);
     visit("horizontalpodautoscalers", self.autoscalers);
     visit("poddisruptionbudgets", self.disruption_budgets);
@@ -91,7 +94,9 @@ struct ClusterCache {
   void AddIndexes();
 };
 
-// The name under which VisitAll() shows the one resource that may be absent.
-inline constexpr std::string_view kOptionalResource = "httproutes";
+// Whether the resource that ForEach() shows under this name may be absent.
+inline bool IsOptional(std::string_view name) {
+  return name == "httproutes" || name == "grpcroutes";
+}
 
 }  // namespace perennial::app

@@ -250,7 +250,7 @@ class Controller::Impl {
     std::vector<InformerSign> informers;
     cache_.ForEach([&](std::string_view name, const auto& informer) {
       // An absent resource is asked for seldom, and answered with an error.
-      if (name == kOptionalResource) return;
+      if (IsOptional(name)) return;
       informers.push_back({std::string(name), informer.Counters().last_contact});
     });
     return watchdog_.Check(dependencies_.clock.Steady(),

@@ -204,6 +204,7 @@ void Wire(ClusterCache& cache, Queues queues) {
   WireChildren(cache.deployments.store(), queues.model_deployments);
   WireChildren(cache.services.store(), queues.model_deployments);
   WireChildren(cache.http_routes.store(), queues.model_deployments);
+  WireChildren(cache.grpc_routes.store(), queues.model_deployments);
   WireChildren(cache.autoscalers.store(), queues.model_deployments);
   WireChildren(cache.disruption_budgets.store(), queues.model_deployments);
   WireEndpointSlices(cache, queues);

@@ -101,16 +101,21 @@ class Converger {
 
   void ApplyRoute() {
     const std::string& name = md_.meta.key.name;
+    const kube::Resource& kind = RouteKind(md_);
     const api::HttpRouteView* route = FindRoute(seen_, name);
+    // What the other kind led to, the new one does by then.
+    if (!md_.spec.traffic.gateway || turn_.effect.settled) {
+      for (const auto& other : seen_.other_routes) Delete(OtherRouteKind(md_), other->meta);
+    }
     if (!md_.spec.traffic.gateway) {
-      if (route != nullptr) Delete(api::kHttpRoutes, route->meta);
+      if (route != nullptr) Delete(kind, route->meta);
       return;
     }
     if (intent_.shares.empty()) {
       // Nobody has served yet; or the only version that did is being rolled back.
       const api::RolloutStatus* rollout = ActiveRollout(md_.status);
       const bool withdrawn = rollout != nullptr && rollout->phase == RolloutPhase::kRollingBack;
-      if (route != nullptr && withdrawn) Delete(api::kHttpRoutes, route->meta);
+      if (route != nullptr && withdrawn) Delete(kind, route->meta);
       return;
     }
     std::vector<api::BackendWeight> backends;
@@ -121,7 +126,7 @@ class Converger {
     const bool found = route != nullptr && IsAsRendered(route->meta, rendered) &&
                        route->backends == backends &&
                        route->others == OtherBackends(md_, intent_.extras);
-    if (!found && !Foreign(api::kHttpRoutes, name)) Apply(api::kHttpRoutes, name, rendered);
+    if (!found && !Foreign(kind, name)) Apply(kind, name, rendered);
   }
 
   // Autoscalers and budgets of those that have pods, and none where the spec names none. Those of

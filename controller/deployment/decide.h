@@ -27,10 +27,12 @@ struct Observed {
   std::vector<std::shared_ptr<const api::ModelVersion>> versions;       // of it
   std::vector<std::shared_ptr<const api::DeploymentView>> deployments;  // controlled by it
   std::vector<std::shared_ptr<const api::ServiceView>> services;        // controlled by it
-  std::vector<std::shared_ptr<const api::HttpRouteView>> routes;        // controlled by it
-  std::vector<std::shared_ptr<const api::ChildView>> autoscalers;       // controlled by it
-  std::vector<std::shared_ptr<const api::ChildView>> budgets;           // controlled by it
-  std::vector<std::shared_ptr<const api::EndpointSliceView>> slices;    // of those services
+  // Controlled by it: of the kind that spec.traffic.protocol asks for, and of the other kind.
+  std::vector<std::shared_ptr<const api::HttpRouteView>> routes;
+  std::vector<std::shared_ptr<const api::HttpRouteView>> other_routes;
+  std::vector<std::shared_ptr<const api::ChildView>> autoscalers;     // controlled by it
+  std::vector<std::shared_ptr<const api::ChildView>> budgets;         // controlled by it
+  std::vector<std::shared_ptr<const api::EndpointSliceView>> slices;  // of those services
   std::vector<std::shared_ptr<const api::JobView>> jobs;  // controlled by it: of its probes
   std::map<std::string, std::shared_ptr<const api::DriftMonitor>> monitors;  // that probes ask
   // Objects that have the name of a child of ours and belong to somebody else: never adopted.

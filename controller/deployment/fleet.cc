@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/names.h"
 #include "base/hash.h"
 
 namespace perennial::deployment {
@@ -26,8 +27,7 @@ bool Running::Complete(int replicas) const {
   return deployment != nullptr && !deployment->meta.deleting &&
          deployment->observed_generation >= deployment->meta.generation &&
          (autoscaled ? deployment->replicas >= replicas : deployment->replicas == replicas) &&
-         deployment->updated_replicas >= replicas &&
-         deployment->ready_replicas >= replicas;
+         deployment->updated_replicas >= replicas && deployment->ready_replicas >= replicas;
 }
 
 bool Running::Failed() const {
@@ -60,6 +60,15 @@ const api::HttpRouteView* FindRoute(const Observed& seen, std::string_view name)
 
 const api::ServiceView* FindService(const Observed& seen, std::string_view name) {
   return FindByName(seen.services, name);
+}
+
+const kube::Resource& RouteKind(const api::ModelDeployment& deployment) {
+  const bool grpc = deployment.spec.traffic.protocol == api::TrafficProtocol::kGrpc;
+  return grpc ? api::kGrpcRoutes : api::kHttpRoutes;
+}
+
+const kube::Resource& OtherRouteKind(const api::ModelDeployment& deployment) {
+  return RouteKind(deployment) == api::kGrpcRoutes ? api::kHttpRoutes : api::kGrpcRoutes;
 }
 
 int Replicas(const api::ModelDeployment& deployment) {

@@ -29,6 +29,10 @@ const api::ModelVersion* FindVersion(const Observed& seen, std::string_view name
 const api::HttpRouteView* FindRoute(const Observed& seen, std::string_view name);
 const api::ServiceView* FindService(const Observed& seen, std::string_view name);
 
+// The kind of route that leads to the model, and the one that would if it spoke otherwise.
+const kube::Resource& RouteKind(const api::ModelDeployment& deployment);
+const kube::Resource& OtherRouteKind(const api::ModelDeployment& deployment);
+
 // Fewest pods of whoever serves: spec.replicas, what an autoscaler begins with, or 1.
 int Replicas(const api::ModelDeployment& deployment);
 

@@ -214,7 +214,11 @@ void DeploymentReconciler::AddChildren(const kube::Key& key, Observed& seen) con
   const std::string& uid = seen.deployment->meta.uid;
   seen.deployments = stores_.workloads.ByIndex(kChildrenByOwner, uid);
   seen.services = stores_.services.ByIndex(kChildrenByOwner, uid);
-  seen.routes = stores_.routes.ByIndex(kChildrenByOwner, uid);
+  const bool grpc = seen.deployment->spec.traffic.protocol == api::TrafficProtocol::kGrpc;
+  const auto& routes = grpc ? stores_.grpc_routes : stores_.http_routes;
+  seen.routes = routes.ByIndex(kChildrenByOwner, uid);
+  seen.other_routes =
+      (grpc ? stores_.http_routes : stores_.grpc_routes).ByIndex(kChildrenByOwner, uid);
   seen.autoscalers = stores_.autoscalers.ByIndex(kChildrenByOwner, uid);
   seen.budgets = stores_.budgets.ByIndex(kChildrenByOwner, uid);
   AddProbes(key, seen);
@@ -229,7 +233,7 @@ void DeploymentReconciler::AddChildren(const kube::Key& key, Observed& seen) con
   }
   AddForeign(stores_.services, api::kServices, key, uid, seen.foreign);
   if (seen.deployment->spec.traffic.gateway) {
-    AddForeign(stores_.routes, api::kHttpRoutes, key, uid, seen.foreign);
+    AddForeign(routes, RouteKind(*seen.deployment), key, uid, seen.foreign);
   }
   for (const std::string& version : VersionsInPlay(seen)) {
     const kube::Key child{key.ns, ChildName(*seen.deployment, version)};

@@ -41,7 +41,8 @@ class DeploymentReconciler {
     const kube::Store<api::ModelVersion>& versions;
     const kube::Store<api::DeploymentView>& workloads;
     const kube::Store<api::ServiceView>& services;
-    const kube::Store<api::HttpRouteView>& routes;
+    const kube::Store<api::HttpRouteView>& http_routes;
+    const kube::Store<api::HttpRouteView>& grpc_routes;
     const kube::Store<api::EndpointSliceView>& slices;
     const kube::Store<api::ChildView>& autoscalers;
     const kube::Store<api::ChildView>& budgets;

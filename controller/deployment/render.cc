@@ -80,6 +80,17 @@ json Port(const std::string& name, int port) {
   return {{"name", name}, {"port", port}, {"targetPort", name}, {"protocol", "TCP"}};
 }
 
+bool SpeaksGrpc(const api::ModelDeployment& deployment) {
+  return deployment.spec.traffic.protocol == api::TrafficProtocol::kGrpc;
+}
+
+json ServingPort(const api::ModelDeployment& deployment, int port) {
+  json rendered = Port(deployment.spec.traffic.port, port);
+  // HTTP/2 without TLS, for proxies that don't learn it from the route (KEP-3726).
+  if (SpeaksGrpc(deployment)) rendered["appProtocol"] = "kubernetes.io/h2c";
+  return rendered;
+}
+
 // Defaults that the API server would fill in are written out: fields that nobody owns invite others
 // to own them.
 json ParentReference(const api::ParentReference& parent) {
@@ -101,8 +112,12 @@ json Rule(const api::ModelDeployment& deployment, const std::vector<Share>& shar
     backends.push_back(Backend(deployment, share.version));
     backends.back()["weight"] = share.weight;
   }
-  const json match = {{"path", {{"type", "PathPrefix"}, {"value", "/"}}}};
-  json rule = {{"matches", json::array({match})}, {"backendRefs", std::move(backends)}};
+  json rule = {{"backendRefs", std::move(backends)}};
+  // A gRPC rule without matches takes every method.
+  if (!SpeaksGrpc(deployment)) {
+    const json match = {{"path", {{"type", "PathPrefix"}, {"value", "/"}}}};
+    rule["matches"] = json::array({match});
+  }
   const auto& timeouts = deployment.spec.traffic.timeouts;
   if (timeouts && timeouts->request.value > Millis{0}) {
     rule["timeouts"]["request"] = FormatDuration(timeouts->request.value);
@@ -207,7 +222,7 @@ Rendered RenderDeployment(const api::ModelDeployment& deployment, const WantedVa
 Rendered RenderService(const api::ModelDeployment& deployment, const std::string& version) {
   const std::string& serving = deployment.spec.traffic.port;
   const std::string& metrics = deployment.spec.metrics.port;
-  json ports = json::array({Port(serving, PortOf(deployment, serving))});
+  json ports = json::array({ServingPort(deployment, PortOf(deployment, serving))});
   if (metrics != serving) ports.push_back(Port(metrics, PortOf(deployment, metrics)));
   json spec = {{"type", "ClusterIP"},
                {"selector", PodSelector(deployment, version)},
@@ -216,10 +231,9 @@ Rendered RenderService(const api::ModelDeployment& deployment, const std::string
 }
 
 Rendered RenderMainService(const api::ModelDeployment& deployment, const std::string& version) {
-  const std::string& port = deployment.spec.traffic.port;
   json spec = {{"type", "ClusterIP"},
                {"selector", PodSelector(deployment, version)},
-               {"ports", json::array({Port(port, kMainPort)})}};
+               {"ports", json::array({ServingPort(deployment, kMainPort)})}};
   return Seal(deployment, api::kServices, deployment.meta.key.name, "", std::move(spec));
 }
 
@@ -242,7 +256,7 @@ Rendered RenderRoute(const api::ModelDeployment& deployment, const std::vector<S
   }
   json spec = {{"parentRefs", std::move(parents)}, {"rules", std::move(rules)}};
   if (!traffic.gateway->hostnames.empty()) spec["hostnames"] = traffic.gateway->hostnames;
-  return Seal(deployment, api::kHttpRoutes, deployment.meta.key.name, "", std::move(spec));
+  return Seal(deployment, RouteKind(deployment), deployment.meta.key.name, "", std::move(spec));
 }
 
 std::string SelectorOf(const api::ModelDeployment& deployment) {

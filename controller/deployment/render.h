@@ -22,8 +22,8 @@ Rendered RenderService(const api::ModelDeployment& deployment, const std::string
 // The Service that users address inside the cluster, named like the ModelDeployment. It selects one
 // version's pods, or all that serve if `version` is empty.
 Rendered RenderMainService(const api::ModelDeployment& deployment, const std::string& version);
-// The HTTPRoute, named like the ModelDeployment. All weights in one write; the split is the first
-// rule.
+// The HTTPRoute or GRPCRoute, named like the ModelDeployment. All weights in one write; the split
+// is the first rule.
 Rendered RenderRoute(const api::ModelDeployment& deployment, const std::vector<Share>& shares,
                      const Extras& extras = {});
 

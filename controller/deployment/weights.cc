@@ -249,7 +249,7 @@ std::string Unsupported(const Observed& seen, const Intent& intent,
   for (const std::string& feature : wanted) {
     const auto& has = route.features;
     if (std::find(has.begin(), has.end(), feature) != has.end()) continue;
-    return "this cluster's HTTPRoute has no " + feature +
+    return "this cluster's " + RouteKind(*seen.deployment).kind + " has no " + feature +
            ": install the Gateway API's experimental channel, or remove the field that asks for it "
            "(traffic.sticky, traffic.timeouts, or mirror in a step)";
   }

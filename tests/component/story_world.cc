@@ -248,6 +248,7 @@ bool StoryWorld::Feed() {
   fill(cache.deployments, api::kDeployments, api::DecodeDeploymentView, api::kLabelManagedBy);
   fill(cache.services, api::kServices, api::DecodeServiceView, api::kLabelManagedBy);
   fill(cache.http_routes, api::kHttpRoutes, api::DecodeHttpRouteView, api::kLabelManagedBy);
+  fill(cache.grpc_routes, api::kGrpcRoutes, api::DecodeHttpRouteView, api::kLabelManagedBy);
   fill(cache.endpoint_slices, api::kEndpointSlices, api::DecodeEndpointSliceView,
        api::kLabelManagedBy);
   fill(cache.autoscalers, api::kAutoscalers, api::DecodeChildView, api::kLabelManagedBy);

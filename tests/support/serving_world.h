@@ -60,7 +60,7 @@ class ServingWorld {
     for (auto& [ref, object] : objects) {
       if (ref.resource == api::kDeployments) ReactAutoscaler(ref, object);
       if (ref.resource == api::kDeployments) ReactDeployment(object);
-      if (ref.resource == api::kHttpRoutes) ReactRoute(object);
+      if (IsRoute(ref.resource)) ReactRoute(object);
       if (ref.resource == api::kModelVersions && !judge_sleeps) Judge(object);
     }
   }
@@ -75,8 +75,10 @@ class ServingWorld {
         seen.versions.push_back(Decoded(api::DecodeModelVersion(object)));
       } else if (ref.resource == api::kDeployments && Ours(object)) {
         seen.deployments.push_back(Decoded(api::DecodeDeploymentView(object)));
-      } else if (ref.resource == api::kHttpRoutes && Ours(object)) {
-        seen.routes.push_back(Decoded(api::DecodeHttpRouteView(object)));
+      } else if (IsRoute(ref.resource) && Ours(object)) {
+        auto& routes =
+            ref.resource == RouteKind(*seen.deployment) ? seen.routes : seen.other_routes;
+        routes.push_back(Decoded(api::DecodeHttpRouteView(object)));
       } else if (ref.resource == api::kJobs && Ours(object)) {
         seen.jobs.push_back(Decoded(api::DecodeJobView(object)));
       } else if (ref.resource == api::kAutoscalers && Ours(object)) {
@@ -163,7 +165,7 @@ class ServingWorld {
   // The route's weights by version; empty without a route.
   std::map<std::string, int> Weights() const {
     std::map<std::string, int> weights;
-    const auto it = objects.find({api::kHttpRoutes, {"transit", "departures"}});
+    const auto it = objects.find({RouteKind(Deployment()), {"transit", "departures"}});
     if (it == objects.end()) return weights;
     for (const json& backend : it->second["spec"]["rules"][0]["backendRefs"]) {
       for (const std::string& version : VersionNames()) {
@@ -241,6 +243,9 @@ class ServingWorld {
     }
     return "";
   }
+  static bool IsRoute(const kube::Resource& resource) {
+    return resource == api::kHttpRoutes || resource == api::kGrpcRoutes;
+  }
   static bool Ours(const json& object) { return OwnerUid(object) == "md-uid"; }
 
   void Put(const kube::Ref& ref, json body) {
@@ -276,7 +281,7 @@ class ServingWorld {
     }
     EXPECT_EQ(OwnerUid(body), "md-uid");
     json pruned = body;
-    if (apply.target.resource == api::kHttpRoutes) {
+    if (IsRoute(apply.target.resource)) {
       for (json& rule : pruned["spec"]["rules"]) {
         for (const std::string& field : unknown_route_fields) rule.erase(field);
       }

@@ -79,6 +79,7 @@ class DeploymentObserve : public ::testing::Test {
   kube::Store<api::DeploymentView> workloads_;
   kube::Store<api::ServiceView> services_;
   kube::Store<api::HttpRouteView> routes_;
+  kube::Store<api::HttpRouteView> grpc_routes_;
   kube::Store<api::EndpointSliceView> slices_;
   kube::Store<api::ChildView> autoscalers_;
   kube::Store<api::ChildView> budgets_;
@@ -157,7 +158,10 @@ TEST_F(DeploymentObserve, MeasuresBothVariantsOnlyDuringARollout) {
   EXPECT_TRUE(Observe()->carried.empty());
   // Another process begins with what is on record.
   DeploymentReconciler other{
-      {deployments_, versions_, workloads_, services_, routes_, slices_}, samples_, clock_, "us"};
+      {deployments_, versions_, workloads_, services_, routes_, grpc_routes_, slices_},
+      samples_,
+      clock_,
+      "us"};
   const auto carried = other.Observe(kKey, {clock_.Wall(), ""})->carried;
   ASSERT_TRUE(carried.contains("v2"));
   EXPECT_EQ(carried.at("v2").front().champion.sum, "20");

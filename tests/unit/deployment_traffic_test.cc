@@ -67,6 +67,40 @@ TEST(Traffic, WhatTheClusterCannotDoIsSaidAndNoStepIsTaken) {
   EXPECT_TRUE(world.Status().rollout->in_effect);
 }
 
+TEST(Traffic, LeadsToAGrpcPortByAGrpcRoute) {
+  Traffic world;
+  const kube::Ref http{api::kHttpRoutes, {"transit", "departures"}};
+  const kube::Ref grpc{api::kGrpcRoutes, {"transit", "departures"}};
+  ASSERT_TRUE(world.objects.contains(http));
+  bool dark = false;
+  world.after_step = [&] {
+    dark = dark || !(world.objects.contains(http) || world.objects.contains(grpc));
+  };
+  world.Change(R"({"protocol": "GRPC", "rules": [
+      {"header": {"name": "x-tester", "value": "yes"}, "variant": "challenger"}]})");
+  EXPECT_TRUE(world.objects.contains(grpc));
+  EXPECT_FALSE(world.objects.contains(http)) << "the new one has taken its place";
+  EXPECT_FALSE(dark) << "there was always one of them";
+  EXPECT_EQ(world.Object(api::kServices, "departures")["spec"]["ports"][0]["appProtocol"],
+            "kubernetes.io/h2c");
+  const std::string v2 = world.Release();
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 90}, {v2, 10}}));
+  const json& route = world.Object(api::kGrpcRoutes, "departures");
+  EXPECT_EQ(route["kind"], "GRPCRoute");
+  ASSERT_EQ(route["spec"]["rules"].size(), 2u);
+  EXPECT_FALSE(route["spec"]["rules"][0].contains("matches")) << "every method";
+  EXPECT_EQ(
+      route["spec"]["rules"][1]["matches"],
+      json::parse(R"([{"headers": [{"type": "Exact", "name": "x-tester", "value": "yes"}]}])"));
+  world.Live(minutes(5));
+  EXPECT_EQ(world.Champion(), v2);
+  EXPECT_EQ(world.Weights(), (Weights{{v2, 100}}));
+  world.spec["traffic"].erase("gateway");
+  world.spec["traffic"].erase("rules");
+  world.Settle();
+  EXPECT_FALSE(world.objects.contains(grpc));
+}
+
 TEST(Traffic, RulesGiveRequestsToAVariantThatIsThere) {
   Traffic world;
   world.Change(
