@@ -23,6 +23,9 @@ NEEDED_OTHERWISE = {
     ("create", "apps", "deployments"),
     ("create", "", "services"),
     ("create", "gateway.networking.k8s.io", "httproutes"),
+    ("create", "gateway.networking.k8s.io", "grpcroutes"),
+    ("create", "autoscaling", "horizontalpodautoscalers"),
+    ("create", "policy", "poddisruptionbudgets"),
     # A running Job whose label somebody took away gets it back (tests/integration/workload_test.cc).
     ("patch", "batch", "jobs"),
     # What a status says is read before a failure is told in it.

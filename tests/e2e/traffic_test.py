@@ -2,7 +2,9 @@
 """What clients get from the gateway while versions come, go and return: the share that was asked for, one
 version for a client that stays, and no failed request.
 
-Needs a cluster with the controller in it. The model server is an Envoy that answers with its version.
+All the time clients ask, while the controller is killed, the API server is restarted, and pods that serve
+are killed. Needs a cluster with the controller in it. The model server is an Envoy that answers with its
+version, and counts.
 """
 
 import collections
@@ -11,6 +13,7 @@ import json
 import threading
 import time
 import unittest
+import urllib.request
 
 import story
 
@@ -20,6 +23,8 @@ HOST = "split.example.org"
 IMAGE = "perennial.dev/envoy-proxy:dev"
 # Of one degree of freedom at 0.1 %: a right split fails one run in a thousand.
 CHI_SQUARE_LIMIT = 10.83
+# How long after its end clients may still be sent to a pod that was killed.
+KILLED_POD_SECONDS = 5
 
 
 def server_config():
@@ -32,7 +37,8 @@ def server_config():
             {"header": {"key": "x-version", "value": "%ENVIRONMENT(MODEL_VERSION)%"}}
         ],
     }
-    return json.dumps({"static_resources": {"listeners": [{
+    admin = {"address": {"socket_address": {"address": "0.0.0.0", "port_value": 9901}}}
+    return json.dumps({"admin": admin, "static_resources": {"listeners": [{
         "address": {"socket_address": {"address": "0.0.0.0", "port_value": 8080}},
         "filter_chains": [{"filters": [{
             "name": "envoy.filters.network.http_connection_manager",
@@ -55,14 +61,16 @@ def deployment(model):
         "name": "model", "image": IMAGE, "imagePullPolicy": "IfNotPresent",
         "args": ["--config-yaml", server_config(), "--concurrency", "1"],
         "ports": [{"name": "http", "containerPort": 8080}],
-        "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1},
+        # On the other port, so that only what clients ask is counted.
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": 9901}, "periodSeconds": 1},
     }
     return {
         "apiVersion": "perennial.dev/v1alpha1", "kind": "ModelDeployment",
         "metadata": {"name": NAME, "namespace": SPACE},
         "spec": {
             "model": {"uri": model},
-            "replicas": 2,
+            "autoscaling": {"minReplicas": 2, "maxReplicas": 3},
+            "disruptionBudget": {"maxUnavailable": 1},
             "template": {"spec": {"containers": [container], "terminationGracePeriodSeconds": 1}},
             "traffic": {
                 "gateway": {"parentRefs": [{"name": "edge"}], "hostnames": [HOST]},
@@ -119,12 +127,49 @@ class Steady(threading.Thread):
                 client.ask()
                 self.answered += 1
             except (OSError, AssertionError, http.client.HTTPException) as error:
-                self.failures.append(f"{time.strftime('%X')} {type(error).__name__}: {error}")
+                self.failures.append((time.time(), f"{type(error).__name__}: {error}"))
                 client = Client(self.address)
+
+    def failed_outside(self, killed):
+        """Returns the failures that no killed pod explains; `killed` has the times of the ends of pods."""
+        return [
+            f"{time.strftime('%X', time.localtime(at))} {what}" for at, what in self.failures
+            if not any(0 <= at - end <= KILLED_POD_SECONDS for end in killed)
+        ]
 
 
 def status():
     return story.model_deployment(NAME, SPACE).get("status", {})
+
+
+def pods_of(version):
+    """Returns the ready pods of a version."""
+    return [
+        pod for pod in story.get("pods", namespace=SPACE,
+                                 selector=f"perennial.dev/model-version={version}")
+        if story.condition(pod, "Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
+    ]
+
+
+def requests_of(version):
+    """Returns how many requests the pods of a version have counted themselves."""
+    total = 0
+    for pod in pods_of(version):
+        url = f"http://{pod['status']['podIP']}:9901/stats?filter=http.model.downstream_rq_total&format=json"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            total += sum(stat["value"] for stat in json.load(answer)["stats"] if "name" in stat)
+    return total
+
+
+def kill_controller():
+    story.kubectl("-n", story.SYSTEM, "delete", "pods", "--grace-period=0", "--force", "--wait=false",
+                  "-l", "app.kubernetes.io/name=perennial")
+
+
+def restart_api_server():
+    story.run(story.ROOT / "hack" / "cluster", "restart", "kube-apiserver")
+    story.wait_for("the API server answers", 60,
+                   lambda: story.kubectl("get", "--raw", "/readyz", check=False) == "ok")
 
 
 def annotate(command, value):
@@ -197,9 +242,11 @@ class Traffic(unittest.TestCase):
         self.moved(champion, jar)
         self.rolled_back(champion, jar)
         self.promoted_and_undone(champion)
-        self.assertEqual(self.steady.failures, [])
+        killed = self.killed(champion)
+        self.assertEqual(self.steady.failed_outside(killed), [])
         self.assertGreater(self.steady.answered, 500)
-        print(f"{self.steady.answered} steady requests, none failed", flush=True)
+        print(f"{self.steady.answered} steady requests, {len(self.steady.failures)} failed, all of them "
+              f"within {KILLED_POD_SECONDS} s of the end of {len(killed)} killed pods", flush=True)
 
     def shadow(self, champion):
         """Copies, and answers to nobody but testers."""
@@ -207,7 +254,20 @@ class Traffic(unittest.TestCase):
         challenger = status()["challenger"]
         self.assertEqual(set(self.split(50)), {champion})
         self.assertEqual(Client(self.address).ask("a=b; tester=yes")[0], challenger)
+        self.mirrored(champion, challenger)
         annotate("promote", f"{challenger}/1")
+
+    def mirrored(self, champion, challenger):
+        """Half of what the champion answers really arrives at the challenger."""
+        answered, copied = requests_of(champion), requests_of(challenger)
+        self.split(1000)
+        time.sleep(1)
+        answered = requests_of(champion) - answered
+        copied = requests_of(challenger) - copied
+        self.assertGreaterEqual(answered, 1000)
+        # Five standard deviations of a coin.
+        self.assertLess(abs(copied - answered / 2), 2.5 * answered**0.5, f"{copied} of {answered}")
+        print(f"{copied} of {answered} requests arrived as copies, half were to", flush=True)
 
     def assigned(self, champion):
         """Returns the cookies of clients that were assigned at 20 %."""
@@ -224,12 +284,17 @@ class Traffic(unittest.TestCase):
         return collections.Counter((version, client.ask(cookie)[0]) for version, cookie in jar)
 
     def moved(self, champion, jar):
-        """New weights are for new clients; the controller dies meanwhile."""
+        """New weights are for new clients; the controller and the API server die meanwhile."""
         challenger = status()["challenger"]
-        story.kubectl("-n", story.SYSTEM, "delete", "pods", "--wait=false", "-l",
-                      "app.kubernetes.io/name=perennial")
         annotate("promote", f"{challenger}/2")
+        kill_controller()
+        restart_api_server()
         self.wait_for_step(2)
+        for version in (champion, challenger):
+            name = status()["variants"][0 if version == champion else 1]["service"]
+            scaler = story.get("horizontalpodautoscalers.autoscaling", name, SPACE)
+            self.assertEqual(scaler["spec"]["scaleTargetRef"]["name"], name)
+            self.assertTrue(story.get("poddisruptionbudgets.policy", name, SPACE))
         self.assertEqual({a == b for a, b in self.replay(jar)}, {True}, "a client lost its variant")
         self.assert_split(self.split(), {champion: 0.4, challenger: 0.6})
 
@@ -249,9 +314,23 @@ class Traffic(unittest.TestCase):
         annotate("promote", f"{again}:1")
         self.wait_for_champion(again)
         self.assertEqual(set(self.split(100)), {again})
+        kill_controller()
         annotate("undo", f"{champion}:1")
         self.wait_for_champion(champion)
         self.assertEqual(set(self.split(100)), {champion})
+
+    def killed(self, champion):
+        """One of two pods dies at once: others answer. Returns the times of the ends of pods."""
+        pods = story.wait_for("two pods serve", 60,
+                              lambda: (lambda found: found if len(found) > 1 else None)(pods_of(champion)))
+        ends = [time.time()]
+        story.kubectl("-n", SPACE, "delete", "pod", pods[0]["metadata"]["name"], "--grace-period=0", "--force",
+                      "--wait=false")
+        story.wait_for("another pod has taken its place", 60, lambda: len(pods_of(champion)) >= len(pods))
+        time.sleep(KILLED_POD_SECONDS)
+        self.assertEqual(set(self.split(100)), {champion})
+        self.assertEqual(story.condition(story.model_deployment(NAME, SPACE), "Ready"), "True")
+        return ends
 
 
 if __name__ == "__main__":
