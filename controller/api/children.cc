@@ -126,6 +126,13 @@ Result<ChildView> DecodeChildView(const json& object) {
   return view;
 }
 
+Result<CronJobView> DecodeCronJobView(const json& object) {
+  CronJobView view;
+  PERENNIAL_TRY(view.meta, MetaOf(object, true));
+  view.active = static_cast<int>(List(Get(object, "status", "active")).size());
+  return view;
+}
+
 Result<EndpointSliceView> DecodeEndpointSliceView(const json& object) {
   EndpointSliceView view;
   PERENNIAL_TRY(view.meta, MetaOf(object, false));

@@ -35,6 +35,11 @@ struct ChildView {
   kube::Meta meta;
 };
 
+struct CronJobView {
+  kube::Meta meta;
+  int active = 0;  // Jobs of it that run
+};
+
 struct BackendWeight {
   std::string service;
   int weight = 1;
@@ -121,6 +126,7 @@ inline constexpr std::size_t kLongestRunObject = std::size_t{256} * 1024;
 Result<DeploymentView> DecodeDeploymentView(const nlohmann::json& object);
 Result<ServiceView> DecodeServiceView(const nlohmann::json& object);
 Result<ChildView> DecodeChildView(const nlohmann::json& object);
+Result<CronJobView> DecodeCronJobView(const nlohmann::json& object);
 Result<HttpRouteView> DecodeHttpRouteView(const nlohmann::json& object);
 Result<EndpointSliceView> DecodeEndpointSliceView(const nlohmann::json& object);
 Result<ProfileMapView> DecodeProfileMapView(const nlohmann::json& object);

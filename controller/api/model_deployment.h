@@ -239,6 +239,7 @@ struct ModelDeploymentSpec {
   std::optional<int> replicas;  // 1 unless set
   std::optional<Autoscaling> autoscaling;
   RawJson disruption_budget;  // a PodDisruptionBudgetSpec without its selector
+  RawJson batch;              // a CronJobSpec
   RawJson pod_template;       // "template": a PodTemplateSpec
   std::optional<Storage> storage;
   Protocol protocol = Protocol::kNone;

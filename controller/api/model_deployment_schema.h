@@ -221,6 +221,11 @@ struct Schema<ModelDeploymentSpec> {
             "A PodDisruptionBudget for each variant: minAvailable or maxUnavailable, and whatever "
             "else its spec has but the selector, which is ours.",
             Rules{}},
+      Field{"batch", &T::batch,
+            "A CronJobSpec (batch/v1): scores in batches with the version that serves. Its "
+            "containers get MODEL_URI, MODEL_DIGEST and MODEL_VERSION, and the artifact as "
+            "storage brings it.",
+            Rules{}},
       Field{"template", &T::pod_template,
             "A PodTemplateSpec. The first container gets MODEL_URI, MODEL_DIGEST and "
             "MODEL_VERSION.",

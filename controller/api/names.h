@@ -26,6 +26,7 @@ inline const kube::Resource kServices{"", "v1", "services", "Service"};
 inline const kube::Resource kSecrets{"", "v1", "secrets", "Secret"};
 inline const kube::Resource kPods{"", "v1", "pods", "Pod"};
 inline const kube::Resource kJobs{"batch", "v1", "jobs", "Job"};
+inline const kube::Resource kCronJobs{"batch", "v1", "cronjobs", "CronJob"};
 inline const kube::Resource kConfigMaps{"", "v1", "configmaps", "ConfigMap"};
 inline const kube::Resource kEndpointSlices{"discovery.k8s.io", "v1", "endpointslices",
                                             "EndpointSlice"};

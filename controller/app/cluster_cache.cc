@@ -85,6 +85,7 @@ ClusterCache::ClusterCache(kube::Transport& transport, const Clock& clock, const
       autoscalers(transport, clock, api::kAutoscalers, Ours(ns, 13), api::DecodeChildView),
       disruption_budgets(transport, clock, api::kDisruptionBudgets, Ours(ns, 14),
                          api::DecodeChildView),
+      cron_jobs(transport, clock, api::kCronJobs, Ours(ns, 16), api::DecodeCronJobView),
       jobs(transport, clock, api::kJobs, Ours(ns, 10), api::DecodeJobView),
       pods(transport, clock, api::kPods, OfRuns(ns, 11), api::DecodePodView),
       workload_kinds(std::move(kinds)),
@@ -120,6 +121,7 @@ void ClusterCache::AddIndexes() {
   endpoint_slices.store().AddIndex(deployment::kSlicesByService, deployment::ServiceOf);
   model_deployments.store().AddIndex(kByUid, UidOf<api::ModelDeployment>);
   drift_monitors.store().AddIndex(kByUid, UidOf<api::DriftMonitor>);
+  cron_jobs.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::CronJobView>);
   jobs.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::JobView>);
   jobs.store().AddIndex(retrain::kJobsByPolicy,
                         [](const api::JobView& job) { return retrain::PolicyOf(job); });

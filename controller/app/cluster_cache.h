@@ -49,6 +49,7 @@ struct ClusterCache {
   kube::Informer<api::EndpointSliceView> endpoint_slices;
   kube::Informer<api::ChildView> autoscalers;
   kube::Informer<api::ChildView> disruption_budgets;
+  kube::Informer<api::CronJobView> cron_jobs;
   kube::Informer<api::JobView> jobs;
   kube::Informer<api::PodView> pods;  // of our runs
   // Workloads, and ConfigMaps with results: only what some policy needs is watched.
@@ -87,6 +88,7 @@ struct ClusterCache {
     visit("endpointslices", self.endpoint_slices);
     visit("horizontalpodautoscalers", self.autoscalers);
     visit("poddisruptionbudgets", self.disruption_budgets);
+    visit("cronjobs", self.cron_jobs);
     visit("jobs", self.jobs);
     visit("pods", self.pods);
   }

@@ -207,6 +207,7 @@ void Wire(ClusterCache& cache, Queues queues) {
   WireChildren(cache.grpc_routes.store(), queues.model_deployments);
   WireChildren(cache.autoscalers.store(), queues.model_deployments);
   WireChildren(cache.disruption_budgets.store(), queues.model_deployments);
+  WireChildren(cache.cron_jobs.store(), queues.model_deployments);
   WireEndpointSlices(cache, queues);
   cache.jobs.store().AddListener([queues](const auto& before, const auto& after) {
     // A run's Job names the model that it trains, too.

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "api/names.h"
+#include "deployment/batch.h"
 #include "deployment/fleet.h"
 #include "deployment/probes.h"
 #include "deployment/records.h"
@@ -37,6 +38,7 @@ class Converger {
     // Last, since nothing else rests on these: what is refused here holds up no rollback.
     for (kube::CreateObject& job : MissingJobs(seen_)) actions_.emplace_back(std::move(job));
     ScaleVariants();
+    ScheduleBatches();
     return std::move(actions_);
   }
 
@@ -127,6 +129,37 @@ class Converger {
                        route->backends == backends &&
                        route->others == OtherBackends(md_, intent_.extras);
     if (!found && !Foreign(kind, name)) Apply(kind, name, rendered);
+  }
+
+  // Batches are scored by who serves. What an earlier version has begun it also ends.
+  void ScheduleBatches() {
+    std::vector<std::string> wanted;
+    for (const WantedVariant& variant : intent_.variants) {
+      const bool serves = md_.spec.variants.empty() ? variant.version == md_.status.champion
+                                                    : WeightOf(intent_.wanted, variant.version) > 0;
+      if (!serves || md_.spec.batch.empty()) continue;
+      wanted.push_back(ChildName(md_, variant.version));
+      ApplyOwn(api::kCronJobs, seen_.cron_jobs, wanted.back(), RenderBatch(md_, variant));
+    }
+    if (!KnowsWhatServes()) return;
+    for (const auto& view : seen_.cron_jobs) {
+      const std::string& name = view->meta.key.name;
+      if (std::find(wanted.begin(), wanted.end(), name) != wanted.end()) continue;
+      const api::ModelVersion* version = VersionOfChild(name);
+      if (view->active == 0 || version == nullptr || md_.spec.batch.empty()) {
+        Delete(api::kCronJobs, view->meta);
+        continue;
+      }
+      const WantedVariant ended{version->meta.key.name, version->spec.model, 0};
+      ApplyOwn(api::kCronJobs, seen_.cron_jobs, name, RenderBatch(md_, ended, /*ending=*/true));
+    }
+  }
+
+  const api::ModelVersion* VersionOfChild(const std::string& child) const {
+    for (const auto& version : seen_.versions) {
+      if (ChildName(md_, version->meta.key.name) == child) return version.get();
+    }
+    return nullptr;
   }
 
   // Autoscalers and budgets of those that have pods, and none where the spec names none. Those of

@@ -4,6 +4,7 @@
 
 #include "api/codec.h"
 #include "base/text.h"
+#include "deployment/batch.h"
 #include "deployment/converge.h"
 #include "deployment/fixed.h"
 #include "deployment/fleet.h"
@@ -21,6 +22,7 @@ std::vector<std::string> Problems(const api::ModelDeployment& deployment) {
   if (auto problem = TemplateProblem(deployment)) problems.push_back(*std::move(problem));
   if (auto problem = ScalingProblem(deployment)) problems.push_back(*std::move(problem));
   if (auto problem = ProbeProblem(deployment)) problems.push_back(*std::move(problem));
+  if (auto problem = BatchProblem(deployment)) problems.push_back(*std::move(problem));
   if (!IsDnsLabel(deployment.meta.key.name)) {
     problems.push_back(
         "the ModelDeployment's name is a Service's and a label's too: make one with a name of at "

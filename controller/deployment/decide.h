@@ -33,6 +33,7 @@ struct Observed {
   std::vector<std::shared_ptr<const api::ChildView>> autoscalers;     // controlled by it
   std::vector<std::shared_ptr<const api::ChildView>> budgets;         // controlled by it
   std::vector<std::shared_ptr<const api::EndpointSliceView>> slices;  // of those services
+  std::vector<std::shared_ptr<const api::CronJobView>> cron_jobs;     // controlled by it
   std::vector<std::shared_ptr<const api::JobView>> jobs;  // controlled by it: of its probes
   std::map<std::string, std::shared_ptr<const api::DriftMonitor>> monitors;  // that probes ask
   // Objects that have the name of a child of ours and belong to somebody else: never adopted.

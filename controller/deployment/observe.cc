@@ -221,6 +221,7 @@ void DeploymentReconciler::AddChildren(const kube::Key& key, Observed& seen) con
       (grpc ? stores_.http_routes : stores_.grpc_routes).ByIndex(kChildrenByOwner, uid);
   seen.autoscalers = stores_.autoscalers.ByIndex(kChildrenByOwner, uid);
   seen.budgets = stores_.budgets.ByIndex(kChildrenByOwner, uid);
+  seen.cron_jobs = stores_.cron_jobs.ByIndex(kChildrenByOwner, uid);
   AddProbes(key, seen);
   for (const auto& service : seen.services) {
     auto slices = stores_.slices.ByIndex(kSlicesByService, key.ns + "/" + service->meta.key.name);
@@ -241,6 +242,9 @@ void DeploymentReconciler::AddChildren(const kube::Key& key, Observed& seen) con
     AddForeign(stores_.services, api::kServices, child, uid, seen.foreign);
     if (seen.deployment->spec.autoscaling) {
       AddForeign(stores_.autoscalers, api::kAutoscalers, child, uid, seen.foreign);
+    }
+    if (!seen.deployment->spec.batch.empty()) {
+      AddForeign(stores_.cron_jobs, api::kCronJobs, child, uid, seen.foreign);
     }
     if (!seen.deployment->spec.disruption_budget.empty()) {
       AddForeign(stores_.budgets, api::kDisruptionBudgets, child, uid, seen.foreign);

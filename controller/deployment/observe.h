@@ -46,6 +46,7 @@ class DeploymentReconciler {
     const kube::Store<api::EndpointSliceView>& slices;
     const kube::Store<api::ChildView>& autoscalers;
     const kube::Store<api::ChildView>& budgets;
+    const kube::Store<api::CronJobView>& cron_jobs;
     const kube::Store<api::JobView>& jobs;
     const kube::Store<api::DriftMonitor>& monitors;
   };

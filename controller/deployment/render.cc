@@ -70,7 +70,7 @@ json PodTemplate(const api::ModelDeployment& deployment, const WantedVariant& va
   if (metadata.contains("annotations")) {
     rendered["metadata"]["annotations"] = metadata["annotations"];
   }
-  ForEachContainer(rendered, [&](json& container) { SetEnvironment(container, variant); });
+  SetModelEnvironment(rendered, variant);
   DeliverModel(rendered, deployment.spec, variant.model);
   AddProbes(rendered, deployment.spec);
   return rendered;
@@ -200,6 +200,10 @@ std::optional<std::string> TemplateProblem(const api::ModelDeployment& deploymen
     }
   }
   return std::nullopt;
+}
+
+void SetModelEnvironment(json& pod_template, const WantedVariant& variant) {
+  ForEachContainer(pod_template, [&](json& container) { SetEnvironment(container, variant); });
 }
 
 Rendered RenderDeployment(const api::ModelDeployment& deployment, const WantedVariant& variant) {

@@ -254,6 +254,7 @@ bool StoryWorld::Feed() {
   fill(cache.autoscalers, api::kAutoscalers, api::DecodeChildView, api::kLabelManagedBy);
   fill(cache.disruption_budgets, api::kDisruptionBudgets, api::DecodeChildView,
        api::kLabelManagedBy);
+  fill(cache.cron_jobs, api::kCronJobs, api::DecodeCronJobView, api::kLabelManagedBy);
   fill(cache.jobs, api::kJobs, api::DecodeJobView, api::kLabelManagedBy);
   fill(cache.pods, api::kPods, api::DecodePodView, api::kLabelRun);
   fill(cache.drift_monitors, api::kDriftMonitors, api::DecodeDriftMonitor);

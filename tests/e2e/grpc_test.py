@@ -22,7 +22,7 @@ def deployment(model):
     manifest["metadata"] = {"name": NAME, "namespace": SPACE}
     spec = manifest["spec"]
     spec["replicas"] = 1
-    del spec["autoscaling"], spec["disruptionBudget"]
+    del spec["autoscaling"], spec["disruptionBudget"], spec["batch"]
     spec["traffic"] = {
         "protocol": "GRPC",
         "gateway": {"parentRefs": [{"name": "edge"}], "hostnames": [HOST]},

@@ -26,6 +26,7 @@ NEEDED_OTHERWISE = {
     ("create", "gateway.networking.k8s.io", "grpcroutes"),
     ("create", "autoscaling", "horizontalpodautoscalers"),
     ("create", "policy", "poddisruptionbudgets"),
+    ("create", "batch", "cronjobs"),
     # A running Job whose label somebody took away gets it back (tests/integration/workload_test.cc).
     ("patch", "batch", "jobs"),
     # What a status says is read before a failure is told in it.

@@ -71,6 +71,8 @@ def deployment(model):
             "model": {"uri": model},
             "autoscaling": {"minReplicas": 2, "maxReplicas": 3},
             "disruptionBudget": {"maxUnavailable": 1},
+            "batch": {"schedule": "0 0 1 1 *", "suspend": True, "jobTemplate": {"spec": {"template": {
+                "spec": {"containers": [{"name": "score", "image": IMAGE}]}}}}},
             "template": {"spec": {"containers": [container], "terminationGracePeriodSeconds": 1}},
             "traffic": {
                 "gateway": {"parentRefs": [{"name": "edge"}], "hostnames": [HOST]},

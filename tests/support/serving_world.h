@@ -79,6 +79,8 @@ class ServingWorld {
         auto& routes =
             ref.resource == RouteKind(*seen.deployment) ? seen.routes : seen.other_routes;
         routes.push_back(Decoded(api::DecodeHttpRouteView(object)));
+      } else if (ref.resource == api::kCronJobs && Ours(object)) {
+        seen.cron_jobs.push_back(Decoded(api::DecodeCronJobView(object)));
       } else if (ref.resource == api::kJobs && Ours(object)) {
         seen.jobs.push_back(Decoded(api::DecodeJobView(object)));
       } else if (ref.resource == api::kAutoscalers && Ours(object)) {

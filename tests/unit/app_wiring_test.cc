@@ -150,6 +150,8 @@ TEST_F(WiringTest, ChildrenWakeTheirDeployment) {
   EXPECT_EQ(Woken(), (Set{"md a/model"}));
   Put(cache_.grpc_routes, "a", "model", label);
   EXPECT_EQ(Woken(), (Set{"md a/model"}));
+  Put(cache_.cron_jobs, "a", "model-v1", label);
+  EXPECT_EQ(Woken(), (Set{"md a/model"}));
   Put(cache_.autoscalers, "a", "model-v1", label);
   EXPECT_EQ(Woken(), (Set{"md a/model"}));
   Put(cache_.disruption_budgets, "a", "model-v1", label);

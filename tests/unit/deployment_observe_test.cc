@@ -83,11 +83,12 @@ class DeploymentObserve : public ::testing::Test {
   kube::Store<api::EndpointSliceView> slices_;
   kube::Store<api::ChildView> autoscalers_;
   kube::Store<api::ChildView> budgets_;
+  kube::Store<api::CronJobView> cron_jobs_;
   kube::Store<api::JobView> jobs_;
   kube::Store<api::DriftMonitor> monitors_;
   scrape::SampleStore samples_{clock_};
   DeploymentReconciler reconciler_{{deployments_, versions_, workloads_, services_, routes_,
-                                    slices_, autoscalers_, budgets_, jobs_, monitors_},
+                                    slices_, autoscalers_, budgets_, cron_jobs_, jobs_, monitors_},
                                    samples_,
                                    clock_,
                                    "us"};
