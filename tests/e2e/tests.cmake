@@ -50,9 +50,12 @@ perennial_story(rollback FIXTURES full demo COMMAND ${in_full} ${e2e}/rollback_t
 perennial_story(approval FIXTURES full demo AFTER e2e.rollback COMMAND ${in_full} ${e2e}/approval_test.py)
 perennial_story(traffic FIXTURES full demo AFTER e2e.approval COMMAND ${in_full} ${e2e}/traffic_test.py)
 perennial_story(grpc FIXTURES full demo AFTER e2e.traffic COMMAND ${in_full} ${e2e}/grpc_test.py)
+perennial_story(ab_guide FIXTURES full demo AFTER e2e.grpc COMMAND ${in_full} ${e2e}/ab_guide_test.py)
+set_tests_properties(e2e.ab_guide PROPERTIES
+  ENVIRONMENT "PERENNIAL_BIN=${CMAKE_BINARY_DIR}/bin")
 if(TARGET kubectl-perennial)
   set_tests_properties(e2e.approval PROPERTIES
     ENVIRONMENT "PERENNIAL_PLUGIN=$<TARGET_FILE:kubectl-perennial>")
 endif()
-perennial_story(rights FIXTURES full demo AFTER e2e.grpc COMMAND ${in_full} ${e2e}/rights_test.py)
+perennial_story(rights FIXTURES full demo AFTER e2e.ab_guide COMMAND ${in_full} ${e2e}/rights_test.py)
 perennial_check(chart lint ${e2e}/chart_test)

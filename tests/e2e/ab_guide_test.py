@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""docs/guide/ab-test.md, executed: its manifest and commands as they stand on the page.
+
+Needs a cluster with the controller in it, and the folder of the project's programs in $PERENNIAL_BIN. The image that
+the page names is replaced by one that the cluster has, with a server whose error depends on the model.
+"""
+
+import http.client
+import pathlib
+import re
+import tempfile
+import threading
+import unittest
+
+import page
+import story
+
+PAGE = story.ROOT / "docs/guide/ab-test.md"
+SPACE = "rides"
+HOST = "eta.example.org"
+
+# Exactly the metrics of the page. The second model errs by less, the third by more.
+SERVER = """
+import http.server, os, random
+import prometheus_client
+ERROR = prometheus_client.Histogram("prediction_error", "Absolute error, minutes.", buckets=[1, 2, 4, 8, 16])
+SQUARES = prometheus_client.Counter("prediction_error_squares", "Squares of the same.")
+PREDICTIONS = prometheus_client.Counter("predictions", "Requests for a prediction.")
+FAILURES = prometheus_client.Counter("prediction_failures", "Requests that got none.")
+SCALE = {"1": 3.0, "2": 2.2, "3": 4.5}[os.environ["MODEL_URI"].rsplit(":", 1)[1]]
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        body = b"ok"
+        if self.path == "/metrics":
+            body = prometheus_client.generate_latest()
+        elif self.path == "/predict":
+            error = random.expovariate(1 / SCALE)
+            ERROR.observe(error)
+            SQUARES.inc(error * error)
+            PREDICTIONS.inc()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
+"""
+
+
+class Riders(threading.Thread):
+    """Ask all the time, each for himself: a connection each would keep its variant."""
+
+    def __init__(self, address):
+        super().__init__(daemon=True)
+        self.address = address
+        self.failed = 0
+        self.over = threading.Event()
+
+    def run(self):
+        connection = None
+        while not self.over.wait(0.005):
+            try:
+                connection = connection or http.client.HTTPConnection(self.address, 80, timeout=10)
+                connection.request("GET", "/predict", headers={"Host": HOST})
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status != 200:
+                    self.failed += 1
+            except (OSError, http.client.HTTPException):
+                self.failed += 1
+                connection = None
+
+
+def adapted(manifest):
+    """The page's manifest with a server that is there."""
+    image = "image: example.org/eta-server:1"
+    if image not in manifest:
+        raise AssertionError(f"the page lost its {image}")
+    lines = "".join(f"          {line}\n" for line in SERVER.strip().splitlines())
+    return manifest.replace(
+        image, "image: perennial.dev/departures:dev\n        imagePullPolicy: IfNotPresent\n"
+               "        command: [python3, -c]\n        args:\n        - |\n" + lines.rstrip("\n"))
+
+
+class Guide(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = tempfile.TemporaryDirectory()
+        cls.folder = pathlib.Path(cls.scratch.name)
+        cls.riders = None
+        # The guide of drift detection uses the same names, and may be on its way out.
+        story.wait_for("the namespace is free", 120, lambda: not story.get("namespaces", SPACE))
+        story.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}})
+        story.apply({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
+            "metadata": {"name": "edge", "namespace": SPACE},
+            "spec": {"gatewayClassName": "perennial", "listeners": [
+                {"name": "http", "protocol": "HTTP", "port": 80}]},
+        })
+
+    @classmethod
+    def tearDownClass(cls):
+        if cls.riders:
+            cls.riders.over.set()
+            cls.riders.join()
+        story.kubectl("delete", "namespace", SPACE, "--wait=false")
+        cls.scratch.cleanup()
+
+    def let_riders_ask(self):
+        def address():
+            addresses = story.get("gateways.gateway.networking.k8s.io", "edge", SPACE).get(
+                "status", {}).get("addresses")
+            return addresses[0]["value"] if addresses else None
+
+        where = story.wait_for("the Gateway has an address", 60, address)
+
+        def answers():
+            connection = http.client.HTTPConnection(where, 80, timeout=5)
+            try:
+                connection.request("GET", "/healthz", headers={"Host": HOST})
+                return connection.getresponse().status == 200
+            except OSError:
+                return False
+            finally:
+                connection.close()
+
+        story.wait_for("the model answers", 60, answers)
+        type(self).riders = Riders(where)
+        self.riders.start()
+
+    def test_page(self):
+        printed = ""
+        commands = 0
+        for language, text, prose in page.blocks(PAGE):
+            if language == "yaml":
+                name = page.file_of(prose)
+                self.assertTrue(name, f"the page doesn't say where this goes:\n{text}")
+                (self.folder / name).write_text(adapted(text), encoding="utf-8")
+            elif language == "sh":
+                if "patch" in text and not self.riders:
+                    self.let_riders_ask()
+                printed = page.command(text, self.folder)
+                commands += 1
+            elif language == "text":
+                for line in text.splitlines():
+                    pattern = re.escape(line).replace(r"\.\.\.", ".*")
+                    self.assertRegex(printed, pattern, f"the page shows: {line}")
+        self.assertGreater(commands, 4, "the page has lost its commands")
+        status = story.model_deployment("eta", SPACE)["status"]
+        self.assertEqual([entry["outcome"] for entry in status["history"]],
+                         ["RolledBack", "Promoted", "Promoted"])
+        self.assertEqual(status["variants"][0]["model"]["uri"], "oci://models/eta:2")
+        self.assertEqual(self.riders.failed, 0)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
