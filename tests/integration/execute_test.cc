@@ -107,9 +107,7 @@ TEST_F(ExecuteForReal, HandsReplicasOverWithTheirValue) {
                   {"template",
                    {{"metadata", {{"labels", {{"a", "b"}}}}},
                     {"spec", {{"containers", {{{"name", "c"}, {"image", "c:1"}}}}}}}}};
-  const auto replicas = [&] {
-    return Admin().Get(pods).body["spec"]["replicas"];
-  };
+  const auto replicas = [&] { return Admin().Get(pods).body["spec"]["replicas"]; };
   ASSERT_TRUE(Run({ApplyObject{pods, body.dump(), true}}).ok());
   EXPECT_EQ(replicas(), 5);
   json without = body;

@@ -1,8 +1,7 @@
 // Autoscalers and disruption budgets of variants.
-#include "deployment/scaling.h"
-
 #include <gtest/gtest.h>
 
+#include "deployment/scaling.h"
 #include "support/serving_world.h"
 
 namespace perennial::deployment {
@@ -39,9 +38,9 @@ struct Scaled : ServingWorld {
     return Object(api::kAutoscalers, Child(version))["spec"]["minReplicas"];
   }
   int CountOf(const kube::Resource& resource) const {
-    return static_cast<int>(std::count_if(
-        objects.begin(), objects.end(),
-        [&](const auto& entry) { return entry.first.resource == resource; }));
+    return static_cast<int>(std::count_if(objects.begin(), objects.end(), [&](const auto& entry) {
+      return entry.first.resource == resource;
+    }));
   }
 };
 
@@ -52,9 +51,8 @@ TEST(Scaling, MakesOneAutoscalerAndOneBudgetForEachVariant) {
   ASSERT_FALSE(v1.empty()) << world.Status().why;
   const json& scaler = world.Object(api::kAutoscalers, world.Child(v1));
   EXPECT_EQ(scaler["apiVersion"], "autoscaling/v2");
-  EXPECT_EQ(scaler["spec"]["scaleTargetRef"], (json{{"apiVersion", "apps/v1"},
-                                                    {"kind", "Deployment"},
-                                                    {"name", world.Child(v1)}}));
+  EXPECT_EQ(scaler["spec"]["scaleTargetRef"],
+            (json{{"apiVersion", "apps/v1"}, {"kind", "Deployment"}, {"name", world.Child(v1)}}));
   EXPECT_EQ(scaler["spec"]["minReplicas"], 2);
   EXPECT_EQ(scaler["spec"]["maxReplicas"], 10);
   EXPECT_EQ(scaler["spec"]["metrics"], world.spec["autoscaling"]["metrics"]);
@@ -247,9 +245,11 @@ TEST(Scaling, PassesTopologySpreadThrough) {
                                     {"matchLabelKeys", {"perennial.dev/model-version"}}}});
   world.spec["template"]["spec"]["topologySpreadConstraints"] = spread;
   world.Settle();
-  EXPECT_EQ(world.Object(api::kDeployments, world.Child(world.Champion()))["spec"]["template"]
-                        ["spec"]["topologySpreadConstraints"],
-            spread);
+  EXPECT_EQ(
+      world.Object(
+          api::kDeployments,
+          world.Child(world.Champion()))["spec"]["template"]["spec"]["topologySpreadConstraints"],
+      spread);
 }
 
 }  // namespace
