@@ -64,7 +64,7 @@ struct Schema<Quantity> {
   };
 };
 
-inline constexpr Rules kExpression{.max_length = 1024};
+inline constexpr Rules kLookExpression{.min_length = 1, .max_length = 1024};
 
 template <>
 struct Schema<LookRules> {
@@ -90,11 +90,11 @@ struct Schema<LookRules> {
             "An expression that holds where a look passes. A check's speaks of challenger, "
             "champion and samples (\"challenger < champion && samples > 500\"), that of a "
             "driftMonitor of state, value and samples of each signal.",
-            kExpression},
+            kLookExpression},
       Field{"failure", &T::failure,
             "An expression that holds where a look fails. With both, a look where neither holds "
             "is inconclusive.",
-            kExpression},
+            kLookExpression},
   };
   static constexpr std::array kCel{
       Cel<T>{"!has(self.interval) || duration(self.interval) >= duration('1s')",

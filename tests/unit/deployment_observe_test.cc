@@ -21,6 +21,11 @@ class DeploymentObserve : public ::testing::Test {
     by_owner(workloads_);
     by_owner(services_);
     by_owner(routes_);
+    by_owner(grpc_routes_);
+    by_owner(autoscalers_);
+    by_owner(budgets_);
+    by_owner(cron_jobs_);
+    by_owner(jobs_);
     slices_.AddIndex(kSlicesByService, ServiceOf);
     md_.meta.key = kKey;
     md_.meta.uid = "md-uid";
@@ -87,11 +92,12 @@ class DeploymentObserve : public ::testing::Test {
   kube::Store<api::JobView> jobs_;
   kube::Store<api::DriftMonitor> monitors_;
   scrape::SampleStore samples_{clock_};
-  DeploymentReconciler reconciler_{{deployments_, versions_, workloads_, services_, routes_,
-                                    slices_, autoscalers_, budgets_, cron_jobs_, jobs_, monitors_},
-                                   samples_,
-                                   clock_,
-                                   "us"};
+  DeploymentReconciler reconciler_{
+      {deployments_, versions_, workloads_, services_, routes_, grpc_routes_, slices_, autoscalers_,
+       budgets_, cron_jobs_, jobs_, monitors_},
+      samples_,
+      clock_,
+      "us"};
   api::ModelDeployment md_;
   int revision_ = 0;
 };
@@ -158,11 +164,11 @@ TEST_F(DeploymentObserve, MeasuresBothVariantsOnlyDuringARollout) {
   Write();
   EXPECT_TRUE(Observe()->carried.empty());
   // Another process begins with what is on record.
-  DeploymentReconciler other{
-      {deployments_, versions_, workloads_, services_, routes_, grpc_routes_, slices_},
-      samples_,
-      clock_,
-      "us"};
+  DeploymentReconciler other{{deployments_, versions_, workloads_, services_, routes_, grpc_routes_,
+                              grpc_routes_, slices_},
+                             samples_,
+                             clock_,
+                             "us"};
   const auto carried = other.Observe(kKey, {clock_.Wall(), ""})->carried;
   ASSERT_TRUE(carried.contains("v2"));
   EXPECT_EQ(carried.at("v2").front().champion.sum, "20");

@@ -196,7 +196,7 @@ TEST(Probes, AskSignalsByExpressions) {
   Probed world(R"({"name": "drift", "driftMonitor": {"name": "watch", "signals": ["distance"]},
                    "success": "value < 0.2", "failure": "value > 0.5", "inconclusiveLimit": 2})");
   world.Signal(world.v2, api::SignalState::kDrifted);
-  world.Live(Seconds(70));
+  world.Live(Seconds(40));
   EXPECT_EQ(world.Check().verdict, kI) << "0.3 is between them, whatever its state";
   EXPECT_EQ(world.Phase(), api::RolloutPhase::kProgressing);
   world.Live(minutes(2));
