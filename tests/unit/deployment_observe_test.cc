@@ -165,7 +165,7 @@ TEST_F(DeploymentObserve, MeasuresBothVariantsOnlyDuringARollout) {
   EXPECT_TRUE(Observe()->carried.empty());
   // Another process begins with what is on record.
   DeploymentReconciler other{{deployments_, versions_, workloads_, services_, routes_, grpc_routes_,
-                              grpc_routes_, slices_},
+                              slices_, autoscalers_, budgets_, cron_jobs_, jobs_, monitors_},
                              samples_,
                              clock_,
                              "us"};
