@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "deployment/probes.h"
+#include "deployment/seal.h"
 #include "deployment/tally.h"
 #include "support/serving_world.h"
 
