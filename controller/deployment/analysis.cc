@@ -88,6 +88,12 @@ bool Moved(const std::string& before, const std::string& after) {
   return std::abs(a - b) > 0.1 * std::max(std::abs(a), std::abs(b));
 }
 
+// With the same numbers: a message that only has other numbers in it is no news.
+bool SaysOtherwise(const CheckStatus& before, const CheckStatus& after) {
+  return before.challenger == after.challenger && before.samples == after.samples &&
+         before.message != after.message;
+}
+
 }  // namespace
 
 CheckStatus LookAtCheck(const api::Analysis& analysis, const api::AnalysisCheck& check,
@@ -129,7 +135,8 @@ bool TellsMore(const std::vector<CheckStatus>& before, const std::vector<CheckSt
     const CheckStatus& b = after[i];
     if (a.name != b.name || a.verdict != b.verdict || a.threshold != b.threshold ||
         a.looks != b.looks || a.failures != b.failures || a.inconclusive != b.inconclusive ||
-        a.job != b.job || Moved(a.challenger, b.challenger) || Moved(a.champion, b.champion)) {
+        a.job != b.job || SaysOtherwise(a, b) || Moved(a.challenger, b.challenger) ||
+        Moved(a.champion, b.champion)) {
       return true;
     }
   }
