@@ -93,7 +93,7 @@ TEST(Validate, KeepsItsOwnRulesByDefault) {
   ExpectValidDefaults<MetricsEndpoint>("MetricsEndpoint");
   ExpectValidDefaults<Traffic>("Traffic");
   ExpectValidDefaults<Rollout>("Rollout");
-  ExpectValidDefaults<Analysis>("Analysis");
+  ExpectValidDefaults<LookRules>("LookRules");
   ExpectValidDefaults<ApprovalRule>("ApprovalRule");
   ExpectValidDefaults<DriftMonitorSpec>("DriftMonitorSpec");
   ExpectValidDefaults<Baseline>("Baseline");
