@@ -85,6 +85,7 @@ struct RetrainPolicySpec {
   bool suspend = false;
   std::vector<MaintenanceWindow> maintenance_windows;  // empty: always
   int max_per_day = 0;                                 // 0: any number
+  int priority = 0;                                    // within the namespace's queue of runs
   std::optional<JobTemplate> job;                      // exactly one of job and workload
   std::optional<Workload> workload;
   ResultSource result;
@@ -96,7 +97,7 @@ struct RetrainPolicySpec {
   bool operator==(const RetrainPolicySpec&) const = default;
 };
 
-enum class RunPhase { kPending, kRunning, kSucceeded, kFailed };
+enum class RunPhase { kPending, kRunning, kSucceeded, kFailed, kWaiting };
 
 // A run's identity is in status before its Job exists; Job and ModelVersion are named after the
 // run.
@@ -111,7 +112,10 @@ struct Run {
   std::string job;
   std::string job_uid;
   std::string model_version;
-  std::string parent;  // the champion when it began
+  std::string parent;              // the champion when it began
+  std::optional<Time> enqueued;    // when it was recorded; it waits for its turn from then on
+  int position = 0;                // Waiting: its place in the namespace's queue, as last told
+  std::optional<Time> held_until;  // Waiting: its turn is not asked for before
   Time started;
   std::optional<Time> data_since;     // when the last run that succeeded began
   std::optional<Time> attempt_ended;  // when the current attempt was first seen to have failed

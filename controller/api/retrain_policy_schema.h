@@ -9,8 +9,8 @@ namespace perennial::api {
 
 template <>
 struct EnumNames<RunPhase> {
-  static constexpr std::array<std::string_view, 4> kNames{"Pending", "Running", "Succeeded",
-                                                          "Failed"};
+  static constexpr std::array<std::string_view, 5> kNames{"Pending", "Running", "Succeeded",
+                                                          "Failed", "Waiting"};
 };
 
 template <>
@@ -184,6 +184,10 @@ struct Schema<RetrainPolicySpec> {
       Field{"maxPerDay", &T::max_per_day,
             "Runs that may start within 24 hours, those by hand excepted; 0: any number.",
             Rules{.min = 0, .max = 48}},
+      Field{"priority", &T::priority,
+            "Where runs wait for their turn: each point goes ahead of runs of the same namespace "
+            "that were recorded up to 10 minutes earlier.",
+            Rules{.min = -100, .max = 100}},
       Field{"job", &T::job, "What trains: a Job.", Rules{}},
       Field{"workload", &T::workload, "What trains, in place of a Job: any object.", Rules{}},
       Field{"result", &T::result, "Where the result is found.", Rules{}},
@@ -222,7 +226,8 @@ struct Schema<Run> {
             Rules{}},
       Field{"evidence", &T::evidence, "What was seen when the trigger fired, as JSON text.",
             kMessage},
-      Field{"phase", &T::phase, "Pending, Running, Succeeded or Failed.", Rules{.always = true}},
+      Field{"phase", &T::phase, "Waiting (for its turn), Pending, Running, Succeeded or Failed.",
+            Rules{.always = true}},
       Field{"attempt", &T::attempt, "Index of the current Job.", Rules{.min = 0}},
       Field{"badResults", &T::bad_results, "Attempts that ended with an unusable result.",
             Rules{.min = 0}},
@@ -230,7 +235,16 @@ struct Schema<Run> {
       Field{"jobUID", &T::job_uid, "Its UID.", Rules{}},
       Field{"modelVersion", &T::model_version, "The ModelVersion that came out.", Rules{}},
       Field{"parent", &T::parent, "The champion when it began.", Rules{}},
-      Field{"started", &T::started, "When it began.", Rules{}},
+      Field{"enqueued", &T::enqueued, "When it was recorded, and began to wait for its turn.",
+            Rules{}},
+      Field{"position", &T::position,
+            "Waiting: its place in the namespace's queue when last told. Told again at 1000, 100 "
+            "and 10.",
+            Rules{.min = 0}},
+      Field{"heldUntil", &T::held_until,
+            "Waiting: when the next maintenance window opens, before which it has no turn.",
+            Rules{}},
+      Field{"started", &T::started, "When it began: when it got its turn.", Rules{}},
       Field{"dataSince", &T::data_since, "When the last run that succeeded began.", Rules{}},
       Field{"attemptEnded", &T::attempt_ended,
             "When the current attempt was first seen to have failed.", Rules{}},

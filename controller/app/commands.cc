@@ -2,14 +2,17 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <ostream>
+#include <set>
 
 #include "api/codec.h"
 #include "api/names.h"
 #include "app/preflight.h"
 #include "app/status_text.h"
 #include "base/hash.h"
+#include "retrain/queue.h"
 
 namespace perennial::app {
 namespace {
@@ -37,7 +40,7 @@ Result<json> Get(const CommandContext& context, const kube::Resource& resource,
   return object;
 }
 
-// All objects of a resource in the namespace that name `deployment` at `pointer`.
+// All objects of a resource in the namespace that name `deployment` at `pointer`; empty: all.
 Result<json> ListOf(const CommandContext& context, const kube::Resource& resource,
                     const char* pointer, const std::string& deployment) {
   json out = json::array();
@@ -47,7 +50,7 @@ Result<json> ListOf(const CommandContext& context, const kube::Resource& resourc
     PERENNIAL_TRY(const kube::ListPage page, context.client.List(resource, options));
     for (const std::string& item : page.items) {
       json object = json::parse(item, nullptr, false);
-      if (object.is_object() && Text(object, pointer) == deployment) {
+      if (object.is_object() && (deployment.empty() || Text(object, pointer) == deployment)) {
         out.push_back(std::move(object));
       }
     }
@@ -94,6 +97,33 @@ std::string RenderApproval(const CommandContext& context, const api::ModelVersio
       .dump();
 }
 
+// Where those of `policies` stand whose run waits, counted from what the namespace's policies show.
+Result<std::map<std::string, std::size_t>> PositionsOf(const CommandContext& context,
+                                                       const json& policies) {
+  const auto waiting = [](const json& object) -> std::optional<retrain::Claim> {
+    const auto policy = api::DecodeRetrainPolicy(object);
+    auto claim = policy.ok() ? retrain::ClaimOf(*policy) : std::nullopt;
+    return claim && !claim->active ? claim : std::nullopt;
+  };
+  std::map<std::string, std::size_t> out;
+  if (std::none_of(policies.begin(), policies.end(), waiting)) return out;
+  PERENNIAL_TRY(const json all, ListOf(context, api::kRetrainPolicies, "/metadata/name", ""));
+  std::set<std::pair<WallTime, std::string>> queue;
+  for (const json& policy : all) {
+    if (const auto claim = waiting(policy)) {
+      queue.emplace(claim->place, Text(policy, "/metadata/name"));
+    }
+  }
+  std::size_t position = 0;
+  std::map<std::string, std::size_t> positions;
+  for (const auto& entry : queue) positions[entry.second] = ++position;
+  for (const json& policy : policies) {
+    const auto found = positions.find(Text(policy, "/metadata/name"));
+    if (found != positions.end()) out.insert(*found);
+  }
+  return out;
+}
+
 }  // namespace
 
 Status PrintStatus(const CommandContext& context, const std::string& name) {
@@ -104,7 +134,9 @@ Status PrintStatus(const CommandContext& context, const std::string& name) {
                 ListOf(context, api::kDriftMonitors, "/spec/target/modelDeployment", name));
   PERENNIAL_TRY(const json policies,
                 ListOf(context, api::kRetrainPolicies, "/spec/modelDeployment", name));
-  context.out << DescribeStatus({deployment, versions, monitors, policies}, context.clock.Wall());
+  PERENNIAL_TRY(auto positions, PositionsOf(context, policies));
+  context.out << DescribeStatus({deployment, versions, monitors, policies, std::move(positions)},
+                                context.clock.Wall());
   return Ok();
 }
 

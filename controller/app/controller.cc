@@ -125,7 +125,8 @@ class Controller::Impl {
                                        {},
                                        [this](const kube::Key& secret, const std::string& key) {
                                          return secrets_.Read(secret, key);
-                                       }});
+                                       },
+                                       options_.runs});
     }
     ForbidApiServer();
     cache_.Start();

@@ -13,6 +13,7 @@
 
 #include "app/options.h"
 #include "app/process_metrics.h"
+#include "retrain/queue.h"
 
 namespace perennial::app {
 namespace {
@@ -256,6 +257,20 @@ const char* PhaseName(api::VersionPhase phase) {
   return "Unknown";
 }
 
+void AddHistogram(MetricFamily& family, Labels labels, const RunTally::Cell& cell) {
+  ClientMetric metric;
+  metric.label = std::move(labels);
+  metric.histogram.sample_count = cell.runs;
+  metric.histogram.sample_sum = cell.seconds;
+  std::uint64_t below = 0;
+  for (std::size_t i = 0; i < kRunBounds.size(); ++i) {
+    below += cell.buckets[i];
+    metric.histogram.bucket.push_back({below, kRunBounds[i]});
+  }
+  metric.histogram.bucket.push_back({cell.runs, std::numeric_limits<double>::infinity()});
+  family.metric.push_back(std::move(metric));
+}
+
 void CollectVersions(const MetricSources& from, std::vector<MetricFamily>& out) {
   std::map<std::string, int> phases;
   for (const auto& version : from.cache.model_versions.store().All()) {
@@ -269,7 +284,7 @@ void CollectVersions(const MetricSources& from, std::vector<MetricFamily>& out) 
       Family("perennial_retrain_runs_total",
              "Retraining runs that ended since this process started", MetricType::Counter);
   MetricFamily took = Family("perennial_retrain_run_duration_seconds",
-                             "Time from a run's record to its end", MetricType::Histogram);
+                             "Time from a run's start to its end", MetricType::Histogram);
   RunTally::Cells cells = from.runs.cells();
   // Alerts on rates need the zeros.
   for (const char* type : {"Drift", "Schedule", "Manual"}) {
@@ -279,20 +294,29 @@ void CollectVersions(const MetricSources& from, std::vector<MetricFamily>& out) 
     const std::vector<ClientMetric::Label> labels{{"result", key.second ? "succeeded" : "failed"},
                                                   {"trigger", key.first}};
     Add(runs, labels, static_cast<double>(cell.runs));
-    ClientMetric metric;
-    metric.label = labels;
-    metric.histogram.sample_count = cell.runs;
-    metric.histogram.sample_sum = cell.seconds;
-    std::uint64_t below = 0;
-    for (std::size_t i = 0; i < kRunBounds.size(); ++i) {
-      below += cell.buckets[i];
-      metric.histogram.bucket.push_back({below, kRunBounds[i]});
-    }
-    metric.histogram.bucket.push_back({cell.runs, std::numeric_limits<double>::infinity()});
-    took.metric.push_back(std::move(metric));
+    AddHistogram(took, labels, cell);
   }
   out.push_back(std::move(runs));
   out.push_back(std::move(took));
+}
+
+void CollectRuns(const MetricSources& from, std::vector<MetricFamily>& out) {
+  int waiting = 0;
+  int active = 0;
+  for (const auto& policy : from.cache.retrain_policies.store().All()) {
+    const auto claim = retrain::ClaimOf(*policy);
+    if (claim) ++(claim->active ? active : waiting);
+  }
+  MetricFamily runs =
+      Family("perennial_retrain_runs", "Retraining runs that are under way, or wait for their turn",
+             MetricType::Gauge);
+  Add(runs, {{"state", "active"}}, active);
+  Add(runs, {{"state", "waiting"}}, waiting);
+  out.push_back(std::move(runs));
+  MetricFamily waits = Family("perennial_retrain_waiting_seconds",
+                              "Time from a run's record to its turn", MetricType::Histogram);
+  AddHistogram(waits, {}, from.runs.waits());
+  out.push_back(std::move(waits));
 }
 
 void CollectSelf(const MetricSources& from, std::vector<MetricFamily>& out) {
@@ -321,26 +345,45 @@ void CollectSelf(const MetricSources& from, std::vector<MetricFamily>& out) {
 
 }  // namespace
 
+namespace {
+
+void Count(Millis time, RunTally::Cell& cell) {
+  const double seconds = static_cast<double>(std::max(time, Millis(0)).count()) / 1000;
+  ++cell.runs;
+  cell.seconds += seconds;
+  const auto bound = std::lower_bound(kRunBounds.begin(), kRunBounds.end(), seconds);
+  if (bound == kRunBounds.end()) return;
+  ++cell.buckets.at(static_cast<std::size_t>(bound - kRunBounds.begin()));
+}
+
+}  // namespace
+
 RunTally::RunTally(kube::Store<api::RetrainPolicy>& policies) {
   policies.AddListener([this](const auto& before, const auto& after) {
     if (before == nullptr || after == nullptr) return;
-    std::set<std::string> ended;
-    for (const api::Run& run : before->status.runs) {
-      if (run.finished) ended.insert(run.name);
-    }
     for (const api::Run& run : after->status.runs) {
-      if (!run.finished || ended.contains(run.name)) continue;
-      const std::lock_guard lock(mutex_);
-      Cell& cell = cells_[{run.trigger_type, run.phase == api::RunPhase::kSucceeded}];
-      const auto took = run.finished->value - run.started.value;
-      const double seconds = static_cast<double>(std::max(took, Millis(0)).count()) / 1000;
-      ++cell.runs;
-      cell.seconds += seconds;
-      const auto bound = std::lower_bound(kRunBounds.begin(), kRunBounds.end(), seconds);
-      if (bound == kRunBounds.end()) continue;
-      ++cell.buckets.at(static_cast<std::size_t>(bound - kRunBounds.begin()));
+      const auto& old = before->status.runs;
+      const auto it = std::find_if(old.begin(), old.end(),
+                                   [&](const api::Run& r) { return r.name == run.name; });
+      Look(run, it == old.end() ? nullptr : &*it);
     }
   });
+}
+
+void RunTally::Look(const api::Run& run, const api::Run* before) {
+  const std::lock_guard lock(mutex_);
+  const bool waited = before != nullptr && before->phase == api::RunPhase::kWaiting;
+  if (waited && run.phase != api::RunPhase::kWaiting && run.enqueued) {
+    Count(run.started.value - run.enqueued->value, waits_);
+  }
+  if (!run.finished || (before != nullptr && before->finished)) return;
+  Count(run.finished->value - run.started.value,
+        cells_[{run.trigger_type, run.phase == api::RunPhase::kSucceeded}]);
+}
+
+RunTally::Cell RunTally::waits() const {
+  const std::lock_guard lock(mutex_);
+  return waits_;
 }
 
 RunTally::Cells RunTally::cells() const {
@@ -356,6 +399,7 @@ std::vector<MetricFamily> ControllerMetrics::Collect() const {
   CollectInformers(sources_, out);
   CollectScrapes(sources_, out);
   CollectVersions(sources_, out);
+  CollectRuns(sources_, out);
   CollectRollouts(sources_, budget, out);
   CollectDrift(sources_, budget, out);
   out.push_back(Single("perennial_metrics_omitted_series",

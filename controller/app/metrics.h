@@ -35,16 +35,21 @@ class RunTally {
   // Of the runs of one trigger's type that ended in one way.
   struct Cell {
     std::uint64_t runs = 0;
-    double seconds = 0;  // from their record to their end
+    double seconds = 0;  // from their start to their end
     // By the upper bounds of kRunBounds, each alone; what took longer is in none.
     std::array<std::uint64_t, 6> buckets{};
   };
   using Cells = std::map<std::pair<std::string, bool>, Cell>;  // by type and success
   Cells cells() const;
+  // Of the runs that got their turn: from their record to then.
+  Cell waits() const;
 
  private:
+  void Look(const api::Run& run, const api::Run* before);
+
   mutable std::mutex mutex_;
   Cells cells_;
+  Cell waits_;
 };
 
 // Series of single monitors and deployments are cut off here: what a tenant creates must not make

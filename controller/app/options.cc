@@ -75,6 +75,12 @@ ParsedOptions ParseRunOptions(int argc, const char* const* argv) {
   run->add_option("--context", options.context, "Context of the kubeconfig file");
   run->add_option("--namespace", options.ns, "Watch this namespace only");
   run->add_option("--workers", options.workers, "Threads for each kind")->check(CLI::Range(1, 32));
+  run->add_option("--max-runs", options.runs.cluster,
+                  "Training runs under way at once in all namespaces; 0: any number")
+      ->check(CLI::Range(0, 1'000'000));
+  run->add_option("--max-runs-per-namespace", options.runs.per_namespace,
+                  "The same within each namespace")
+      ->check(CLI::Range(0, 1'000'000));
   run->add_option("--log-level", options.log_level, "Least important level that is logged")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}));
   const std::map<std::string, LogFormat> formats{{"json", LogFormat::kJson},

@@ -7,6 +7,7 @@
 #include "app/drift_eval.h"
 #include "base/log.h"
 #include "kube/meta.h"
+#include "retrain/queue.h"
 
 namespace perennial::app {
 
@@ -20,6 +21,7 @@ struct RunOptions {
   LogFormat log_format = LogFormat::kJson;
   int metrics_port = 8080;
   int health_port = 8081;
+  retrain::RunBudgets runs;  // under way at once
   bool leader_elect = false;
   std::string lease_namespace = "perennial-system";
   std::string lease_name = "perennial-controller";

@@ -229,12 +229,17 @@ std::string Drift(const json& monitors, WallTime now) {
   return out;
 }
 
-std::string Retraining(const json& policies, WallTime now) {
+std::string Retraining(const StatusInput& input, WallTime now) {
   std::string out;
-  for (const json& policy : policies) {
+  for (const json& policy : input.policies) {
     out += "RETRAIN " + Text(policy, "/metadata/name") + "  " + Text(policy, "/status/why") + "\n";
     const std::string next = Text(policy, "/status/nextSchedule");
     if (!next.empty()) out += " next by schedule: " + next + "\n";
+    const auto position = input.positions.find(Text(policy, "/metadata/name"));
+    if (position != input.positions.end()) {
+      out += " now at position " + std::to_string(position->second) +
+             " among the namespace's runs that wait for their turn\n";
+    }
     const json& runs = List(policy, "/status/runs");
     for (size_t i = 0; i < runs.size() && i < 3; ++i) {
       out += " run " + Text(runs[i], "/name") + "  " + Text(runs[i], "/phase") + "  " +
@@ -259,7 +264,7 @@ std::string DescribeStatus(const StatusInput& input, WallTime now) {
   out += Analysis(input.deployment);
   out += Versions(input.versions, now);
   out += Drift(input.monitors, now);
-  out += Retraining(input.policies, now);
+  out += Retraining(input, now);
   return out;
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
@@ -13,6 +15,8 @@ struct StatusInput {
   const nlohmann::json& versions;  // arrays of whole objects
   const nlohmann::json& monitors;
   const nlohmann::json& policies;
+  // Where the waiting runs of policies stand now, by the policy's name: status tells it seldom.
+  std::map<std::string, std::size_t> positions{};
 };
 
 // What a person wants to know, in this order: is it well, why does it stand where it stands (WHY),

@@ -12,6 +12,7 @@
 #include "kube/execute.h"
 #include "kube/runner.h"
 #include "kube/transport.h"
+#include "retrain/budget.h"
 #include "retrain/observe.h"
 #include "retrain/version.h"
 #include "scrape/sample_store.h"
@@ -32,6 +33,7 @@ class Work {
     std::string identity;  // our user name at the API server
     kube::ClientOptions client{};
     api::SecretLookup secrets{};
+    retrain::RunBudgets budgets{};
   };
   explicit Work(Dependencies dependencies);
   Work(const Work&) = delete;
@@ -55,6 +57,7 @@ class Work {
   kube::Client version_client_;
   deployment::DeploymentReconciler deployments_;
   drift::DriftReconciler monitors_;
+  retrain::RunBudget budget_;
   retrain::RetrainReconciler policies_;
   retrain::VersionReconciler versions_;
   kube::Runner<deployment::DeploymentReconciler, api::ModelDeployment> deployment_runner_;

@@ -11,6 +11,7 @@
 #include "retrain/render.h"
 #include "retrain/run.h"
 #include "retrain/trigger.h"
+#include "retrain/turn.h"
 
 namespace perennial::retrain {
 namespace {
@@ -69,7 +70,7 @@ api::Run NewRun(const Observed& seen, const FiredTrigger& trigger, WallTime now)
   run.parent = seen.deployment ? seen.deployment->status.champion : "";
   run.started = api::Time{now};
   run.data_since = LastSuccess(seen.policy->status);
-  run.message = "recorded; the Job follows";
+  Enqueue(seen, now, run);
   return run;
 }
 
@@ -96,11 +97,6 @@ void Remember(const FiredTrigger& trigger, const std::vector<FiredTrigger>& fire
   RememberSchedule(trigger, status);
 }
 
-kube::EmitEvent StartedEvent(const api::Run& run) {
-  return {kube::EmitEvent::Type::kNormal, "RunStarted", "Retrain",
-          CutText("run " + run.name + " by " + run.trigger_type + " " + run.evidence, 1000)};
-}
-
 // Starts at most one run; the first trigger in order of urgency wins and the others stay due.
 void StartRun(const Observed& seen, const TriggerOutcome& triggers, WallTime now,
               api::RetrainPolicyStatus& status, kube::Plan& plan) {
@@ -113,8 +109,10 @@ void StartRun(const Observed& seen, const TriggerOutcome& triggers, WallTime now
     }
     status.runs.insert(status.runs.begin(), NewRun(seen, trigger, now));
     Remember(trigger, triggers.fired, status);
-    plan.actions.emplace_back(StartedEvent(status.runs.front()));
-    plan.why = trigger.type + " trigger started run " + status.runs.front().name;
+    const bool waits = status.runs.front().phase == RunPhase::kWaiting;
+    if (!waits) plan.actions.emplace_back(StartedEvent(status.runs.front()));
+    plan.why = trigger.type + " trigger " + (waits ? "recorded" : "started") + " run " +
+               status.runs.front().name;
     return;
   }
 }
@@ -165,7 +163,9 @@ void SetRetraining(bool hindered, std::int64_t generation, WallTime now,
     condition.message = last.message;
     if (!Finished(last)) {
       condition.status = "True";
-      condition.reason = hindered ? "RunHindered" : "RunActive";
+      condition.reason = hindered                           ? "RunHindered"
+                         : last.phase == RunPhase::kWaiting ? "RunWaiting"
+                                                            : "RunActive";
     } else {
       condition.reason = last.phase == RunPhase::kFailed ? "RunFailed" : "RunSucceeded";
     }
@@ -237,7 +237,8 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
                                    [](const api::Run& run) { return !Finished(run); });
   bool hindered = false;
   if (active != status.runs.end()) {
-    RunStep step = AdvanceRun(seen, *active, now);
+    const bool waits = active->phase == RunPhase::kWaiting;
+    RunStep step = waits ? AwaitTurn(seen, *active, now) : AdvanceRun(seen, *active, now);
     *active = step.run;
     hindered = step.hindered;
     plan.actions = std::move(step.actions);

@@ -13,6 +13,7 @@
 #include "api/model_version.h"
 #include "api/retrain_policy.h"
 #include "kube/plan.h"
+#include "retrain/queue.h"
 
 namespace perennial::retrain {
 
@@ -31,6 +32,8 @@ struct Observed {
   std::string workload_pending;
   // Where the spec has results in ConfigMaps or in the workload: by the name of the Job.
   std::map<std::string, std::shared_ptr<const api::RunObjectView>> results;
+  // How storm control stands towards the policy. Without it, every run has a place.
+  RunQueue::View queue{.granted = true, .room = true};
   std::string
       last_error;  // of the last attempt to carry a plan out, if it can't be retried at once
 };

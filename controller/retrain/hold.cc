@@ -21,22 +21,6 @@ std::optional<Hold> Cooldown(const api::RetrainPolicy& policy, WallTime now) {
   return Hold{"the cooldown until " + FormatTime(*end), *end};
 }
 
-std::optional<Hold> Windows(const api::RetrainPolicy& policy, WallTime now) {
-  if (policy.spec.maintenance_windows.empty()) return std::nullopt;
-  std::optional<WallTime> opens;
-  for (const api::MaintenanceWindow& window : policy.spec.maintenance_windows) {
-    const auto cron = ParseCron(window.cron);
-    if (!cron.ok()) continue;
-    const auto opened = LastTime(*cron, window.time_zone, now - window.duration.value, now);
-    const auto next = NextTime(*cron, window.time_zone, now);
-    if (!opened.ok() || !next.ok()) continue;
-    if (*opened) return std::nullopt;
-    if (*next && (!opens || **next < *opens)) opens = **next;
-  }
-  if (!opens) return Hold{"a maintenance window, and none opens", now + kLookAgain};
-  return Hold{"the maintenance window that opens at " + FormatTime(*opens), *opens};
-}
-
 std::optional<Hold> PerDay(const api::RetrainPolicy& policy, WallTime now) {
   if (policy.spec.max_per_day == 0) return std::nullopt;
   std::vector<WallTime> starts;
@@ -56,12 +40,28 @@ std::optional<Hold> PerDay(const api::RetrainPolicy& policy, WallTime now) {
 
 }  // namespace
 
+std::optional<Hold> OutsideWindows(const api::RetrainPolicy& policy, WallTime now) {
+  if (policy.spec.maintenance_windows.empty()) return std::nullopt;
+  std::optional<WallTime> opens;
+  for (const api::MaintenanceWindow& window : policy.spec.maintenance_windows) {
+    const auto cron = ParseCron(window.cron);
+    if (!cron.ok()) continue;
+    const auto opened = LastTime(*cron, window.time_zone, now - window.duration.value, now);
+    const auto next = NextTime(*cron, window.time_zone, now);
+    if (!opened.ok() || !next.ok()) continue;
+    if (*opened) return std::nullopt;
+    if (*next && (!opens || **next < *opens)) opens = **next;
+  }
+  if (!opens) return Hold{"a maintenance window, and none opens", now + kLookAgain};
+  return Hold{"the maintenance window that opens at " + FormatTime(*opens), *opens};
+}
+
 std::optional<Hold> HeldBack(const api::RetrainPolicy& policy, const FiredTrigger& trigger,
                              WallTime now) {
   if (trigger.type == "Manual") return std::nullopt;
   if (auto hold = Cooldown(policy, now)) return hold;
   if (auto hold = PerDay(policy, now)) return hold;
-  return Windows(policy, now);
+  return OutsideWindows(policy, now);
 }
 
 std::vector<std::string> WindowProblems(const api::RetrainPolicy& policy) {

@@ -20,6 +20,9 @@ struct Hold {
 std::optional<Hold> HeldBack(const api::RetrainPolicy& policy, const FiredTrigger& trigger,
                              WallTime now);
 
+// The windows alone: what a run that waited for its turn still has to heed when it comes.
+std::optional<Hold> OutsideWindows(const api::RetrainPolicy& policy, WallTime now);
+
 // Windows that can't be read.
 std::vector<std::string> WindowProblems(const api::RetrainPolicy& policy);
 

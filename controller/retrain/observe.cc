@@ -160,6 +160,7 @@ std::optional<Observed> RetrainReconciler::Observe(const kube::Key& key,
     ObserveJobs(seen);
   }
   if (spec.result.from == api::ResultFrom::kConfigMap) ObserveResults(seen);
+  if (budget_ != nullptr) seen.queue = budget_->Ask(key);
   seen.last_error = attempt.last_error;
   return seen;
 }

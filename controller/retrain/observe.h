@@ -14,6 +14,7 @@
 #include "kube/informer_set.h"
 #include "kube/runner.h"
 #include "kube/store.h"
+#include "retrain/budget.h"
 #include "retrain/decide.h"
 
 namespace perennial::retrain {
@@ -67,7 +68,9 @@ class RetrainReconciler {
     const std::vector<kube::Resource>& workload_kinds;  // that the administrator allows
   };
 
-  explicit RetrainReconciler(Stores stores) : stores_(stores) {}
+  // Without a budget every run has a place.
+  explicit RetrainReconciler(Stores stores, RunBudget* budget = nullptr)
+      : stores_(stores), budget_(budget) {}
 
   std::optional<Observed> Observe(const kube::Key& key, const kube::Attempt& attempt) const;
   static kube::Plan Decide(const Observed& seen, WallTime now) {
@@ -80,6 +83,7 @@ class RetrainReconciler {
   void ObserveResults(Observed& seen) const;
 
   Stores stores_;
+  RunBudget* budget_;
 };
 
 }  // namespace perennial::retrain

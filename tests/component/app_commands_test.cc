@@ -189,5 +189,30 @@ TEST_F(CommandsTest, StatusShowsWhatBelongsToTheDeployment) {
   EXPECT_EQ(text.find("another"), std::string::npos) << text;
 }
 
+TEST_F(CommandsTest, StatusTellsWhereAWaitingRunStandsNow) {
+  const auto put = [&](const char* name, const char* deployment, const char* enqueued,
+                       const char* phase) {
+    server_.Put(
+        api::kRetrainPolicies,
+        {{"metadata", {{"namespace", "transit"}, {"name", name}}},
+         {"spec", {{"modelDeployment", deployment}, {"job", {{"template", json::object()}}}}},
+         {"status",
+          {{"runs", json::array({{{"name", "r"},
+                                  {"phase", phase},
+                                  {"enqueued", enqueued},
+                                  {"position", 90},
+                                  {"message", "waits for its turn at position 90"}}})}}}});
+  };
+  PutDeployment(json::object());
+  put("departures", "departures", "2026-01-01T00:00:05Z", "Waiting");
+  put("another", "arrivals", "2026-01-01T00:00:03Z", "Waiting");
+  put("third", "third", "2026-01-01T00:00:04Z", "Waiting");
+  put("later", "later", "2026-01-01T00:00:09Z", "Waiting");
+  put("runs", "runs", "2026-01-01T00:00:01Z", "Running");
+  const CommandContext context = As("ann");
+  ASSERT_TRUE(PrintStatus(context, "departures").ok());
+  EXPECT_NE(out_.str().find(" now at position 3 among"), std::string::npos) << out_.str();
+}
+
 }  // namespace
 }  // namespace perennial::app

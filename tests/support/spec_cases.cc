@@ -564,6 +564,8 @@ std::vector<SpecCase> PolicyCases() {
               R"({"maxPerDay": 2, "jobHistoryLimit": 0, "backoff": {"initial": "1s",
                   "badResults": 1, "imagePull": "5m"},
                   "maintenanceWindows": [{"cron": "0 22 * * *", "duration": "6h"}]})"),
+      Patched("priority", kRp, R"({"priority": -3})"),
+      Patched("priority over all", kRp, R"({"priority": 101})", "spec.priority"),
       Patched("window of a second", kRp,
               R"({"maintenanceWindows": [{"cron": "0 22 * * *", "duration": "1s"}]})",
               "spec.maintenanceWindows[0].duration", "duration must be at least 1m"),

@@ -134,6 +134,32 @@ TEST_F(MetricsTest, CountsEachRunOnceWhenItEnds) {
   EXPECT_TRUE(Shows(took + "sum" + labels + "} 100"));
 }
 
+TEST_F(MetricsTest, ShowWhoWaitsForATurnAndHowLong) {
+  const auto with = [](api::RunPhase phase) {
+    return [=](api::RetrainPolicy& policy) {
+      api::Run run;
+      run.name = "r";
+      run.phase = phase;
+      run.enqueued = api::Time{};
+      run.started =
+          api::Time{run.enqueued->value + Seconds(phase == api::RunPhase::kWaiting ? 0 : 90)};
+      policy.status.runs = {run};
+    };
+  };
+  Put(cache_.retrain_policies, "p", with(api::RunPhase::kWaiting));
+  EXPECT_TRUE(Shows(R"(perennial_retrain_runs{state="waiting"} 1)")) << Page();
+  EXPECT_TRUE(Shows(R"(perennial_retrain_runs{state="active"} 0)"));
+  EXPECT_TRUE(Shows("perennial_retrain_waiting_seconds_count 0"));
+  Put(cache_.retrain_policies, "p", with(api::RunPhase::kPending));
+  Put(cache_.retrain_policies, "p", with(api::RunPhase::kRunning));
+  EXPECT_TRUE(Shows(R"(perennial_retrain_runs{state="waiting"} 0)"));
+  EXPECT_TRUE(Shows(R"(perennial_retrain_runs{state="active"} 1)"));
+  EXPECT_TRUE(Shows("perennial_retrain_waiting_seconds_count 1")) << "once for each run";
+  EXPECT_TRUE(Shows("perennial_retrain_waiting_seconds_sum 90"));
+  EXPECT_TRUE(Shows(R"(perennial_retrain_waiting_seconds_bucket{le="60"} 0)"));
+  EXPECT_TRUE(Shows(R"(perennial_retrain_waiting_seconds_bucket{le="300"} 1)"));
+}
+
 TEST_F(MetricsTest, DoNotGrowWithoutEnd) {
   for (int i = 0; i < 210; ++i) {
     Put(cache_.drift_monitors, ("m" + std::to_string(i)).c_str(), [](api::DriftMonitor& monitor) {

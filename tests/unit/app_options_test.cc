@@ -17,7 +17,7 @@ TEST(Options, TakesWhatTheChartPasses) {
   const auto parsed =
       Parse({"run", "--workers=3", "--log-level=debug", "--log-format=text", "--metrics-port=9090",
              "--health-port=8081", "--leader-elect", "--lease-namespace=perennial-system",
-             "--lease-name=perennial-controller"});
+             "--lease-name=perennial-controller", "--max-runs=50", "--max-runs-per-namespace=5"});
   ASSERT_TRUE(parsed.run.has_value());
   EXPECT_EQ(parsed.run->workers, 3);
   EXPECT_EQ(parsed.run->log_level, "debug");
@@ -27,6 +27,8 @@ TEST(Options, TakesWhatTheChartPasses) {
   EXPECT_TRUE(parsed.run->leader_elect);
   EXPECT_EQ(parsed.run->lease_namespace, "perennial-system");
   EXPECT_EQ(parsed.run->lease_name, "perennial-controller");
+  EXPECT_EQ(parsed.run->runs.cluster, 50);
+  EXPECT_EQ(parsed.run->runs.per_namespace, 5);
 }
 
 TEST(Options, HaveDefaults) {
@@ -35,11 +37,13 @@ TEST(Options, HaveDefaults) {
   EXPECT_EQ(parsed.run->log_format, LogFormat::kJson);
   EXPECT_FALSE(parsed.run->leader_elect);
   EXPECT_TRUE(parsed.run->ns.empty());
+  EXPECT_EQ(parsed.run->runs.cluster, 100);
+  EXPECT_EQ(parsed.run->runs.per_namespace, 0);
 }
 
 TEST(Options, RefuseWhatIsWrong) {
   for (const char* wrong : {"--workers=0", "--log-level=loud", "--log-format=xml",
-                            "--metrics-port=70000", "--no-such-flag"}) {
+                            "--metrics-port=70000", "--max-runs=-1", "--no-such-flag"}) {
     const auto parsed = Parse({"run", wrong});
     EXPECT_FALSE(parsed.run.has_value()) << wrong;
     EXPECT_NE(parsed.exit_code, 0) << wrong;
