@@ -227,8 +227,7 @@ struct Schema<ModelDeploymentSpec> {
             "storage brings it.",
             Rules{}},
       Field{"template", &T::pod_template,
-            "A PodTemplateSpec. The first container gets MODEL_URI, MODEL_DIGEST and "
-            "MODEL_VERSION.",
+            "A PodTemplateSpec. Every container gets MODEL_URI, MODEL_DIGEST and MODEL_VERSION.",
             Rules{.required = true}},
       Field{"storage", &T::storage,
             "Brings the artifact into the pods. Without it the containers get its address in "

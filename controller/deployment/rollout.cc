@@ -24,10 +24,17 @@ Millis Deadline(const Turn& turn) {
 
 std::string WhyNotReady(const Running& running) {
   if (running.deployment == nullptr) return "its Deployment does not exist yet";
-  if (!running.deployment->message.empty()) return running.deployment->message;
-  return std::to_string(running.deployment->ready_replicas) + " of " +
-         std::to_string(running.deployment->replicas) +
-         " pods ready; see the pods' events (image, resources, readiness probe)";
+  const api::DeploymentView& deployment = *running.deployment;
+  if (!deployment.message.empty()) return deployment.message;
+  const std::string ready = std::to_string(deployment.ready_replicas) + " of " +
+                            std::to_string(deployment.replicas) + " pods ready";
+  if (deployment.ready_replicas < deployment.replicas) {
+    return ready + "; see the pods' events (image, resources, readiness probe)";
+  }
+  // What is missing then lies behind the pods, and comes by itself within seconds.
+  if (running.service == nullptr) return ready + ", its Service does not exist yet";
+  if (running.ready_endpoints == 0) return ready + ", its Service has no endpoints yet";
+  return ready + ", of which some have the template of before";
 }
 
 bool ChampionServes(const Turn& turn) {
@@ -320,7 +327,10 @@ bool Frozen(Turn& turn) {
 
 void Idle(Turn& turn, const Selection& selection) {
   if (selection.target != nullptr) {
-    if (Replicas(*turn.seen.deployment) > 0) return Begin(turn, *selection.target);
+    // The first version gets its Deployment and Service all the same: they can be looked at, and
+    // scaling up has nothing left to make.
+    const bool first = turn.status.champion.empty();
+    if (first || Replicas(*turn.seen.deployment) > 0) return Begin(turn, *selection.target);
     turn.why = kScaledToZero;
     return;
   }

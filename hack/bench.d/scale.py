@@ -18,6 +18,8 @@ import tempfile
 import threading
 import time
 
+import drift
+
 NAMESPACES = 10
 LOADERS = 8
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -49,7 +51,9 @@ def monitor(namespace, name):
             "signals": [{"name": f"feature-{i}", "type": "DataDrift",
                          "metric": f"feature_{i}_value",
                          "tests": [{"measure": "population_stability_index",
-                                    "threshold": "0.25"}]} for i in range(10)],
+                                    "threshold": "0.25"}]} for i in range(10)]
+            + [{"name": "error", "type": "ModelPerformance", "metric": "prediction_error",
+                "max": "4.5"}],
         },
     }
 
@@ -65,6 +69,22 @@ def policy(namespace, name):
                 "restartPolicy": "Never",
                 "containers": [{"name": "train", "image": "example.org/train:1"}]}}}}},
             "gates": [{"metric": "mae", "max": "4.0"}],
+        },
+    }
+
+
+def rollout(namespace, name):
+    return {
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "replicas": 0, "selector": {"matchLabels": {"app": name}},
+            "strategy": {"canary": {"steps": [{"setWeight": 20}, {"pause": {"duration": "1m"}}]}},
+            "template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": {"containers": [{
+                    "name": "model", "image": "example.org/model:1",
+                    "ports": [{"name": "http", "containerPort": 8080}]}]}},
         },
     }
 
@@ -117,13 +137,13 @@ def namespace_of(i):
     return f"scale-{i % NAMESPACES}"
 
 
-def load(api, kind, make, count):
+def load(api, kind, make, count, group=GROUP):
     """Creates them, and tells how many a second the API server took."""
     start = time.monotonic()
 
     def one(i):
         namespace = namespace_of(i)
-        path = f"{GROUP}/namespaces/{namespace}/{kind}"
+        path = f"{group}/namespaces/{namespace}/{kind}"
         api.send("POST", path, make(namespace, f"model-{i}"))
 
     with concurrent.futures.ThreadPoolExecutor(LOADERS) as pool:
@@ -132,9 +152,10 @@ def load(api, kind, make, count):
 
 
 class Process:
-    """The controller, and what the kernel says about it."""
+    """A controller, and what the kernel says about it."""
 
-    def __init__(self, command, environment, log):
+    def __init__(self, command, environment, log, health_port):
+        self.health_port = health_port
         self.log = open(log, "ab")  # pylint: disable=consider-using-with
         self.process = subprocess.Popen(command, env=environment, stdout=self.log,
                                         stderr=self.log)
@@ -149,14 +170,9 @@ class Process:
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
         return int(re.search(rf"{field}:\s+(\d+)", status)[1]) / 1024
 
-    def metrics(self):
-        connection = http.client.HTTPConnection("127.0.0.1", 18080, timeout=5)
-        connection.request("GET", "/metrics")
-        return connection.getresponse().read().decode()
-
     def ready(self):
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", 18081, timeout=2)
+            connection = http.client.HTTPConnection("127.0.0.1", self.health_port, timeout=2)
             connection.request("GET", "/readyz")
             return connection.getresponse().status == 200
         except OSError:
@@ -204,11 +220,16 @@ def writes(counts):
     return sum(number for (verb, _), number in counts.items() if verb not in READS)
 
 
+def healthy_rollouts(api):
+    return sum(1 for item in api.list("/apis/argoproj.io/v1alpha1/rollouts")
+               if item.get("status", {}).get("phase") == "Healthy")
+
+
 def converged(api, args):
-    """How many models serve what they should, and monitors and policies have been judged."""
+    """How many models are as they should be, and monitors and policies have been judged."""
     done = sum(1 for item in api.list(f"{GROUP}/modeldeployments")
-               if any(condition["type"] == "Promoted" and condition["status"] == "True"
-                      for condition in item.get("status", {}).get("conditions", [])))
+               if item.get("status", {}).get("rollout")
+               and drift.condition(item, "Ready") == "True")
     for kind, wanted in (("driftmonitors", args.monitors), ("retrainpolicies", args.policies)):
         if wanted:
             done = min(done, sum(1 for item in api.list(f"{GROUP}/{kind}")
@@ -216,24 +237,35 @@ def converged(api, args):
     return done
 
 
-def wait_converged(api, process, args, limit):
+def wait_until_all(count, process, wanted, limit=120):
+    """Waits until count() is `wanted`, for as long as it grows at all within `limit` seconds.
+
+    Looking costs the API server a list of everything, so it is done seldom when there is much.
+    """
     seen, since = -1, time.monotonic()
     while time.monotonic() - since < limit:
         if not process.alive():
             raise RuntimeError("the controller ended")
-        now = converged(api, args)
-        if now >= args.models:
+        began = time.monotonic()
+        now = count()
+        if now >= wanted:
             return
         if now != seen:
             seen, since = now, time.monotonic()
-        time.sleep(1)
-    raise RuntimeError(f"{seen} of {args.models} converged, and no more for {limit} s")
+        time.sleep(max(1.0, 5 * (time.monotonic() - began)))
+    raise RuntimeError(f"{seen} of {wanted} converged, and no more for {limit} s")
 
 
-def start(binary, kubeconfig, log):
-    environment = dict(os.environ, KUBECONFIG=kubeconfig)
-    return Process([str(binary), "run", "--metrics-port", "18080", "--health-port", "18081",
-                    "--log-level", "warn"], environment, log)
+def start(args, log):
+    return Process([args.binary, "run", "--metrics-port", "18080", "--health-port", "18081",
+                    "--log-level", "warn"], dict(os.environ), log, 18081)
+
+
+def start_peer(args, log):
+    """Argo Rollouts with limits that are no limits, as ours has none."""
+    return Process([args.peer, "--kubeconfig", os.environ["KUBECONFIG"], "--leader-elect=false",
+                    "--qps", "2000", "--burst", "4000", "--metricsPort", "18090",
+                    "--healthzPort", "18091", "--loglevel", "error"], dict(os.environ), log, 18091)
 
 
 def wait_ready(process):
@@ -244,9 +276,29 @@ def wait_ready(process):
     return time.monotonic() - process.started
 
 
-def measure(args, binary, audit_log, folder):
-    kubeconfig = os.environ["KUBECONFIG"]
-    api = Api(kubeconfig)
+def measure_peer(api, args, folder):
+    load(api, "rollouts", rollout, args.models, group="/apis/argoproj.io/v1alpha1")
+    process = start_peer(args, folder / "peer.log")
+    try:
+        wait_until_all(lambda: healthy_rollouts(api), process, args.models)
+        rows = [("peer: seconds to all healthy", f"{time.monotonic() - process.started:.1f}"),
+                ("peer: CPU seconds to converge", f"{process.cpu():.1f}"),
+                ("peer: CPU milliseconds a model", f"{process.cpu() * 1000 / args.models:.2f}"),
+                ("peer: peak RSS, MB", f"{process.memory('VmHWM'):.0f}")]
+        time.sleep(5)
+        before = process.cpu()
+        time.sleep(args.idle)
+        rows += [(f"peer: idle: % of a core over {args.idle} s",
+                  f"{100 * (process.cpu() - before) / args.idle:.2f}"),
+                 ("peer: idle: RSS, MB", f"{process.memory('VmRSS'):.0f}")]
+        return rows
+    finally:
+        if process.alive():
+            process.stop()
+
+
+def measure(args, folder):
+    api = Api(os.environ["KUBECONFIG"])
     rate = {"ModelDeployments": load(api, "modeldeployments", model, args.models)}
     if args.monitors:
         rate["DriftMonitors"] = load(api, "driftmonitors", monitor, args.models)
@@ -254,11 +306,11 @@ def measure(args, binary, audit_log, folder):
         rate["RetrainPolicies"] = load(api, "retrainpolicies", policy, args.models)
     rows = [(f"{kind} created a second by the loader ({LOADERS} connections)", f"{value:.0f}")
             for kind, value in rate.items()]
-    audit = Audit(audit_log)
-    process = start(binary, kubeconfig, folder / "controller.log")
+    audit = Audit(args.audit_log)
+    process = start(args, folder / "controller.log")
     try:
         rows.append(("seconds to ready", f"{wait_ready(process):.1f}"))
-        wait_converged(api, process, args, 120)
+        wait_until_all(lambda: converged(api, args), process, args.models)
         rows += [("seconds to all converged", f"{time.monotonic() - process.started:.1f}"),
                  ("CPU seconds to converge", f"{process.cpu():.1f}"),
                  ("CPU milliseconds a model", f"{process.cpu() * 1000 / args.models:.2f}"),
@@ -274,9 +326,11 @@ def measure(args, binary, audit_log, folder):
         rows += [(f"idle: % of a core over {args.idle} s",
                   f"{100 * (process.cpu() - before) / args.idle:.2f}"),
                  ("idle: writes", writes(idle)), ("idle: RSS, MB", f"{process.memory('VmRSS'):.0f}")]
+        if args.drift:
+            rows += drift.measure(api, GROUP, process, audit, args.drift)
         process.stop()
         audit.requests()
-        process = start(binary, kubeconfig, folder / "controller.log")
+        process = start(args, folder / "controller.log")
         rows.append(("restart: seconds to ready", f"{wait_ready(process):.1f}"))
         time.sleep(15)
         counts = audit.requests()
@@ -286,6 +340,8 @@ def measure(args, binary, audit_log, folder):
     finally:
         if process.alive():
             process.stop()
+    if args.peer:
+        rows += measure_peer(api, args, folder)
     return rows
 
 
@@ -293,11 +349,12 @@ def inside():
     """In the cluster's network; what to do comes from the environment."""
     import argparse
     args = argparse.Namespace(**json.loads(os.environ["PERENNIAL_BENCH_SCALE"]))
-    for row in measure(args, args.binary, args.audit_log, pathlib.Path(args.folder)):
+    for row in measure(args, pathlib.Path(args.folder)):
         print("| " + " | ".join(str(cell) for cell in row) + " |", flush=True)
 
 
-def run(root, binary, args):
+def run(root, args):
+    """Needs args.binary, and args.peer with args.peer_crds if the peer is to be measured."""
     cluster = str(root / "hack" / "cluster")
     environment = dict(os.environ)
     environment["PERENNIAL_CLUSTER"] = os.environ.get("PERENNIAL_CLUSTER", f"bench-{os.getpid()}")
@@ -309,6 +366,9 @@ def run(root, binary, args):
     try:
         call("up", "--control-plane-only")
         call("exec", "kubectl", "apply", "-k", str(root / "crds"), stdout=subprocess.DEVNULL)
+        if args.peer:
+            call("exec", "kubectl", "apply", "--server-side", "-k", args.peer_crds,
+                 stdout=subprocess.DEVNULL)
         for i in range(NAMESPACES):
             call("exec", "kubectl", "create", "namespace", namespace_of(i),
                  stdout=subprocess.DEVNULL)
@@ -317,9 +377,7 @@ def run(root, binary, args):
         audit_log = call("audit-log", capture_output=True).stdout.strip()
         with tempfile.TemporaryDirectory() as folder:
             environment["PERENNIAL_BENCH_SCALE"] = json.dumps(
-                {"models": args.models, "monitors": args.monitors, "policies": args.policies,
-                 "idle": args.idle, "binary": str(binary), "audit_log": audit_log,
-                 "folder": folder})
+                {**vars(args), "audit_log": audit_log, "folder": folder})
             print("| what | figure |\n|---|---:|", flush=True)
             try:
                 call("exec", "python3", "-c", "import scale; scale.inside()",

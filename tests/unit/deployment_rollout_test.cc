@@ -301,6 +301,22 @@ TEST(Rollout, FreezesWhileScaledToZeroAndStartsItsDeadlineAnew) {
   EXPECT_EQ(world.Champion(), v2);
 }
 
+TEST(Rollout, MakesTheFirstVersionsObjectsWhenItStartsAtZero) {
+  ServingWorld world;
+  world.spec["replicas"] = 0;
+  world.Settle();
+  const std::string v1 = world.NewestDeclared();
+  EXPECT_TRUE(world.HasPods(v1)) << "its Deployment";
+  EXPECT_EQ(world.Condition("Ready"), "True/ScaledToZero");
+  world.Live(minutes(20));
+  EXPECT_EQ(world.Champion(), "");
+  EXPECT_EQ(world.Phase(), RolloutPhase::kStarting) << "no deadline passes while there is nothing";
+  world.spec["replicas"] = 1;
+  ++world.generation;
+  world.Settle();
+  EXPECT_EQ(world.Champion(), v1);
+}
+
 TEST(Rollout, RollsBackAChallengerThatLosesItsPods) {
   Serving world;
   const std::string v2 = world.Release();
