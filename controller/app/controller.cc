@@ -13,6 +13,7 @@
 #include "app/cluster_cache.h"
 #include "app/http_server.h"
 #include "app/metrics.h"
+#include "app/metrics_access.h"
 #include "app/preflight.h"
 #include "app/secret_reader.h"
 #include "app/watchdog.h"
@@ -77,6 +78,7 @@ class Controller::Impl {
         dependencies_(std::move(dependencies)),
         cache_(dependencies_.transport, dependencies_.clock, options_.ns, options_.workload_kinds),
         runs_(cache_.retrain_policies.store()),
+        metrics_access_(dependencies_.transport, dependencies_.clock),
         samples_(dependencies_.clock),
         pool_(samples_, dependencies_.clock, ScrapeOptions(options_)),
         queries_(samples_, dependencies_.clock, QueryOptions(options_)),
@@ -98,12 +100,14 @@ class Controller::Impl {
   Status Listen() {
     PERENNIAL_TRY(health_server_,
                   HttpServer::Listen(
-                      options_.health_port, [this](std::string_view path) { return Health(path); },
+                      options_.health_port,
+                      [this](const HttpRequest& request) { return Health(request.path); },
                       dependencies_.clock));
-    PERENNIAL_TRY(metrics_server_, HttpServer::Listen(
-                                       options_.metrics_port,
-                                       [this](std::string_view path) { return Metrics(path); },
-                                       dependencies_.clock));
+    PERENNIAL_TRY(
+        metrics_server_,
+        HttpServer::Listen(
+            options_.metrics_port, [this](const HttpRequest& request) { return Metrics(request); },
+            dependencies_.clock));
     return Ok();
   }
 
@@ -258,8 +262,14 @@ class Controller::Impl {
                            working_ ? work_->Signs() : std::vector<WorkerSign>{}, informers);
   }
 
-  HttpReply Metrics(std::string_view path) {
-    if (path != "/metrics") return {404, "only /metrics is here\n"};
+  HttpReply Metrics(const HttpRequest& request) {
+    if (options_.metrics_auth) {
+      const int status = metrics_access_.Check(request.authorization, request.path);
+      if (status == 401) return {401, "a bearer token that the API server knows is needed\n"};
+      if (status == 403) return {403, "not allowed to get this path\n"};
+      if (status != 200) return {503, "the API server cannot be asked at the moment\n"};
+    }
+    if (request.path != "/metrics") return {404, "only /metrics is here\n"};
     std::vector<kube::RunnerCore*> runners;
     {
       const std::lock_guard lock(mutex_);
@@ -282,6 +292,7 @@ class Controller::Impl {
   Watchdog watchdog_;
   ClusterCache cache_;
   RunTally runs_;
+  MetricsAccess metrics_access_;
   scrape::SampleStore samples_;
   scrape::ScrapePool pool_;
   scrape::PromqlPool queries_;

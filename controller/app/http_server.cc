@@ -46,6 +46,10 @@ const char* ReasonPhrase(int status) {
       return "OK";
     case 400:
       return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
     case 404:
       return "Not Found";
     case 405:
@@ -63,9 +67,36 @@ std::string Serialize(const HttpReply& reply, bool with_body) {
   std::string out = "HTTP/1.1 " + std::to_string(reply.status) + " " + ReasonPhrase(reply.status) +
                     "\r\nContent-Type: " + reply.content_type +
                     "\r\nContent-Length: " + std::to_string(reply.body.size()) +
-                    "\r\nConnection: close\r\nX-Content-Type-Options: nosniff\r\n\r\n";
+                    "\r\nConnection: close\r\nX-Content-Type-Options: nosniff\r\n";
+  if (reply.status == 401) out += "WWW-Authenticate: Bearer\r\n";  // RFC 9110, 11.6.1
+  out += "\r\n";
   if (with_body) out += reply.body;
   return out;
+}
+
+// The value of the header of this name (lower case), without the space around it; empty where there
+// is none, or more than one, which a proxy could read differently (RFC 9110, 5.3).
+std::string_view HeaderOf(std::string_view head, std::string_view name) {
+  std::string_view found;
+  int count = 0;
+  for (size_t at = head.find("\r\n"); at != std::string_view::npos && at + 2 < head.size();) {
+    const size_t begin = at + 2;
+    at = head.find("\r\n", begin);
+    const std::string_view line = head.substr(begin, at == head.npos ? at : at - begin);
+    const size_t colon = line.find(':');
+    if (colon != name.size() ||
+        !std::equal(name.begin(), name.end(), line.begin(), [](char a, char b) {
+          return a == (b >= 'A' && b <= 'Z' ? static_cast<char>(b - 'A' + 'a') : b);
+        })) {
+      continue;
+    }
+    ++count;
+    found = line.substr(colon + 1);
+  }
+  if (count != 1) return {};
+  const size_t first = found.find_first_not_of(" \t");
+  if (first == found.npos) return {};
+  return found.substr(first, found.find_last_not_of(" \t") - first + 1);
 }
 
 // Answers a whole request head (RFC 9112, 3: method SP request-target SP HTTP-version).
@@ -81,7 +112,7 @@ std::string Answer(std::string_view head, const HttpHandler& handler) {
   path = path.substr(0, path.find('?'));
   if (path.empty() || path.front() != '/') return Serialize({400, "bad path\n"}, true);
   if (method != "GET" && method != "HEAD") return Serialize({405, "GET or HEAD only\n"}, true);
-  return Serialize(handler(path), method == "GET");
+  return Serialize(handler({path, HeaderOf(head, "authorization")}), method == "GET");
 }
 
 Descriptor OpenListener(int port) {

@@ -17,8 +17,13 @@ struct HttpReply {
   std::string content_type = "text/plain; charset=utf-8";
 };
 
-// Answers a GET of `path` (without query). Called on the server's thread; must not block.
-using HttpHandler = std::function<HttpReply(std::string_view path)>;
+struct HttpRequest {
+  std::string_view path;           // without query
+  std::string_view authorization;  // the header's value; empty where there is none
+};
+
+// Answers a GET. Called on the server's thread: while it waits, nobody else is answered.
+using HttpHandler = std::function<HttpReply(const HttpRequest& request)>;
 
 struct HttpLimits {
   std::size_t request_bytes = 8'192;  // request line and headers
@@ -28,7 +33,8 @@ struct HttpLimits {
 };
 
 // A server for probes and scrapes on a port that anybody in the cluster may reach: one thread, GET
-// and HEAD only, one request a connection, nothing of the request is interpreted but its path.
+// and HEAD only, one request a connection, nothing of the request is interpreted but its path and
+// its Authorization header.
 // However many connections are kept open without asking, a peer that asks at once is answered.
 class HttpServer {
  public:

@@ -91,6 +91,9 @@ ParsedOptions ParseRunOptions(int argc, const char* const* argv) {
       ->check(CLI::Range(0, 65535));
   run->add_option("--health-port", options.health_port, "Port of /healthz and /readyz; 0: any")
       ->check(CLI::Range(0, 65535));
+  run->add_flag("--metrics-auth", options.metrics_auth,
+                "Let only those read /metrics whose bearer token the API server knows and who may "
+                "get the non-resource URL /metrics");
   run->add_flag("--leader-elect", options.leader_elect,
                 "Write only while holding a Lease, so that several replicas can run");
   run->add_option("--lease-namespace", options.lease_namespace, "Namespace of the Lease");

@@ -88,8 +88,10 @@ class HttpServerTest : public testing::Test {
   void Listen(HttpLimits limits = {}) {
     auto server = HttpServer::Listen(
         0,
-        [this](std::string_view path) {
+        [this](const HttpRequest& request) {
           ++asked_;
+          const std::string_view path = request.path;
+          if (path == "/who") return HttpReply{401, std::string(request.authorization) + "|\n"};
           if (path == "/big") return HttpReply{200, std::string(4 << 20, 'x')};
           return path == "/healthz" ? HttpReply{200, "ok\n"} : HttpReply{404, "no\n"};
         },
@@ -181,10 +183,26 @@ TEST_F(HttpServerTest, AnswersProbesWhileManyConnectionsSayNothing) {
   }
 }
 
+TEST_F(HttpServerTest, HandsTheAuthorizationOn) {
+  Listen();
+  const auto who = [&](const std::string& headers) {
+    const std::string answer = Ask("GET /who HTTP/1.1\r\nHost: x\r\n" + headers + "\r\n");
+    EXPECT_NE(answer.find("WWW-Authenticate: Bearer\r\n"), std::string::npos) << answer;
+    return answer.substr(answer.find("\r\n\r\n") + 4);
+  };
+  EXPECT_EQ(who("Authorization: Bearer a.b-c\r\n"), "Bearer a.b-c|\n");
+  EXPECT_EQ(who("X: y\r\naUTHORIZATION:  \t Bearer a \r\n"), "Bearer a|\n");
+  EXPECT_EQ(who(""), "|\n");
+  EXPECT_EQ(who("Authorization:\r\n"), "|\n");
+  EXPECT_EQ(who("X-Authorization: Bearer a\r\n"), "|\n");
+  EXPECT_EQ(who("X: Authorization: Bearer a\r\n"), "|\n");
+  EXPECT_EQ(who("Authorization: Bearer a\r\nAuthorization: Bearer b\r\n"), "|\n") << "which?";
+}
+
 TEST_F(HttpServerTest, NamesAPortThatIsTaken) {
   Listen();
   const auto second = HttpServer::Listen(
-      server_->port(), [](std::string_view) { return HttpReply{}; }, SystemClock());
+      server_->port(), [](const HttpRequest&) { return HttpReply{}; }, SystemClock());
   ASSERT_FALSE(second.ok());
   EXPECT_NE(second.error().message.find(std::to_string(server_->port())), std::string::npos);
 }

@@ -37,6 +37,10 @@ NEEDED_OTHERWISE = {
     # Is what already has the name of a new object that very object?
     ("get", "perennial.dev", "modelapprovals"),
     ("get", "batch", "jobs"),
+    # Nobody scrapes the controller in these stories; tests/integration/metrics_access_test.cc asks
+    # with real users.
+    ("create", "authentication.k8s.io", "tokenreviews"),
+    ("create", "authorization.k8s.io", "subjectaccessreviews"),
     # A run that is over its deadline; a gateway that is taken out of a spec; an event again.
     ("delete", "batch", "jobs"),
     ("delete", "gateway.networking.k8s.io", "httproutes"),
