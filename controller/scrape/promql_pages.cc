@@ -67,30 +67,62 @@ bool Contains(const Labels& all, const Labels& some) {
   return std::ranges::includes(all, some);
 }
 
+Scraped ScrapedOf(Labels labels) {
+  Scraped target;
+  target.labels = std::move(labels);
+  return target;
+}
+
+using Place = std::vector<Scraped>::iterator;
+
+std::ptrdiff_t Offset(std::size_t count) {
+  return static_cast<std::ptrdiff_t>(count);
+}
+
+// Of the targets that may have given the series the one that says most, so that the order in which
+// series come decides nothing.
+Place OwnerOf(const PromSeries& series, Place first, Place last) {
+  Place best = last;
+  for (Place it = first; it != last; ++it) {
+    if (!Contains(series.labels, it->labels)) continue;
+    const auto says_more = [](const Labels& a, const Labels& b) {
+      return a.size() != b.size() ? a.size() > b.size() : a < b;
+    };
+    if (best == last || says_more(it->labels, best->labels)) best = it;
+  }
+  return best;
+}
+
+// What stands for a target's labels where no `up` shows them.
+Labels UsualLabels(const PromSeries& series, const PromqlSource& source) {
+  Labels labels;
+  for (const auto& label : series.labels) {
+    const bool usual = std::ranges::find(kUsualLabels, label.first) != kUsualLabels.end();
+    if (usual || label.first == source.pod_label || label.first == source.namespace_label ||
+        label.first == source.version_label) {
+      labels.push_back(label);
+    }
+  }
+  return labels;
+}
+
 std::vector<Scraped> TargetsOf(const PromAnswer& answer, const PromqlSource& source) {
   std::vector<Scraped> targets;
   for (const PromSeries& series : answer.series) {
     if (ValueOf(series.labels, kName) != kUp) continue;
-    Scraped target;
-    target.labels = series.labels;
+    Scraped target = ScrapedOf(series.labels);
     std::erase_if(target.labels, [](const auto& label) { return label.first == kName; });
     target.up = &series;
     targets.push_back(std::move(target));
   }
+  const std::size_t seen_up = targets.size();
   for (const PromSeries& series : answer.series) {
     if (ValueOf(series.labels, kName) == kUp) continue;
-    auto it = std::ranges::find_if(
-        targets, [&](const Scraped& t) { return Contains(series.labels, t.labels); });
-    if (it == targets.end()) {
-      Scraped target;
-      for (const auto& label : series.labels) {
-        const bool usual = std::ranges::find(kUsualLabels, label.first) != kUsualLabels.end();
-        if (usual || label.first == source.pod_label || label.first == source.namespace_label ||
-            label.first == source.version_label) {
-          target.labels.push_back(label);
-        }
-      }
-      it = targets.insert(targets.end(), std::move(target));
+    auto it = OwnerOf(series, targets.begin(), targets.begin() + Offset(seen_up));
+    if (it == targets.begin() + Offset(seen_up)) {
+      Labels labels = UsualLabels(series, source);
+      it = std::find_if(it, targets.end(), [&](const Scraped& t) { return t.labels == labels; });
+      if (it == targets.end()) it = targets.insert(it, ScrapedOf(std::move(labels)));
     }
     it->series.push_back(&series);
     it->wanted |= ValueOf(series.labels, kName) != "process_start_time_seconds";

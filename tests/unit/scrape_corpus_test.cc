@@ -6,7 +6,10 @@
 #include <string>
 
 #include "scrape/exposition.h"
+#include "support/corpus.h"
 #include "support/exposition_property.h"
+#include "support/expression_property.h"
+#include "support/promql_property.h"
 #include "support/source_tree.h"
 
 namespace perennial::scrape {
@@ -36,6 +39,22 @@ TEST(ExpositionCorpus, KeepsEveryPropertyInEveryFormatAndPiece) {
     }
   }
   EXPECT_GT(files, 20);
+}
+
+TEST(ExpressionCorpus, KeepsEveryProperty) {
+  for (const std::string& text : testing::Corpus("expression")) {
+    EXPECT_EQ(test::ViolatedByExpression(text), "") << text;
+  }
+}
+
+TEST(PromqlCorpus, KeepsEveryPropertyWithEveryChoice) {
+  for (std::string answer : testing::Corpus("promql")) {
+    EXPECT_EQ(test::ViolatedByAnswer(answer), "") << answer;
+    for (const int choice : {0, 1, 2, 3}) {
+      answer[0] = static_cast<char>(choice);
+      EXPECT_EQ(test::ViolatedByAnswer(answer), "") << answer << " " << choice;
+    }
+  }
 }
 
 // Pages as servers really answered, each with what it must hold.
