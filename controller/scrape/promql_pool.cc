@@ -1,20 +1,18 @@
 #include "scrape/promql_pool.h"
 
 #include <algorithm>
-#include <atomic>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <unordered_map>
 #include <utility>
 
-#include "scrape/scrape_schedule.h"
+#include "scrape/fetch_loop.h"
 
 namespace perennial::scrape {
 namespace {
 
-constexpr Millis kLongestWait{1'000};
+constexpr std::size_t kIdleConnections = 16;
 // A scrape's samples have the time at which it began and are there when it ended: its time-out is
 // 10 s by default, and at most the scrape interval, mostly up to a minute.
 constexpr Millis kOverlap{60'000};
@@ -26,7 +24,6 @@ struct Reading {
   std::optional<WallTime> until;           // taken in up to here
   Millis range{0};                         // of one query beyond the overlap; 0: not known yet
   std::map<std::string, WallTime> newest;  // page of each pod
-  bool suspect = false;
   // Of the query that is under way.
   bool running = false;
   WallTime to{};
@@ -49,16 +46,19 @@ Error StatusError(int status) {
 class PromqlPool::Impl {
  public:
   Impl(SampleStore& store, const Clock& clock, PromqlOptions options)
-      : store_(store), clock_(clock), options_(std::move(options)), fetcher_(16) {
-    options_.in_flight = std::max<std::size_t>(options_.in_flight, 2);
-    store_.OnQueriesChanged([this] {
-      changed_ = true;
-      fetcher_.Wake();
-    });
+      : store_(store),
+        clock_(clock),
+        options_(std::move(options)),
+        loop_(clock, options_.in_flight, kIdleConnections,
+              {.take_changes = [this] { TakeChanges(); },
+               .begin = [this](std::uint64_t id, Millis) { return Begin(readings_.at(id)); },
+               .end = [this](std::uint64_t id,
+                             const Result<FetchSummary>& fetched) { return End(id, fetched); }}) {
+    store_.OnQueriesChanged([this] { loop_.Changed(); });
   }
 
   ~Impl() {
-    Stop();
+    loop_.Stop();
     store_.OnQueriesChanged(nullptr);
   }
 
@@ -67,40 +67,22 @@ class PromqlPool::Impl {
     all.insert(all.end(), addresses.begin(), addresses.end());
   }
 
-  void Start() {
-    thread_ = std::jthread([this](std::stop_token stop) { Run(stop); });
-  }
-
-  void Stop() {
-    if (!thread_.joinable()) return;
-    thread_.request_stop();
-    fetcher_.Wake();
-    thread_.join();
-  }
+  void Start() { loop_.Start(); }
+  void Stop() { loop_.Stop(); }
 
   PromqlCounters Counters() const {
     const std::lock_guard lock(mutex_);
-    return counters_;
+    PromqlCounters counters = counters_;
+    counters.subscriptions = loop_.jobs();
+    return counters;
   }
 
  private:
-  void Run(const std::stop_token& stop) {
-    while (!stop.stop_requested()) {
-      if (changed_.exchange(false)) ApplyChanges();
-      StartDue();
-      fetcher_.Poll(Wait(), [this](std::uint64_t id, const Result<FetchSummary>& outcome) {
-        Finish(id, outcome);
-      });
-    }
-  }
-
-  void ApplyChanges() {
-    const Millis now = clock_.Steady();
+  void TakeChanges() {
     for (const auto& job : store_.TakeQueryChanges()) {
       const auto known = ids_.find(job->subscription);
       if (!job->source) {
         if (known == ids_.end()) continue;
-        schedule_.Remove(known->second);
         Drop(known->second);
         ids_.erase(known);
         continue;
@@ -113,20 +95,18 @@ class PromqlPool::Impl {
         reading.until = old.until;
         reading.range = old.range;
         reading.newest = old.newest;
-        schedule_.Remove(known->second);
         Drop(known->second);
       }
       reading.job = job;
       ids_[job->subscription] = id;
-      schedule_.Add(id, job->subscription, job->interval, now);
+      loop_.Add(id, job->subscription, job->interval);
       readings_[id] = std::move(reading);
     }
-    const std::lock_guard lock(mutex_);
-    counters_.subscriptions = schedule_.size();
   }
 
   // A query under way still fills its buffer: the reading stays until it has ended.
   void Drop(std::uint64_t id) {
+    loop_.Remove(id);
     const auto it = readings_.find(id);
     if (it->second.running) {
       it->second.job = nullptr;
@@ -135,24 +115,7 @@ class PromqlPool::Impl {
     }
   }
 
-  std::size_t FreeSuspectSlots() const {
-    const std::size_t most = options_.in_flight / 2;
-    return most > suspects_running_ ? most - suspects_running_ : 0;
-  }
-
-  void StartDue() {
-    const std::size_t busy = fetcher_.in_flight();
-    if (busy >= options_.in_flight) return;
-    for (const auto& due :
-         schedule_.Take(clock_.Steady(), options_.in_flight - busy, FreeSuspectSlots())) {
-      Reading& reading = readings_.at(due.job);
-      reading.suspect = schedule_.suspect(due.job);
-      if (reading.suspect) ++suspects_running_;
-      Ask(due.job, reading);
-    }
-  }
-
-  void Ask(std::uint64_t id, Reading& reading) {
+  Result<FetchLoop::Exchange> Begin(Reading& reading) const {
     const QueryJob& job = *reading.job;
     const WallTime now = clock_.Wall();
     const WallTime oldest = now - job.retention;
@@ -166,9 +129,7 @@ class PromqlPool::Impl {
     reading.body.clear();
 
     FetchRequest request;
-    const auto url = QueryUrl(*job.source);
-    if (!url.ok()) return Finish(id, url.error());
-    request.url = *url;
+    PERENNIAL_TRY(request.url, QueryUrl(*job.source));
     request.accept = "application/json";
     request.bearer_token = job.access->bearer_token;
     request.username = job.access->username;
@@ -183,17 +144,17 @@ class PromqlPool::Impl {
                   reading.to, request.limits.total);
     request.content_type = "application/x-www-form-urlencoded";
     request.addresses = options_.addresses;
-    fetcher_.Start(id, request,
-                   {.on_head =
-                        [&reading](int status, std::string_view) {
-                          reading.status = status;
-                          return Ok();
-                        },
-                    .on_body =
-                        [&reading](std::string_view piece) {
-                          reading.body.append(piece);
-                          return Ok();
-                        }});
+    FetchSink sink{.on_head =
+                       [&reading](int status, std::string_view) {
+                         reading.status = status;
+                         return Ok();
+                       },
+                   .on_body =
+                       [&reading](std::string_view piece) {
+                         reading.body.append(piece);
+                         return Ok();
+                       }};
+    return FetchLoop::Exchange{std::move(request), std::move(sink)};
   }
 
   // An error of Prometheus comes with a status of 4xx or 5xx and says why in its body.
@@ -206,34 +167,35 @@ class PromqlPool::Impl {
     return PagesOf(*answer, *reading.job->source, *reading.job->wanted, options_.page);
   }
 
-  void Finish(std::uint64_t id, const Result<FetchSummary>& fetched) {
-    const auto it = readings_.find(id);
-    if (it == readings_.end()) return;
-    Reading& reading = it->second;
+  FetchLoop::Turn End(std::uint64_t id, const Result<FetchSummary>& fetched) {
+    Reading& reading = readings_.at(id);
     reading.running = false;
-    if (std::exchange(reading.suspect, false)) --suspects_running_;
     if (reading.job == nullptr) {  // changed or gone meanwhile
-      readings_.erase(it);
-      return;
+      readings_.erase(id);
+      return FetchLoop::Turn::kDone;
     }
     Result<ScrapedPages> pages = Read(reading, fetched);
     Count(fetched, pages);
     std::string().swap(reading.body);
-    if (!pages.ok() && pages.error().code == Errc::kTooLarge && reading.range > kSmallestRange) {
-      const Millis asked = reading.until ? reading.to - *reading.until : reading.range;
-      reading.range = std::max(std::min(reading.range, asked) / 2, kSmallestRange);
-      return Ask(id, reading);
-    }
-    // A range may also take too long; whether it does is found out at the next turn.
-    const bool slow = !pages.ok() && pages.error().code == Errc::kTimeout;
-    if (slow) reading.range = std::max(reading.range / 2, kSmallestRange);
-    schedule_.Finished(id, pages.ok(), clock_.Steady());
-    if (!pages.ok()) return store_.RecordQueryFailure(reading.job->subscription, pages.error());
+    if (!pages.ok()) return Failed(reading, pages.error());
     LeaveOutTaken(reading, *pages);
     reading.until = reading.to;
     store_.RecordPages(reading.job->subscription, *pages, reading.last);
-    if (!reading.last) return schedule_.Again(id, clock_.Steady());
+    if (!reading.last) return FetchLoop::Turn::kMore;
     reading.range = std::min(reading.range * 2, std::max(reading.job->retention, kSmallestRange));
+    return FetchLoop::Turn::kDone;
+  }
+
+  FetchLoop::Turn Failed(Reading& reading, const Error& error) {
+    if (error.code == Errc::kTooLarge && reading.range > kSmallestRange) {
+      const Millis asked = reading.until ? reading.to - *reading.until : reading.range;
+      reading.range = std::max(std::min(reading.range, asked) / 2, kSmallestRange);
+      return FetchLoop::Turn::kMore;
+    }
+    // A range may also take too long; whether it does is found out at the next turn.
+    if (error.code == Errc::kTimeout) reading.range = std::max(reading.range / 2, kSmallestRange);
+    store_.RecordQueryFailure(reading.job->subscription, error);
+    return FetchLoop::Turn::kFailed;
   }
 
   static void LeaveOutTaken(Reading& reading, ScrapedPages& pages) {
@@ -254,28 +216,16 @@ class PromqlPool::Impl {
     if (!pages.ok()) ++counters_.failures[pages.error().code];
   }
 
-  Millis Wait() const {
-    if (changed_) return Millis{0};
-    if (fetcher_.in_flight() >= options_.in_flight) return kLongestWait;
-    const auto next = schedule_.NextDue(FreeSuspectSlots() > 0);
-    if (!next) return kLongestWait;
-    return std::clamp(*next - clock_.Steady(), Millis{0}, kLongestWait);
-  }
-
   SampleStore& store_;
   const Clock& clock_;
   PromqlOptions options_;
-  HttpFetcher fetcher_;
-  std::atomic<bool> changed_{true};
-  ScrapeSchedule schedule_;
   std::uint64_t next_ = 1;
   std::unordered_map<std::string, std::uint64_t> ids_;  // by subscription
   // Node-based: the sinks point at the elements.
   std::unordered_map<std::uint64_t, Reading> readings_;
-  std::size_t suspects_running_ = 0;
   mutable std::mutex mutex_;  // guards counters_
   PromqlCounters counters_;
-  std::jthread thread_;
+  FetchLoop loop_;  // last: its thread uses everything above
 };
 
 PromqlPool::PromqlPool(SampleStore& store, const Clock& clock, PromqlOptions options)

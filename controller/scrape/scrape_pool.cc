@@ -1,29 +1,23 @@
 #include "scrape/scrape_pool.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
-#include <atomic>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <unordered_map>
 #include <utility>
 
-#include "scrape/scrape_schedule.h"
+#include "scrape/fetch_loop.h"
 
 namespace perennial::scrape {
 namespace {
 
 constexpr const char* kAccept =
     "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
-constexpr Millis kLongestWait{1'000};
 
 // One scrape under way: the parser eats the body as it comes.
 struct Running {
   std::shared_ptr<const ScrapeJob> job;
-  bool suspect = false;  // its last scrape failed
   std::optional<ExpositionParser> parser;
 };
 
@@ -44,16 +38,19 @@ Status ExpectOk(int status) {
 class ScrapePool::Impl {
  public:
   Impl(SampleStore& store, const Clock& clock, const PoolOptions& options)
-      : store_(store), clock_(clock), options_(options), fetcher_(options.idle_connections) {
-    options_.in_flight = std::max<std::size_t>(options_.in_flight, 2);
-    store_.OnJobsChanged([this] {
-      changed_ = true;
-      fetcher_.Wake();
-    });
+      : store_(store),
+        clock_(clock),
+        options_(options),
+        loop_(clock, options.in_flight, options.idle_connections,
+              {.take_changes = [this] { TakeChanges(); },
+               .begin = [this](std::uint64_t id, Millis lateness) { return Begin(id, lateness); },
+               .end = [this](std::uint64_t id,
+                             const Result<FetchSummary>& fetched) { return End(id, fetched); }}) {
+    store_.OnJobsChanged([this] { loop_.Changed(); });
   }
 
   ~Impl() {
-    Stop();
+    loop_.Stop();
     store_.OnJobsChanged(nullptr);
   }
 
@@ -62,65 +59,31 @@ class ScrapePool::Impl {
     all.insert(all.end(), addresses.begin(), addresses.end());
   }
 
-  void Start() {
-    thread_ = std::jthread([this](std::stop_token stop) { Run(stop); });
-  }
-
-  void Stop() {
-    if (!thread_.joinable()) return;
-    thread_.request_stop();
-    fetcher_.Wake();
-    thread_.join();
-  }
+  void Start() { loop_.Start(); }
+  void Stop() { loop_.Stop(); }
 
   PoolCounters Counters() const {
     const std::lock_guard lock(mutex_);
-    return counters_;
+    PoolCounters counters = counters_;
+    counters.targets = loop_.jobs();
+    counters.in_flight = loop_.in_flight();
+    return counters;
   }
 
  private:
-  void Run(const std::stop_token& stop) {
-    while (!stop.stop_requested()) {
-      if (changed_.exchange(false)) ApplyChanges();
-      StartDue();
-      fetcher_.Poll(Wait(), [this](std::uint64_t id, Result<FetchSummary> outcome) {
-        Finish(id, std::move(outcome));
-      });
-    }
-  }
-
-  void ApplyChanges() {
+  void TakeChanges() {
     const JobChanges changes = store_.TakeJobChanges();
-    const Millis now = clock_.Steady();
     for (const auto& job : changes.started) {
       jobs_[job->id] = job;
-      schedule_.Add(job->id, job->target.id, job->interval, now);
+      loop_.Add(job->id, job->target.id, job->interval);
     }
     for (const JobId id : changes.stopped) {
       jobs_.erase(id);
-      schedule_.Remove(id);
+      loop_.Remove(id);
     }
-    const std::lock_guard lock(mutex_);
-    counters_.targets = schedule_.size();
   }
 
-  std::size_t FreeSuspectSlots() const {
-    const std::size_t most = options_.in_flight / 2;
-    return most > suspects_running_ ? most - suspects_running_ : 0;
-  }
-
-  void StartDue() {
-    const std::size_t busy = fetcher_.in_flight();
-    if (busy >= options_.in_flight) return;
-    for (const auto& due :
-         schedule_.Take(clock_.Steady(), options_.in_flight - busy, FreeSuspectSlots())) {
-      StartScrape(jobs_.at(due.job), due.lateness);
-    }
-    const std::lock_guard lock(mutex_);
-    counters_.in_flight = fetcher_.in_flight();
-  }
-
-  void StartScrape(const std::shared_ptr<const ScrapeJob>& job, Millis lateness) {
+  Result<FetchLoop::Exchange> Begin(JobId id, Millis lateness) {
     {
       const std::lock_guard lock(mutex_);
       const auto& bounds = PoolCounters::kLatenessBounds;
@@ -128,15 +91,12 @@ class ScrapePool::Impl {
       ++counters_.lateness[static_cast<std::size_t>(at)];
       counters_.lateness_sum_ms += static_cast<double>(lateness.count());
     }
-    const bool suspect = schedule_.suspect(job->id);
-    if (suspect) ++suspects_running_;
-    auto* running = &(running_[job->id] = Running{job, suspect, std::nullopt});
+    const auto& job = jobs_.at(id);
+    auto* running = &(running_[id] = Running{job, std::nullopt});
     const Target& target = job->target;
-    const auto url =
-        TargetUrl(job->access->tls ? "https" : "http", target.address, target.port, target.path);
-    if (!url.ok()) return Finish(job->id, url.error());
     FetchRequest request;
-    request.url = *url;
+    PERENNIAL_TRY(request.url, TargetUrl(job->access->tls ? "https" : "http", target.address,
+                                         target.port, target.path));
     request.accept = kAccept;
     request.bearer_token = job->access->bearer_token;
     request.ca_pem = job->access->ca_pem;
@@ -145,60 +105,44 @@ class ScrapePool::Impl {
     request.limits.total = std::min(request.limits.total, job->interval);
     request.addresses = options_.addresses;
     const ParseLimits limits = options_.parse;
-    fetcher_.Start(
-        job->id, request,
-        {.on_head = [running, limits](int status, std::string_view content_type) -> Status {
-           PERENNIAL_TRY_STATUS(ExpectOk(status));
-           PERENNIAL_TRY(const Format format, FormatOf(content_type));
-           running->parser.emplace(*running->job->wanted, format, limits);
-           return Ok();
-         },
-         .on_body = [running](std::string_view piece) { return running->parser->Feed(piece); }});
+    FetchSink sink{
+        .on_head = [running, limits](int status, std::string_view content_type) -> Status {
+          PERENNIAL_TRY_STATUS(ExpectOk(status));
+          PERENNIAL_TRY(const Format format, FormatOf(content_type));
+          running->parser.emplace(*running->job->wanted, format, limits);
+          return Ok();
+        },
+        .on_body = [running](std::string_view piece) { return running->parser->Feed(piece); }};
+    return FetchLoop::Exchange{std::move(request), std::move(sink)};
   }
 
-  void Finish(JobId id, Result<FetchSummary> fetched) {
+  FetchLoop::Turn End(JobId id, const Result<FetchSummary>& fetched) {
     auto node = running_.extract(id);
-    if (node.empty()) return;
-    Running& running = node.mapped();
     Result<Scrape> outcome = [&]() -> Result<Scrape> {
       if (!fetched.ok()) return fetched.error();
-      return running.parser->Finish();
+      return node.mapped().parser->Finish();
     }();
-    if (running.suspect) --suspects_running_;
-    const Millis now = clock_.Steady();
-    schedule_.Finished(id, outcome.ok(), now);
-    store_.Record(id, outcome, now, clock_.Wall());
+    store_.Record(id, outcome, clock_.Steady(), clock_.Wall());
     const std::lock_guard lock(mutex_);
     ++counters_.scrapes;
     if (outcome.ok()) {
       counters_.bytes += outcome->bytes;
       counters_.samples += outcome->samples;
-    } else {
-      ++counters_.failures[outcome.error().code];
+      return FetchLoop::Turn::kDone;
     }
-  }
-
-  Millis Wait() const {
-    if (changed_) return Millis{0};
-    if (fetcher_.in_flight() >= options_.in_flight) return kLongestWait;
-    const auto next = schedule_.NextDue(FreeSuspectSlots() > 0);
-    if (!next) return kLongestWait;
-    return std::clamp(*next - clock_.Steady(), Millis{0}, kLongestWait);
+    ++counters_.failures[outcome.error().code];
+    return FetchLoop::Turn::kFailed;
   }
 
   SampleStore& store_;
   const Clock& clock_;
   PoolOptions options_;
-  HttpFetcher fetcher_;
-  std::atomic<bool> changed_{true};
-  ScrapeSchedule schedule_;
   std::unordered_map<JobId, std::shared_ptr<const ScrapeJob>> jobs_;
   // Node-based: the sinks point at the elements.
   std::unordered_map<JobId, Running> running_;
-  std::size_t suspects_running_ = 0;
   mutable std::mutex mutex_;  // guards counters_
   PoolCounters counters_;
-  std::jthread thread_;
+  FetchLoop loop_;  // last: its thread uses everything above
 };
 
 ScrapePool::ScrapePool(SampleStore& store, const Clock& clock, const PoolOptions& options)
