@@ -1,6 +1,7 @@
 #include "api/codec.h"
 #include "api/drift_monitor_schema.h"
 #include "api/kinds.h"
+#include "api/pack.h"
 #include "api/schema_describe.h"
 
 namespace perennial::api {
@@ -53,3 +54,24 @@ KindInfo DriftMonitorKind() {
 }
 
 }  // namespace perennial::api
+
+namespace perennial::kube {
+
+std::string Kept<api::DriftMonitor>::Keep(const std::shared_ptr<const api::DriftMonitor>& object) {
+  api::Packer packer;
+  api::Pack(object->meta, packer);
+  api::Pack(object->spec, packer);
+  api::Pack(object->status, packer);
+  return packer.Take();
+}
+
+std::shared_ptr<const api::DriftMonitor> Kept<api::DriftMonitor>::Show(const std::string& form) {
+  api::Unpacker unpacker(form);
+  auto object = std::make_shared<api::DriftMonitor>();
+  api::Unpack(unpacker, object->meta);
+  api::Unpack(unpacker, object->spec);
+  api::Unpack(unpacker, object->status);
+  return object;
+}
+
+}  // namespace perennial::kube

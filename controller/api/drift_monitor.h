@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "api/model_version.h"
 #include "api/scalars.h"
 #include "api/source.h"
+#include "kube/kept.h"
 #include "kube/meta.h"
 
 namespace perennial::api {
@@ -216,3 +218,15 @@ struct DriftMonitor {
 };
 
 }  // namespace perennial::api
+
+namespace perennial::kube {
+
+// Looked at once an interval, and a few kilobytes instead of a dozen (api/pack.h).
+template <>
+struct Kept<api::DriftMonitor> {
+  using Form = std::string;
+  static Form Keep(const std::shared_ptr<const api::DriftMonitor>& object);
+  static std::shared_ptr<const api::DriftMonitor> Show(const Form& form);
+};
+
+}  // namespace perennial::kube

@@ -14,14 +14,16 @@
 #include <vector>
 
 #include "base/check.h"
+#include "kube/kept.h"
 #include "kube/meta.h"
 
 namespace perennial::kube {
 
 // The newest known state of all objects of one resource, as projections T (with a member `meta`).
 // One writer (the informer), any number of readers. An object is replaced as a whole and never
-// changed, so that readers hold on to what they saw. Thread-safe; listeners and index functions are
-// set before the writer starts.
+// changed, so that readers hold on to what they saw. It may be kept in another form (kept.h), so
+// two readers need not get the same pointer. Thread-safe; listeners and index functions are set
+// before the writer starts.
 template <class T>
 class Store {
  public:
@@ -41,7 +43,7 @@ class Store {
   Pointer Get(const Key& key) const {
     const std::shared_lock lock(mutex_);
     const auto it = objects_.find(key);
-    return it == objects_.end() ? nullptr : it->second;
+    return it == objects_.end() ? nullptr : Kept<T>::Show(it->second);
   }
 
   // The objects that an index finds under a value, ordered by key. The index must have been added.
@@ -53,7 +55,7 @@ class Store {
     const auto keys = it->second.keys.find(std::string(value));
     if (keys == it->second.keys.end()) return out;
     out.reserve(keys->second.size());
-    for (const Key& key : keys->second) out.push_back(objects_.at(key));
+    for (const Key& key : keys->second) out.push_back(Kept<T>::Show(objects_.at(key)));
     return out;
   }
 
@@ -61,8 +63,29 @@ class Store {
     const std::shared_lock lock(mutex_);
     std::vector<Pointer> out;
     out.reserve(objects_.size());
-    for (const auto& [key, object] : objects_) out.push_back(object);
+    for (const auto& [key, object] : objects_) out.push_back(Kept<T>::Show(object));
     return out;
+  }
+
+  // Calls visit(object) for each object, without any lock held and without having all of them at a
+  // time. What changes meanwhile may be seen or not.
+  template <class Visit>
+  void ForEach(Visit visit) const {
+    constexpr std::size_t kAtATime = 64;
+    std::vector<Pointer> some;
+    std::optional<Key> last;
+    do {
+      some.clear();
+      {
+        const std::shared_lock lock(mutex_);
+        auto it = last ? objects_.upper_bound(*last) : objects_.begin();
+        for (; it != objects_.end() && some.size() < kAtATime; ++it) {
+          some.push_back(Kept<T>::Show(it->second));
+          last = it->first;
+        }
+      }
+      for (const Pointer& object : some) visit(*object);
+    } while (some.size() == kAtATime);
   }
 
   std::size_t size() const {
@@ -83,15 +106,19 @@ class Store {
     Pointer before;
     {
       const std::unique_lock lock(mutex_);
-      Pointer& place = objects_[object->meta.key];
-      if (place != nullptr && place->meta.uid == object->meta.uid &&
-          CompareResourceVersions(object->meta.resource_version, place->meta.resource_version) <=
-              0) {
-        return;
+      auto place = objects_.find(object->meta.key);
+      if (place != objects_.end()) {
+        before = Kept<T>::Show(place->second);
+        if (before->meta.uid == object->meta.uid &&
+            CompareResourceVersions(object->meta.resource_version, before->meta.resource_version) <=
+                0) {
+          return;
+        }
+        Unindex(*before);
+        place->second = Kept<T>::Keep(object);
+      } else {
+        objects_.emplace(object->meta.key, Kept<T>::Keep(object));
       }
-      before = place;
-      if (before != nullptr) Unindex(*before);
-      place = object;
       for (auto& [name, index] : indexes_) {
         for (const std::string& value : index.function(*object)) {
           index.keys[value].insert(object->meta.key);
@@ -107,7 +134,7 @@ class Store {
       const std::unique_lock lock(mutex_);
       const auto it = objects_.find(key);
       if (it == objects_.end()) return;
-      before = it->second;
+      before = Kept<T>::Show(it->second);
       Unindex(*before);
       objects_.erase(it);
     }
@@ -150,7 +177,7 @@ class Store {
   }
 
   mutable std::shared_mutex mutex_;
-  std::map<Key, Pointer> objects_;
+  std::map<Key, typename Kept<T>::Form> objects_;
   std::map<std::string, Index, std::less<>> indexes_;
   std::vector<Listener> listeners_;
   bool synced_ = false;
