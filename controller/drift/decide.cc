@@ -72,13 +72,16 @@ api::SignalStatus Describe(const Observed& seen, const api::Signal& signal,
     out.message = "not evaluated yet";
     return before ? *before : out;
   }
-  const Evaluation& latest = entry->second.latest;
-  out.value = latest.value;
-  out.threshold = latest.threshold;
-  out.samples = latest.samples;
-  out.tests = latest.tests;
-  out.message = latest.message;
-  out.moved = latest.moved;
+  if (const Evaluation* latest = entry->second.latest.get()) {
+    out.value = latest->value;
+    out.threshold = latest->threshold;
+    out.samples = latest->samples;
+    out.tests = latest->tests;
+    out.message = latest->message;
+    out.moved = latest->moved;
+  } else if (before != nullptr) {
+    out = *before;
+  }
   out.recent = entry->second.marks;
   out.state = NextState(was, out.recent, monitor.spec.for_evaluations, monitor.spec.of_evaluations);
   if (out.state != was) out.since = Stamp(now);
@@ -344,6 +347,15 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
   }
   plan.wake_at = seen.next_evaluation;
   return plan;
+}
+
+bool TellsMore(const Observed& seen, const History::Id& id, WallTime now) {
+  const auto& [name, version] = id;
+  const api::SignalStatus* before = FindSignal(seen.monitor->status, name, version);
+  const auto& signals = seen.monitor->spec.signals;
+  const auto signal = std::ranges::find(signals, name, &api::Signal::name);
+  return before == nullptr || signal == signals.end() ||
+         TellsMore(*before, Describe(seen, *signal, version, now));
 }
 
 }  // namespace perennial::drift

@@ -37,4 +37,8 @@ struct Observed {
 // an improvement. A suspended monitor has neither.
 kube::Plan Decide(const Observed& seen, WallTime now);
 
+// Is what the last look found at a signal worth a write? What isn't need not be remembered:
+// Decide() says the same without it. Pure.
+bool TellsMore(const Observed& seen, const History::Id& id, WallTime now);
+
 }  // namespace perennial::drift

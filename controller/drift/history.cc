@@ -22,11 +22,7 @@ void History::Resume(const api::DriftMonitorStatus& status) {
   for (const api::SignalStatus& signal : status.signals) {
     const Id id{signal.name, signal.variant};
     if (entries_.contains(id)) continue;
-    Entry entry;
-    entry.marks = signal.recent;
-    entry.latest = {signal.state, signal.value, signal.threshold, signal.samples, signal.message,
-                    signal.tests, false,        signal.moved};
-    entries_.emplace(id, std::move(entry));
+    entries_.emplace(id, Entry{signal.recent, nullptr});
   }
 }
 
@@ -34,7 +30,7 @@ void History::Add(const Id& id, Evaluation evaluation, int keep) {
   Entry& entry = entries_[id];
   entry.marks.insert(entry.marks.begin(), Mark(evaluation));
   if (entry.marks.size() > static_cast<size_t>(keep)) entry.marks.resize(static_cast<size_t>(keep));
-  entry.latest = std::move(evaluation);
+  entry.latest = std::make_shared<const Evaluation>(std::move(evaluation));
 }
 
 }  // namespace perennial::drift

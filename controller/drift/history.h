@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -12,19 +13,26 @@ namespace perennial::drift {
 // One character a look: C critical breach, B breach, w warning, - fine, ? no data, E error.
 char Mark(const Evaluation& evaluation);
 
-// The last looks of each signal and variant of one monitor, with the newest one whole. Memory is
-// only a cache of it: after a restart it begins with what status holds.
+// The last looks of each signal and variant of one monitor. The newest one is kept whole until
+// status shows it. Memory is only a cache of it: after a restart it begins with what status holds.
 class History {
  public:
   struct Entry {
     std::string marks;
-    Evaluation latest;
+    std::shared_ptr<const Evaluation> latest;  // null: what status shows is still true
   };
   using Id = std::pair<std::string, std::string>;  // signal, version
 
   // Takes the marks that status shows for ids that are not known yet.
   void Resume(const api::DriftMonitorStatus& status);
   void Add(const Id& id, Evaluation evaluation, int keep);
+  // Forgets the newest looks that say nothing which `tells(id)` thinks worth a write.
+  template <class Tells>
+  void Settle(Tells tells) {
+    for (auto& [id, entry] : entries_) {
+      if (entry.latest != nullptr && !tells(id)) entry.latest.reset();
+    }
+  }
   // Forgets signals and versions that are no longer watched.
   template <class Keep>
   void Retain(Keep keep) {

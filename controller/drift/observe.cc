@@ -168,6 +168,8 @@ std::optional<Observed> DriftReconciler::Observe(const kube::Key& key,
     memory->any_look = true;
   }
   seen.history = memory->history;
+  memory->history.Settle(
+      [&](const History::Id& signal) { return TellsMore(seen, signal, attempt.now); });
   // Without versions a change of the ModelDeployment wakes us.
   if (!seen.versions.empty()) {
     const Millis next = now < memory->looked + interval ? memory->looked + interval

@@ -67,6 +67,10 @@ class DriftDecide : public ::testing::Test {
     seen.next_evaluation = now_ + Seconds{60};
     const kube::Plan plan = drift::Decide(seen, now_);
     EXPECT_EQ(plan.wake_at, seen.next_evaluation);
+    // What is worth no write need not be remembered.
+    Observed brief = seen;
+    brief.history.Settle([&](const History::Id& id) { return TellsMore(seen, id, now_); });
+    EXPECT_TRUE(drift::Decide(brief, now_) == plan) << plan.why;
     if (plan.status) {
       ++writes_;
       nlohmann::json object = {{"apiVersion", "perennial.dev/v1alpha1"},

@@ -240,6 +240,25 @@ TEST_F(DriftObserve, FindsADriftAndItsEndOverRealWindows) {
   EXPECT_FALSE(monitor_.status.episode.has_value());
 }
 
+TEST_F(DriftObserve, RemembersALookUntilStatusShowsIt) {
+  const auto latest = [&] {
+    const Observed seen = Observe();
+    return seen.history.entries().at({"distance", "v1"}).latest;
+  };
+  Reconcile();
+  for (int i = 0; i < 6; ++i) Round(usual_);
+  EXPECT_EQ(latest(), nullptr);
+  // This write is lost: whoever looks again says the same.
+  clock_.steady = clock_.Steady() + kMinute;
+  for (const char* pod : {"a", "b"}) Scrape(pod, {0, 0, 0, 5'000});
+  const kube::Plan lost = DriftReconciler::Decide(Observe(), clock_.Wall());
+  ASSERT_TRUE(lost.status.has_value());
+  EXPECT_NE(latest(), nullptr);
+  EXPECT_EQ(DriftReconciler::Decide(Observe(), clock_.Wall()).status, lost.status);
+  EXPECT_EQ(Reconcile().status, lost.status);
+  EXPECT_EQ(latest(), nullptr);
+}
+
 TEST_F(DriftObserve, ANewReconcilerContinuesFromStatus) {
   Reconcile();
   for (int i = 0; i < 14; ++i) Round(moved_);
