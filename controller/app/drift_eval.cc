@@ -154,11 +154,8 @@ Result<scrape::WindowView> WindowOfPage(const std::string& page, const std::stri
   if (!previous.empty()) {
     PERENNIAL_TRY(first, Parse(previous, wanted));
   }
-  scrape::WantedSince since;
-  for (const std::string& name : wanted.names()) since.emplace_back(name, Millis{0});
   scrape::VariantWindow window({.interval = kMinute, .retention = kHour, .slot = kMinute},
-                               std::make_shared<const scrape::WantedSince>(std::move(since)),
-                               Millis{0});
+                               scrape::WantedSince::Always(metrics), Millis{0});
   window.AddTarget("file");
   const WallTime wall{};
   window.Ingest("file", first, kHour, wall);

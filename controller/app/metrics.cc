@@ -13,6 +13,7 @@
 
 #include "app/options.h"
 #include "app/process_metrics.h"
+#include "drift/observe.h"
 #include "retrain/queue.h"
 
 namespace perennial::app {
@@ -163,6 +164,13 @@ void CollectScrapes(const MetricSources& from, std::vector<MetricFamily>& out) {
                        MetricType::Gauge, static_cast<double>(usage.series)));
   out.push_back(Single("perennial_sample_bytes", "Memory of the sliding windows, estimated",
                        MetricType::Gauge, static_cast<double>(usage.bytes)));
+  const scrape::StoreUsage monitors = from.samples.Usage(drift::SubscriptionOf(""));
+  out.push_back(Single("perennial_monitor_memory_bytes",
+                       "Memory of the windows of all DriftMonitors, estimated", MetricType::Gauge,
+                       static_cast<double>(monitors.bytes)));
+  out.push_back(Single("perennial_monitor_memory_largest_bytes",
+                       "Memory of the windows of the DriftMonitor that holds most, estimated",
+                       MetricType::Gauge, static_cast<double>(monitors.largest_bytes)));
 }
 
 // Counts series of single objects and refuses those beyond the limit.
@@ -212,12 +220,12 @@ void CollectDrift(const MetricSources& from, Budget& budget, std::vector<MetricF
                                "Last recorded value of a measure of a signal", MetricType::Gauge);
   MetricFamily drifted =
       Family("perennial_drifted", "1 while a drift episode lasts", MetricType::Gauge);
-  for (const auto& monitor : from.cache.drift_monitors.store().All()) {
-    AddScores(*monitor, budget, scores);
-    if (!budget.Take()) continue;
-    Add(drifted, {{"namespace", monitor->meta.key.ns}, {"monitor", monitor->meta.key.name}},
-        monitor->status.episode ? 1 : 0);
-  }
+  from.cache.drift_monitors.store().ForEach([&](const api::DriftMonitor& monitor) {
+    AddScores(monitor, budget, scores);
+    if (!budget.Take()) return;
+    Add(drifted, {{"namespace", monitor.meta.key.ns}, {"monitor", monitor.meta.key.name}},
+        monitor.status.episode ? 1 : 0);
+  });
   out.push_back(std::move(scores));
   out.push_back(std::move(drifted));
 }

@@ -119,6 +119,7 @@ void DeltaLog::DropBefore(std::int64_t slot) {
       data_.front() = 0;
       last_offset_ = was_last ? 0 : last_offset_ - (cut - 1);
       first_slot_ = current;
+      if (data_.capacity() > data_.size() * 2 + 64) data_.shrink_to_fit();
       return;
     }
     for (std::size_t i = 0; i < width_; ++i) ReadNumber(at);

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <map>
 #include <span>
 #include <tuple>
@@ -185,6 +186,16 @@ Exposed ExposedOf(const PromSeries& series, const Scraped& target, const WantedM
   return out;
 }
 
+// Prometheus leaves its staleness markers out of range selectors (promql/engine.go,
+// matrixIterSlice); other servers show them, and in JSON they are NaN like any other. Only a sum
+// may be that: of observations among which one was.
+bool IsSample(const PromSample& sample, const Exposed& exposed) {
+  const auto is_sum = [](const Use& use) { return use.role == Role::kSum; };
+  const auto& uses = exposed.uses;
+  return !std::isnan(sample.value) ||
+         std::any_of(uses.list.begin(), uses.list.begin() + Offset(uses.count), is_sum);
+}
+
 Result<Scrape> PageOf(std::span<const Point> points, const std::vector<Exposed>& series,
                       const WantedMetrics& wanted, const ParseLimits& limits) {
   SeriesCollector collector(wanted.table(), limits);
@@ -209,13 +220,16 @@ void AddPages(const Scraped& target, const WantedMetrics& wanted, const ParseLim
   for (const PromSeries* one : target.series) {
     const auto index = static_cast<std::uint32_t>(series.size());
     series.push_back(ExposedOf(*one, target, wanted));
-    for (const PromSample& sample : one->samples)
-      points.push_back({sample.at_ms, index, sample.value});
+    for (const PromSample& sample : one->samples) {
+      if (IsSample(sample, series.back())) points.push_back({sample.at_ms, index, sample.value});
+    }
   }
   std::ranges::stable_sort(points, {}, &Point::at_ms);
   std::map<std::int64_t, bool> up;  // every scrape, also one that saw nothing wanted
   if (target.up != nullptr) {
-    for (const PromSample& sample : target.up->samples) up[sample.at_ms] = sample.value != 0;
+    for (const PromSample& sample : target.up->samples) {
+      if (!std::isnan(sample.value)) up[sample.at_ms] = sample.value != 0;
+    }
   }
   for (const Point& point : points) up.try_emplace(point.at_ms, true);
   auto point = points.begin();

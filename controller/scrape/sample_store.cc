@@ -25,22 +25,40 @@ Millis SlotWidth(const Subscription& spec) {
   return std::max({wish, divide(spec.retention, kMaxSlots), kMinInterval});
 }
 
-std::shared_ptr<const WantedSince> Since(const std::vector<std::string>& names,
+std::shared_ptr<const WantedSince> Since(const std::shared_ptr<const WantedMetrics>& wanted,
                                          const WantedSince* before, Millis now) {
-  auto since = std::make_shared<WantedSince>();
-  since->reserve(names.size());
-  for (const std::string& name : names) {
-    Millis begin = now;
-    if (before != nullptr) {
-      const auto it = std::ranges::lower_bound(*before, name, {}, &WantedSince::value_type::first);
-      if (it != before->end() && it->first == name) begin = it->second;
-    }
-    since->emplace_back(name, begin);
+  std::vector<Millis> since;
+  since.reserve(wanted->names().size());
+  for (const std::string& name : wanted->names()) {
+    since.push_back(before != nullptr ? before->Of(name).value_or(now) : now);
   }
-  return since;
+  return std::make_shared<const WantedSince>(wanted, std::move(since));
+}
+
+std::size_t HashOf(const std::vector<std::string>& names) {
+  std::size_t hash = names.size();
+  for (const std::string& name : names) hash = hash * 31 + std::hash<std::string>()(name);
+  return hash;
 }
 
 }  // namespace
+
+// Models of one kind are watched alike: thousands of subscriptions share a few lists of names.
+std::shared_ptr<const WantedMetrics> SampleStore::Impl::Share(std::vector<std::string> names) {
+  const std::size_t hash = HashOf(names);
+  const std::lock_guard lock(wanted_mutex_);
+  const auto [first, last] = wanted_.equal_range(hash);
+  for (auto it = first; it != last; ++it) {
+    if (auto known = it->second.lock(); known != nullptr && known->names() == names) return known;
+  }
+  if (wanted_.size() >= wanted_sweep_) {
+    std::erase_if(wanted_, [](const auto& entry) { return entry.second.expired(); });
+    wanted_sweep_ = wanted_.size() * 2 + 64;
+  }
+  auto made = std::make_shared<const WantedMetrics>(std::move(names));
+  wanted_.emplace(hash, made);
+  return made;
+}
 
 std::shared_ptr<SubscriptionState> SampleStore::Impl::FindOrAdd(std::string_view id) {
   const std::unique_lock lock(mutex_);
@@ -103,18 +121,22 @@ void SampleStore::Impl::Set(std::string_view id, Subscription spec) {
 void SampleStore::Impl::Configure(SubscriptionState& state, Subscription& spec, Millis now,
                                   bool* reissue) {
   const bool first = state.wanted == nullptr;
-  if (!first && spec == state.spec) return;
-  *reissue = !first && (spec.metrics != state.spec.metrics || spec.access != state.spec.access ||
-                        spec.interval != state.spec.interval ||
+  std::vector<std::string> metrics = std::move(spec.metrics);
+  spec.metrics.clear();
+  std::ranges::sort(metrics);
+  metrics.erase(std::unique(metrics.begin(), metrics.end()), metrics.end());
+  const Access access = std::exchange(spec.access, {});
+  const bool other_metrics = first || metrics != state.wanted->names();
+  const bool other_access = first || access != *state.access;
+  if (!other_metrics && !other_access && spec == state.spec) return;
+  *reissue = !first && (other_metrics || other_access || spec.interval != state.spec.interval ||
                         spec.promql.has_value() != state.spec.promql.has_value());
   if (spec.promql != state.spec.promql) state.notes.clear();
-  if (first || spec.metrics != state.spec.metrics) {
-    state.wanted = std::make_shared<const WantedMetrics>(spec.metrics);
-    state.since = Since(state.wanted->names(), state.since.get(), now);
+  if (other_metrics) {
+    state.wanted = Share(std::move(metrics));
+    state.since = Since(state.wanted, state.since.get(), now);
   }
-  if (first || spec.access != state.spec.access) {
-    state.access = std::make_shared<const Access>(spec.access);
-  }
+  if (other_access) state.access = std::make_shared<const Access>(access);
   if (first) state.round_began = now;
   state.options.interval = spec.interval;
   state.options.retention = spec.retention;
@@ -251,24 +273,28 @@ JobChanges SampleStore::Impl::TakeJobChanges() {
   return std::exchange(changes_, {});
 }
 
-StoreUsage SampleStore::Impl::Usage() const {
+StoreUsage SampleStore::Impl::Usage(std::string_view prefix) const {
   std::vector<std::shared_ptr<SubscriptionState>> all;
   {
     const std::shared_lock lock(mutex_);
-    all.reserve(subscriptions_.size());
-    for (const auto& [id, state] : subscriptions_) all.push_back(state);
+    for (auto it = subscriptions_.lower_bound(prefix);
+         it != subscriptions_.end() && it->first.starts_with(prefix); ++it) {
+      all.push_back(it->second);
+    }
   }
   StoreUsage usage;
   usage.subscriptions = all.size();
   for (const auto& state : all) {
     const std::lock_guard lock(state->mutex);
-    usage.targets += state->entries.size();
-    usage.bytes += sizeof(SubscriptionState) + 256 + state->entries.size() * 384;
-    for (const std::string& name : state->spec.metrics) usage.bytes += 160 + name.size() * 4;
+    std::size_t bytes = sizeof(SubscriptionState) + 256 + state->entries.size() * 384;
+    for (const std::string& name : state->wanted->names()) bytes += 160 + name.size() * 4;
     for (const auto& [variant, window] : state->variants) {
       usage.series += window.series_count();
-      usage.bytes += window.bytes() + variant.size() + 64;
+      bytes += window.bytes() + variant.size() + 64;
     }
+    usage.targets += state->entries.size();
+    usage.bytes += bytes;
+    usage.largest_bytes = std::max(usage.largest_bytes, bytes);
   }
   return usage;
 }
@@ -331,8 +357,8 @@ void SampleStore::Record(JobId job, const Result<Scrape>& outcome, Millis steady
   impl_->Record(job, outcome, steady_now, wall_now);
 }
 
-StoreUsage SampleStore::Usage() const {
-  return impl_->Usage();
+StoreUsage SampleStore::Usage(std::string_view prefix) const {
+  return impl_->Usage(prefix);
 }
 
 std::optional<JobId> SampleStore::FindJob(std::string_view id, std::string_view target) const {

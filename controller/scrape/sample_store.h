@@ -96,6 +96,7 @@ struct StoreUsage {
   std::size_t targets = 0;
   std::size_t series = 0;
   std::size_t bytes = 0;
+  std::size_t largest_bytes = 0;  // of the subscription that holds most
 };
 
 // Keeps, for every subscription and variant, sliding windows of what its pods counted. Deltas are
@@ -130,7 +131,8 @@ class SampleStore {
   // starts.
   void OnRound(std::function<void(const std::string& subscription)> listener);
 
-  StoreUsage Usage() const;
+  // Of the subscriptions whose ids begin like that.
+  StoreUsage Usage(std::string_view prefix = {}) const;
 
   // For the scrape pool.
   // Called when TakeJobChanges() has something new; it must not call the store. After it was

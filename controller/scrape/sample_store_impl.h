@@ -29,7 +29,7 @@ struct SubscriptionState {
   // Held through a whole Set() or Remove(), so that their job changes are published in order.
   std::mutex set_mutex;
   std::mutex mutex;   // guards everything below
-  Subscription spec;  // without targets: those are in entries
+  Subscription spec;  // without targets, metrics and access: those are below
   std::shared_ptr<const WantedMetrics> wanted;
   std::shared_ptr<const WantedSince> since;
   std::shared_ptr<const Access> access;
@@ -57,7 +57,7 @@ class SampleStore::Impl {
   std::vector<std::shared_ptr<const QueryJob>> TakeQueryChanges();
   void RecordPages(std::string_view id, const ScrapedPages& seen, bool caught_up);
   void RecordQueryFailure(std::string_view id, const Error& error);
-  StoreUsage Usage() const;
+  StoreUsage Usage(std::string_view prefix) const;
 
   std::function<void(const std::string&)> on_round;
   void OnJobsChanged(std::function<void()> listener) {
@@ -70,6 +70,7 @@ class SampleStore::Impl {
   }
 
  private:
+  std::shared_ptr<const WantedMetrics> Share(std::vector<std::string> names);
   std::shared_ptr<SubscriptionState> FindOrAdd(std::string_view id);
   void Configure(SubscriptionState& state, Subscription& spec, Millis now, bool* reissue);
   void SetTargets(SubscriptionState& state, std::vector<Target> targets, bool reissue, Millis now,
@@ -83,6 +84,9 @@ class SampleStore::Impl {
   mutable std::shared_mutex mutex_;  // guards the two maps; taken before a subscription's
   std::map<std::string, std::shared_ptr<SubscriptionState>, std::less<>> subscriptions_;
   std::unordered_map<JobId, std::shared_ptr<SubscriptionState>> jobs_;
+  std::mutex wanted_mutex_;
+  std::unordered_multimap<std::size_t, std::weak_ptr<const WantedMetrics>> wanted_;  // by hash
+  std::size_t wanted_sweep_ = 64;
   std::mutex listener_mutex_;
   std::function<void()> on_jobs_;
   std::function<void()> on_queries_;

@@ -69,6 +69,19 @@ struct VariantWindow::Pass {
   PackedNumbers packed;
 };
 
+std::shared_ptr<const WantedSince> WantedSince::Always(std::vector<std::string> names) {
+  auto metrics = std::make_shared<const WantedMetrics>(std::move(names));
+  std::vector<Millis> since(metrics->names().size(), Millis{0});
+  return std::make_shared<const WantedSince>(std::move(metrics), std::move(since));
+}
+
+std::optional<Millis> WantedSince::Of(std::string_view metric) const {
+  const auto& names = metrics_->names();
+  const auto it = std::ranges::lower_bound(names, metric);
+  if (it == names.end() || *it != metric) return std::nullopt;
+  return since_[static_cast<std::size_t>(it - names.begin())];
+}
+
 VariantWindow::VariantWindow(WindowOptions options, std::shared_ptr<const WantedSince> wanted,
                              Millis now)
     : options_(options), wanted_(std::move(wanted)), collected_(now) {}
@@ -90,8 +103,7 @@ void VariantWindow::Configure(WindowOptions options, std::shared_ptr<const Wante
   std::vector<bool> dead(series_.size(), false);
   for (std::uint32_t place : order_) {
     const auto [metric, labels] = SplitKey(series_[place].key);
-    const auto it = std::ranges::lower_bound(*wanted_, metric, {}, &WantedSince::value_type::first);
-    dead[place] = it == wanted_->end() || it->first != metric;
+    dead[place] = !wanted_->Of(metric);
   }
   Forget(dead);
 }
@@ -152,6 +164,8 @@ void VariantWindow::Ingest(std::string_view id, const Scrape& scrape, Millis now
   Collect(now);
   TargetState* target = Find(id);
   if (target == nullptr || target->removed != kNever) return;
+  // A page is later than the one before it, whatever a clock that was set meanwhile says.
+  now = std::max(now, target->scraped);
   const Millis oldest = now - options_.retention;
   if (newest_ != kNever && newest_ < oldest) first_ = kNever;
   if (target->scraped != kNever && target->scraped < oldest) {
@@ -176,7 +190,8 @@ void VariantWindow::Ingest(std::string_view id, const Scrape& scrape, Millis now
   }
   for (const std::int32_t i : pass.old_of_series) {
     // Not on this page: kept for a while, because it may come back with the same counters.
-    if (i >= 0 && !pass.restarted && pass.old[static_cast<std::size_t>(i)].seen >= oldest) {
+    if (i >= 0 && !pass.restarted && pass.old[static_cast<std::size_t>(i)].seen >= oldest &&
+        pass.packed.size() <= options_.max_counter_bytes) {
       PackBaseline(pass.old[static_cast<std::size_t>(i)], now, pass.packed);
     }
   }
@@ -189,10 +204,15 @@ void VariantWindow::Ingest(std::string_view id, const Scrape& scrape, Millis now
   target->problems = scrape.problems;
   newest_ = std::max(newest_, now);
   if (first_ == kNever) first_ = now;
+  Shorten(now);
 }
 
 // False if there is no room for the series.
 bool VariantWindow::IngestSeries(const Series& series, Pass& pass) {
+  if (pass.packed.size() > options_.max_counter_bytes) {
+    too_large_ = true;
+    return false;
+  }
   const auto place = FindSeries(series, pass.now);
   if (!place) return false;
   Lane* lane = FindLane(series_[*place], series.bounds, pass.now);
@@ -242,10 +262,8 @@ std::optional<Millis> VariantWindow::CountedSince(const Series& series, const Ba
 std::optional<Millis> VariantWindow::CountedFrom(const Series& series, const TargetState& target,
                                                  const Scrape& scrape, Millis now,
                                                  WallTime wall) const {
-  const auto wanted =
-      std::ranges::lower_bound(*wanted_, series.metric, {}, &WantedSince::value_type::first);
-  const bool was_wanted = wanted != wanted_->end() && wanted->first == series.metric &&
-                          wanted->second <= target.scraped;
+  const std::optional<Millis> wanted = wanted_->Of(series.metric);
+  const bool was_wanted = wanted && *wanted <= target.scraped;
   // After a page of which something was left out nobody knows whether it was this.
   if (target.scraped != kNever && was_wanted && !target.partial) return target.scraped;
   const std::optional<double> start = series.created ? series.created : scrape.process_start_time;
@@ -260,6 +278,7 @@ void VariantWindow::AddDelta(Lane& lane, const std::vector<double>& delta, Milli
                              Millis now) {
   lane.newest = now;
   from = std::min(from, now);
+  if (from < forgotten_) return;
   if (first_ == kNever || from < first_) first_ = from;
   if (std::ranges::all_of(delta, [](double number) { return number == 0; })) return;
   if (options_.totals_since && from >= *options_.totals_since) {
@@ -280,6 +299,10 @@ std::optional<std::uint32_t> VariantWindow::FindSeries(const Series& series, Mil
   if (it != order_.end() && series_[*it].key == key) {
     series_[*it].seen = now;
     return *it;
+  }
+  if (held_ > options_.max_bytes) {
+    too_large_ = true;
+    return std::nullopt;
   }
   if (order_.size() >= options_.max_series) {
     too_many_series_ = true;
@@ -316,45 +339,8 @@ VariantWindow::Lane* VariantWindow::FindLane(SeriesState& state, const std::vect
     state.lanes.erase(oldest);
   }
   const std::size_t width = LogWidth(state.kind, bounds.size());
+  held_ += sizeof(SeriesState) + sizeof(Lane) + 2 * width * sizeof(double);
   return &state.lanes.emplace_back(Lane{state.next_lane++, bounds, DeltaLog(width), {}, now});
-}
-
-void VariantWindow::Collect(Millis now) {
-  const Millis pause = std::max(options_.retention / 8, options_.interval);
-  if (now < collected_ + pause) return;
-  collected_ = now;
-  too_many_series_ = too_many_layouts_ = false;
-  const Millis oldest = now - options_.retention;
-  std::erase_if(targets_,
-                [&](const TargetState& t) { return t.removed != kNever && t.removed < oldest; });
-  std::vector<bool> dead(series_.size(), false);
-  for (std::uint32_t place : order_) {
-    SeriesState& state = series_[place];
-    for (Lane& lane : state.lanes) lane.log.DropBefore(SlotOf(oldest));
-    std::erase_if(state.lanes, [&](const Lane& lane) {
-      return lane.log.empty() && lane.totals.empty() && lane.newest < oldest;
-    });
-    dead[place] = state.lanes.empty();
-  }
-  Forget(dead);
-}
-
-void VariantWindow::Forget(const std::vector<bool>& dead) {
-  if (std::ranges::find(dead, true) == dead.end()) return;
-  for (TargetState& target : targets_) {
-    PackedNumbers kept;
-    for (const Baseline& baseline : UnpackBaselines(target.counters, target.scraped)) {
-      if (!dead[baseline.series]) PackBaseline(baseline, target.scraped, kept);
-    }
-    kept.shrink_to_fit();
-    target.counters = std::move(kept);
-  }
-  std::erase_if(order_, [&](std::uint32_t place) { return dead[place]; });
-  for (std::uint32_t place = 0; place < dead.size(); ++place) {
-    if (!dead[place]) continue;
-    series_[place] = SeriesState{};
-    free_.push_back(place);
-  }
 }
 
 }  // namespace perennial::scrape

@@ -23,12 +23,32 @@ struct WindowOptions {
   Millis slot{60'000};
   std::optional<Millis> totals_since{};  // add up what began later, without an end
   std::size_t max_series = 2'000;
+  // About what the series may take: bounds and counts by time slot. Beyond it the window gets
+  // shorter.
+  std::size_t max_bytes = std::size_t{4} << 20;
+  // What the newest counters of one pod may take; series beyond it are left out.
+  std::size_t max_counter_bytes = std::size_t{256} << 10;
 
   bool operator==(const WindowOptions&) const = default;
 };
 
-// Wanted metric names, sorted, with the steady time since which they have been wanted.
-using WantedSince = std::vector<std::pair<std::string, Millis>>;
+// Wanted metrics, with the steady time since which each has been wanted.
+class WantedSince {
+ public:
+  // `since`: one for each of metrics->names().
+  WantedSince(std::shared_ptr<const WantedMetrics> metrics, std::vector<Millis> since)
+      : metrics_(std::move(metrics)), since_(std::move(since)) {}
+
+  // All of them since the clock began: for windows that are made for a few pages.
+  static std::shared_ptr<const WantedSince> Always(std::vector<std::string> names);
+
+  // nullopt: it isn't wanted.
+  std::optional<Millis> Of(std::string_view metric) const;
+
+ private:
+  std::shared_ptr<const WantedMetrics> metrics_;
+  std::vector<Millis> since_;
+};
 
 // Sliding windows of all series of one variant, added up over its pods as scrapes come in. Per pod
 // only the newest counters are kept, per series a few bytes for each time slot.
@@ -118,6 +138,8 @@ class VariantWindow {
   void AddDelta(Lane& lane, const std::vector<double>& delta, Millis from, Millis now);
   // Frees series that nothing refers to, at most once in a while.
   void Collect(Millis now);
+  void Shorten(Millis now);
+  std::size_t SeriesBytes() const;
   void Forget(const std::vector<bool>& dead);
 
   WindowView Header(Millis now) const;
@@ -136,10 +158,14 @@ class VariantWindow {
   std::vector<TargetState> targets_;
   Millis first_ = kNever;   // beginning of the oldest delta or sample
   Millis newest_ = kNever;  // newest successful scrape
+  // Nothing that began earlier is kept, because there was no room for it.
+  Millis forgotten_ = kNever;
+  std::size_t held_ = 0;  // by the series, about: exact after Shorten()
   Millis collected_{0};
   // Since the last Collect(): what was left out because of a limit.
   bool too_many_series_ = false;
   bool too_many_layouts_ = false;
+  bool too_large_ = false;
 };
 
 }  // namespace perennial::scrape

@@ -174,6 +174,11 @@ WindowView VariantWindow::Header(Millis now) const {
   if (too_many_layouts_) {
     AddProblem(view.problems, "too many different bucket bounds; some were left out");
   }
+  if (too_large_) {
+    AddProblem(view.problems, "the series take more than " +
+                                  std::to_string(options_.max_bytes >> 10) +
+                                  " KiB: the window is shorter, or series were left out");
+  }
   return view;
 }
 
@@ -287,23 +292,32 @@ std::size_t VariantWindow::series_count() const {
   return order_.size();
 }
 
-std::size_t VariantWindow::bytes() const {
-  const auto heap = [](const std::string& text) {
-    return text.capacity() > 15 ? text.capacity() + 17 : 0;
-  };
-  std::size_t bytes = sizeof(*this) + series_.capacity() * sizeof(SeriesState) +
-                      (order_.capacity() + free_.capacity()) * sizeof(std::uint32_t) +
-                      targets_.capacity() * sizeof(TargetState);
+namespace {
+
+std::size_t Heap(const std::string& text) {
+  return text.capacity() > 15 ? text.capacity() + 17 : 0;
+}
+
+}  // namespace
+
+std::size_t VariantWindow::SeriesBytes() const {
+  std::size_t bytes = series_.capacity() * sizeof(SeriesState) +
+                      (order_.capacity() + free_.capacity()) * sizeof(std::uint32_t);
   for (const SeriesState& state : series_) {
-    bytes += heap(state.key) + state.lanes.capacity() * sizeof(Lane);
+    bytes += Heap(state.key) + state.lanes.capacity() * sizeof(Lane);
     for (const Lane& lane : state.lanes) {
       bytes += (lane.bounds.capacity() + lane.totals.capacity()) * sizeof(double) +
                lane.log.bytes() - sizeof(DeltaLog) + 48;
     }
   }
+  return bytes;
+}
+
+std::size_t VariantWindow::bytes() const {
+  std::size_t bytes = sizeof(*this) + SeriesBytes() + targets_.capacity() * sizeof(TargetState);
   for (const TargetState& target : targets_) {
-    bytes += heap(target.id) + target.counters.capacity() + 16;
-    for (const std::string& problem : target.problems) bytes += sizeof(std::string) + heap(problem);
+    bytes += Heap(target.id) + target.counters.capacity() + 16;
+    for (const std::string& problem : target.problems) bytes += sizeof(std::string) + Heap(problem);
   }
   return bytes;
 }

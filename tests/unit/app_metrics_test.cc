@@ -95,6 +95,23 @@ TEST_F(MetricsTest, ShowsDriftScoresWhileTheMonitorIsThere) {
   EXPECT_EQ(Page().find("monitor=\"m\""), std::string::npos);
 }
 
+TEST_F(MetricsTest, ShowsWhatTheMonitorsAndTheLargestOfThemHold) {
+  EXPECT_TRUE(Shows("perennial_monitor_memory_bytes 0"));
+  EXPECT_TRUE(Shows("perennial_monitor_memory_largest_bytes 0"));
+  scrape::Subscription subscription;
+  subscription.metrics = {"a"};
+  samples_.Set("experiment/1", subscription);
+  EXPECT_TRUE(Shows("perennial_monitor_memory_bytes 0")) << "an experiment is no monitor";
+  samples_.Set("drift/1", subscription);
+  const std::size_t one = samples_.Usage("drift/").bytes;
+  for (int i = 0; i < 100; ++i) subscription.metrics.push_back("b" + std::to_string(i));
+  samples_.Set("drift/2", subscription);
+  const std::size_t largest = samples_.Usage("drift/2").bytes;
+  EXPECT_GT(largest, one);
+  EXPECT_TRUE(Shows("perennial_monitor_memory_largest_bytes " + std::to_string(largest)));
+  EXPECT_TRUE(Shows("perennial_monitor_memory_bytes " + std::to_string(one + largest)));
+}
+
 TEST_F(MetricsTest, ShowsWeightsWantedAndInEffect) {
   Put(cache_.model_deployments, "departures", [](api::ModelDeployment& deployment) {
     api::VariantStatus challenger;

@@ -28,10 +28,8 @@ class Expressions : public ::testing::Test {
   static WindowView Look(const Expression& expression, const std::string& before,
                          const std::string& after, Millis length) {
     WantedMetrics wanted(expression.metrics());
-    auto since = std::make_shared<WantedSince>();
-    for (const std::string& name : wanted.names()) since->emplace_back(name, Millis{0});
-    VariantWindow window({.interval = kMinute, .retention = kHour, .slot = kMinute}, since,
-                         Millis{0});
+    VariantWindow window({.interval = kMinute, .retention = kHour, .slot = kMinute},
+                         WantedSince::Always(expression.metrics()), Millis{0});
     window.AddTarget("pod");
     Millis now{0};
     for (const std::string& page : {before, after}) {

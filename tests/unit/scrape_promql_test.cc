@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
+#include <optional>
 
 #include "scrape/promql_source.h"
 #include "scrape/sample_store.h"
@@ -199,6 +201,25 @@ TEST_F(PromqlPages, CountsAPodOnceHoweverManyJobsScrapeIt) {
   EXPECT_TRUE(sidecar.problems.empty());
 }
 
+// In JSON a staleness marker is a NaN.
+TEST_F(PromqlPages, TakesStalenessMarkersForNoSamples) {
+  const ScrapedPages seen =
+      Pages(Of(pod_, "up", "", R"([10,"1"],[20,"1"],[30,"NaN"])") + "," +
+            Of(pod_, "c_total", R"(,"kind":"a")", R"([10,"4"],[20,"NaN"])") + "," +
+            Of(pod_, "c_total", R"(,"kind":"b")", R"([10,"1"],[20,"2"],[30,"NaN"])") + "," +
+            Of(pod_, "h_bucket", R"(,"le":"1")", R"([10,"2"],[20,"NaN"])") + "," +
+            Of(pod_, "h_bucket", R"(,"le":"+Inf")", R"([10,"5"],[20,"7"])") + "," +
+            Of(pod_, "h_sum", "", R"([10,"NaN"],[20,"NaN"])"));
+  ASSERT_EQ(seen.pages.size(), 2u) << "at the third moment there was no scrape";
+  ASSERT_TRUE(seen.pages[1].outcome.ok());
+  const Scrape& second = *seen.pages[1].outcome;
+  EXPECT_TRUE(second.problems.empty());
+  ASSERT_EQ(second.series.size(), 2u);
+  EXPECT_EQ(second.series[0].labels, (Labels{{"kind", "b"}}));
+  EXPECT_EQ(second.series[1].cumulative, std::vector<double>{7}) << "a bucket is gone";
+  EXPECT_TRUE(std::isnan(second.series[1].sum)) << "a sum may be NaN";
+}
+
 // The windows of the store do not tell who scraped.
 TEST(PromqlStore, TakesInPagesAsIfItHadScraped) {
   perennial::testing::ManualClock clock;
@@ -248,6 +269,94 @@ TEST(PromqlStore, TakesInPagesAsIfItHadScraped) {
   const auto ended = store.TakeQueryChanges();
   ASSERT_EQ(ended.size(), 1u);
   EXPECT_FALSE(ended[0]->source.has_value());
+}
+
+class PromqlChurn : public ::testing::Test {
+ protected:
+  PromqlChurn() {
+    subscription_.interval = Millis{10'000};
+    subscription_.metrics = {"c_total"};
+    subscription_.promql = Source();
+    Target("departures-v1-a-old");
+  }
+
+  void Target(const std::string& pod) {
+    subscription_.targets = {{pod, "10.0.0.1", 80, "/metrics", "v1"}};
+    store_.Set("m", subscription_);
+  }
+  // What the Prometheus scraped just now, by its own clock; nothing: a marker.
+  void Scraped(const std::map<std::string, std::optional<double>>& pods) {
+    ScrapedPages seen;
+    for (const auto& [pod, value] : pods) {
+      Scrape scrape;
+      if (value) {
+        Series series;
+        series.metric = "c_total";
+        series.kind = SeriesKind::kCounter;
+        series.value = *value;
+        scrape.series.push_back(series);
+      }
+      seen.pages.push_back({pod, "v1", prometheus_, scrape});
+    }
+    store_.RecordPages("m", seen, true);
+  }
+  void Pass(Millis time) {
+    clock_.Advance(time);
+    prometheus_ += time;
+  }
+  WindowView Look() const {
+    return store_.View("m", "v1", Millis{3'600'000}, Millis{0}, clock_.Steady());
+  }
+
+  perennial::testing::ManualClock clock_;
+  WallTime prometheus_ = clock_.Wall();
+  SampleStore store_{clock_};
+  Subscription subscription_;
+};
+
+TEST_F(PromqlChurn, CountsEachPodOnceWhileTheyComeAndGo) {
+  constexpr Millis kMinute{60'000};
+  Scraped({{"departures-v1-a-old", 100}});
+  Pass(kMinute);
+  Scraped({{"departures-v1-a-old", 110}, {"departures-v1-b-new", 3}});
+  Target("departures-v1-b-new");
+  Pass(kMinute);
+  // The old one's series are stale, and its pages end; the new one goes on.
+  Scraped({{"departures-v1-a-old", std::nullopt}, {"departures-v1-b-new", 5}});
+  Pass(kMinute);
+  Scraped({{"departures-v1-b-new", 9}});
+  EXPECT_EQ(Look().series.at(0).increase, 10 + 2 + 4);
+  EXPECT_EQ(Look().targets, 1);
+  EXPECT_EQ(Look().targets_up, 1);
+  // A name that comes back within the window continues; as a StatefulSet's pods do.
+  Pass(kMinute);
+  Scraped({{"departures-v1-a-old", 112}, {"departures-v1-b-new", 9}});
+  EXPECT_EQ(Look().series.at(0).increase, 10 + 2 + 4 + 2);
+  // Nothing new of a pod that should be there: after five minutes it counts as down.
+  for (int i = 0; i < 6; ++i) {
+    Pass(kMinute);
+    Scraped({});
+  }
+  EXPECT_EQ(Look().targets_up, 0);
+  EXPECT_EQ(Look().series.at(0).increase, 18) << "what was counted stays";
+}
+
+TEST_F(PromqlChurn, LosesAndDoublesNothingWhenOurClockIsSet) {
+  constexpr Millis kMinute{60'000};
+  double value = 100;
+  const auto next = [&] {
+    Pass(kMinute);
+    Scraped({{"departures-v1-a-old", value += 5}});
+  };
+  next();
+  next();
+  for (const Millis jump : {Millis{7'200'000}, Millis{-7'200'000}, Millis{-7'200'000}}) {
+    clock_.JumpWall(jump);
+    next();
+    next();
+  }
+  EXPECT_EQ(Look().series.at(0).increase, value - 105);
+  EXPECT_EQ(Look().targets_up, 1);
 }
 
 }  // namespace

@@ -197,6 +197,25 @@ TEST_F(Store, AddsUpTotalsSinceTheyWereAskedFor) {
   EXPECT_LT(Increase("v1", "ab"), 61);
 }
 
+TEST_F(Store, SharesTheNamesOfWhatIsWantedAlike) {
+  const auto wanted = [&](const char* id, std::vector<std::string> metrics) {
+    Subscription subscription;
+    subscription.metrics = std::move(metrics);
+    subscription.targets = {{std::string("pod-") + id, "10.0.0.1", 80, "/metrics", "v1"}};
+    store_.Set(id, subscription);
+    const auto started = store_.TakeJobChanges().started;
+    return started.empty() ? nullptr : started.front()->wanted;
+  };
+  const auto first = wanted("a", {"x", "y"});
+  ASSERT_NE(first, nullptr);
+  EXPECT_EQ(wanted("b", {"y", "x", "x"}), first) << "neither order nor repetition matters";
+  EXPECT_NE(wanted("c", {"x"}), first);
+  EXPECT_EQ(wanted("a", {"y", "x"}), nullptr) << "the same again changes nothing";
+  const auto changed = wanted("a", {"z"});
+  ASSERT_NE(changed, nullptr);
+  EXPECT_EQ(changed->names(), std::vector<std::string>{"z"});
+}
+
 TEST_F(Store, IgnoresTargetsThatAreListedTwice) {
   store_.Set("dm", Monitor({"a", "a"}));
   EXPECT_EQ(store_.TakeJobChanges().started.size(), 1u);

@@ -9,74 +9,20 @@
 #include <vector>
 
 #include "scrape/window.h"
+#include "support/window_fixture.h"
 
 namespace perennial::scrape {
 namespace {
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr Millis kMinute{60'000};
-constexpr Millis kHour{3'600'000};
-// The wall clock's reading at steady time 0, in Unix seconds.
-constexpr double kWallZero = 1'700'000'000;
+using testing::Counter;
+using testing::Gauge;
+using testing::Histogram;
+using testing::kHour;
+using testing::kInf;
+using testing::kMinute;
+using testing::kWallZero;
 
-Series Counter(std::string metric, double value, Labels labels = {}) {
-  Series series;
-  series.metric = std::move(metric);
-  series.labels = std::move(labels);
-  series.kind = SeriesKind::kCounter;
-  series.value = value;
-  return series;
-}
-
-Series Gauge(std::string metric, double value) {
-  Series series = Counter(std::move(metric), value);
-  series.kind = SeriesKind::kGauge;
-  return series;
-}
-
-// cumulative.back() is the count.
-Series Histogram(std::vector<double> bounds, std::vector<double> cumulative, double sum) {
-  Series series;
-  series.metric = "h";
-  series.kind = SeriesKind::kHistogram;
-  series.bounds = std::move(bounds);
-  series.count = cumulative.back();
-  series.cumulative = std::move(cumulative);
-  series.sum = sum;
-  return series;
-}
-
-class Window : public ::testing::Test {
- protected:
-  Window() { window_.AddTarget("pod-a"); }
-
-  static std::shared_ptr<const WantedSince> Wanted() {
-    return std::make_shared<WantedSince>(
-        WantedSince{{"c", Millis{0}}, {"g", Millis{0}}, {"h", Millis{0}}});
-  }
-
-  void Scrape(Millis now, std::vector<Series> series, std::optional<double> start = {},
-              const std::string& pod = "pod-a") {
-    scrape::Scrape scrape;
-    scrape.series = std::move(series);
-    if (start) scrape.process_start_time = kWallZero + *start;
-    const auto wall = WallTime(Millis(static_cast<std::int64_t>(kWallZero) * 1000) + now + skew_);
-    window_.Ingest(pod, scrape, now, wall);
-  }
-
-  SeriesWindow One(Millis now, Millis window = kHour, Millis offset = Millis{0}) const {
-    const WindowView view = window_.View(window, offset, now);
-    EXPECT_EQ(view.series.size(), 1u);
-    return view.series.empty() ? SeriesWindow{} : view.series.front();
-  }
-  double Increase(Millis now, Millis window = kHour, Millis offset = Millis{0}) const {
-    return One(now, window, offset).increase;
-  }
-
-  WindowOptions options_{.interval = kMinute, .retention = kHour, .slot = kMinute};
-  VariantWindow window_{options_, Wanted(), Millis{0}};
-  Millis skew_{0};
-};
+class Window : public testing::WindowTest {};
 
 TEST_F(Window, CountsWhatACounterRoseBetweenScrapes) {
   Scrape(1 * kMinute, {Counter("c", 100)});
@@ -237,9 +183,12 @@ TEST_F(Window, CountsASeriesFromZeroThatAppearsOnAKnownPod) {
 
 TEST_F(Window, DoesNotTakeANewlyWantedMetricForANewOne) {
   Scrape(1 * kMinute, {Counter("c", 10)});
-  auto wanted = std::make_shared<WantedSince>(*Wanted());
-  wanted->insert(wanted->begin() + 1, {"d", Millis{90'000}});
-  window_.Configure(options_, wanted);
+  const std::vector<Millis> since{Millis{0}, Millis{90'000}, Millis{0}, Millis{0}};
+  window_.Configure(
+      options_,
+      std::make_shared<const WantedSince>(
+          std::make_shared<const WantedMetrics>(std::vector<std::string>{"c", "d", "g", "h"}),
+          since));
   Scrape(2 * kMinute, {Counter("c", 12), Counter("d", 1000)});
   Scrape(3 * kMinute, {Counter("c", 13), Counter("d", 1003)});
   const WindowView view = window_.View(kHour, Millis{0}, 3 * kMinute);
@@ -250,8 +199,7 @@ TEST_F(Window, DoesNotTakeANewlyWantedMetricForANewOne) {
 
 TEST_F(Window, ForgetsAMetricThatIsNotWantedAnyMore) {
   Scrape(1 * kMinute, {Counter("c", 10), Gauge("g", 1)});
-  auto wanted = std::make_shared<WantedSince>(WantedSince{{"g", Millis{0}}});
-  window_.Configure(options_, wanted);
+  window_.Configure(options_, WantedSince::Always({"g"}));
   EXPECT_EQ(One(1 * kMinute).metric, "g");
   // Its place is used again by another series: old counters must not meet new ones.
   window_.Configure(options_, Wanted());
@@ -531,64 +479,34 @@ TEST_F(Window, LeavesWhatWasBeforeOutOfTotals) {
   EXPECT_EQ(window_.Totals(12 * kMinute).series[0].increase, 3);
 }
 
-TEST_F(Window, LimitsSeriesAndRecoversFromAFlood) {
-  options_.max_series = 10;
-  window_.Configure(options_, Wanted());
-  const auto flood = [&](Millis now, int from) {
-    std::vector<Series> series;
-    for (int i = 0; i < 20; ++i) {
-      series.push_back(Counter("c", 1, {{"id", std::to_string(from + i)}}));
-    }
-    Scrape(now, std::move(series));
-  };
-  flood(kMinute, 0);
-  EXPECT_EQ(window_.series_count(), 10u);
-  EXPECT_EQ(window_.View(kHour, Millis{0}, kMinute).problems,
-            (std::vector<std::string>{"more than 10 series; the others were left out"}));
-  const std::size_t bytes = window_.bytes();
-  for (int i = 2; i < 200; ++i) flood(i * kMinute, 20 * i);
-  EXPECT_EQ(window_.series_count(), 10u);
-  EXPECT_LT(window_.bytes(), 3 * bytes);
-  // What was left out is not new when there is room again.
-  for (int i = 200; i < 280; ++i) Scrape(i * kMinute, {Counter("c", i)});
-  EXPECT_LT(One(279 * kMinute).increase, 30);
-  for (int i = 280; i < 400; ++i) Scrape(i * kMinute, {Counter("c", i)});
-  EXPECT_EQ(Increase(399 * kMinute), 60);
-  EXPECT_TRUE(window_.View(kHour, Millis{0}, 399 * kMinute).problems.empty());
+TEST_F(Window, ForgetsTheLastValueOfAGaugeThatLeftThePage) {
+  window_.AddTarget("pod-b");
+  Scrape(1 * kMinute, {Gauge("g", 10)});
+  Scrape(1 * kMinute, {Gauge("g", 20)}, std::nullopt, "pod-b");
+  Scrape(2 * kMinute, {});
+  EXPECT_EQ(One(2 * kMinute).last, 20) << "of the pod that still shows it";
+  Scrape(2 * kMinute, {}, std::nullopt, "pod-b");
+  EXPECT_TRUE(std::isnan(One(2 * kMinute).last));
+  EXPECT_EQ(One(2 * kMinute).sum, 30) << "what was measured inside the window stays";
+  const WindowView later = window_.View(kHour, Millis{0}, 63 * kMinute);
+  EXPECT_TRUE(later.series.empty() || later.series[0].count == 0);
 }
 
-TEST_F(Window, LimitsPodsThatAreGone) {
-  for (int i = 0; i < 1000; ++i) {
-    const std::string pod = "pod-" + std::to_string(i);
-    window_.AddTarget(pod);
-    Scrape(kMinute + Millis(i), {Counter("c", 5)}, std::nullopt, pod);
-    window_.RemoveTarget(pod, kMinute + Millis(i));
-  }
-  EXPECT_LT(window_.bytes(), 8000u);
+TEST_F(Window, CountsASeriesThatCameBackAfterARestartFromZero) {
+  Scrape(1 * kMinute, {Counter("c", 1000)}, -1000);
+  Scrape(2 * kMinute, {Counter("c", 1001)}, -1000);
+  Scrape(3 * kMinute, {}, 170);  // a new process, which has not counted yet
+  Scrape(4 * kMinute, {Counter("c", 1003)}, 170);
+  EXPECT_EQ(Increase(4 * kMinute), 1 + 1003);
 }
 
-TEST_F(Window, StaysSmallForAMonitorWithTenHistograms) {
-  std::vector<double> bounds;
-  for (int i = 0; i < 19; ++i) bounds.push_back(i);
-  bounds.push_back(kInf);
-  VariantWindow window(options_, Wanted(), Millis{0});
-  for (const char* pod : {"a", "b", "c"}) window.AddTarget(pod);
-  for (int minute = 1; minute <= 120; ++minute) {
-    for (const char* pod : {"a", "b", "c"}) {
-      scrape::Scrape scrape;
-      for (int feature = 0; feature < 10; ++feature) {
-        std::vector<double> cumulative;
-        for (int i = 1; i <= 20; ++i) cumulative.push_back(i * minute);
-        Series series = Histogram(bounds, cumulative, 0.5 * minute);
-        series.labels = {{"feature", std::to_string(feature)}};
-        scrape.series.push_back(std::move(series));
-      }
-      window.Ingest(pod, scrape, minute * kMinute, WallTime{});
-    }
-  }
-  EXPECT_EQ(window.View(kHour, Millis{0}, 120 * kMinute).series[3].count, 3 * 20 * 60);
-  RecordProperty("bytes", static_cast<int>(window.bytes()));
-  EXPECT_LT(window.bytes(), 32'000u);  // plain doubles: 100 KB a pod
+TEST_F(Window, KeepsTheOrderOfPagesWhateverTheClockSays) {
+  Scrape(100 * kMinute, {Counter("c", 10)});
+  Scrape(101 * kMinute, {Counter("c", 15)});
+  Scrape(20 * kMinute, {Counter("c", 25)});  // the source's clock seems to have been set
+  Scrape(102 * kMinute, {Counter("c", 45)});
+  EXPECT_EQ(Increase(102 * kMinute), 35);
+  EXPECT_EQ(window_.View(kHour, Millis{0}, 102 * kMinute).covered, 2 * kMinute);
 }
 
 }  // namespace

@@ -20,9 +20,8 @@ constexpr Millis kMinute{60'000};
 constexpr Millis kHour{3'600'000};
 
 WindowView Look(const std::vector<Series>& scrapes) {
-  const auto wanted = std::make_shared<WantedSince>(WantedSince{{"x", Millis{0}}});
-  VariantWindow window({.interval = kMinute, .retention = kHour, .slot = kMinute}, wanted,
-                       Millis{0});
+  VariantWindow window({.interval = kMinute, .retention = kHour, .slot = kMinute},
+                       WantedSince::Always({"x"}), Millis{0});
   window.AddTarget("pod");
   Millis now{0};
   for (const Series& series : scrapes) {
