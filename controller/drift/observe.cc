@@ -403,8 +403,7 @@ void DriftReconciler::Look(const std::string& id, const Observed& seen, const Re
 void DriftReconciler::Count(const std::string& id, Observed& seen) const {
   std::string failing;
   for (const std::string& version : seen.versions) {
-    const scrape::WindowView view =
-        samples_.View(id, version, seen.monitor->spec.interval.value, Millis{0}, clock_.Steady());
+    const scrape::WindowView view = samples_.TargetsView(id, version, clock_.Steady());
     seen.targets_up += view.targets_up;
     if (version == seen.versions.front() && view.targets > 0 && view.targets_up == 0 &&
         !view.problems.empty()) {

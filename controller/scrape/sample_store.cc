@@ -299,6 +299,16 @@ StoreUsage SampleStore::Impl::Usage(std::string_view prefix) const {
   return usage;
 }
 
+namespace {
+
+void AddNotes(const SubscriptionState& state, WindowView& view) {
+  for (const std::string& note : state.notes) {
+    if (view.problems.size() < kMaxProblems) view.problems.push_back(note);
+  }
+}
+
+}  // namespace
+
 SampleStore::SampleStore(const Clock& clock) : impl_(std::make_unique<Impl>(clock)) {}
 SampleStore::~SampleStore() = default;
 
@@ -318,9 +328,18 @@ WindowView SampleStore::View(std::string_view id, std::string_view variant, Mill
   const auto it = state->variants.find(variant);
   WindowView view =
       it == state->variants.end() ? WindowView{} : it->second.View(window, offset, steady_now);
-  for (const std::string& note : state->notes) {
-    if (view.problems.size() < kMaxProblems) view.problems.push_back(note);
-  }
+  AddNotes(*state, view);
+  return view;
+}
+
+WindowView SampleStore::TargetsView(std::string_view id, std::string_view variant,
+                                    Millis steady_now) const {
+  const auto state = impl_->Find(id);
+  if (state == nullptr) return {};
+  const std::lock_guard lock(state->mutex);
+  const auto it = state->variants.find(variant);
+  WindowView view = it == state->variants.end() ? WindowView{} : it->second.Header(steady_now);
+  AddNotes(*state, view);
   return view;
 }
 

@@ -124,6 +124,9 @@ class SampleStore {
   // beyond its own restart keeps them in a status and adds.
   WindowView TotalsView(std::string_view id, std::string_view variant, Millis steady_now) const;
 
+  // Who is there and up, and what is wrong, without any series: cheaper than View().
+  WindowView TargetsView(std::string_view id, std::string_view variant, Millis steady_now) const;
+
   // Grows by one after each round of scrapes: when every target was tried since the last round, or
   // an interval has passed. 0 before the first round and for unknown ids.
   std::uint64_t Generation(std::string_view id) const;

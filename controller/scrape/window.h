@@ -90,6 +90,8 @@ class VariantWindow {
   // See SampleStore::View and TotalsView.
   WindowView View(Millis window, Millis offset, Millis now) const;
   WindowView Totals(Millis now) const;
+  // Who is there and up, and what is wrong; without series.
+  WindowView Header(Millis now) const;
 
   std::size_t series_count() const;
   // Estimate of the memory held.
@@ -142,7 +144,6 @@ class VariantWindow {
   std::size_t SeriesBytes() const;
   void Forget(const std::vector<bool>& dead);
 
-  WindowView Header(Millis now) const;
   void Gauges(std::vector<std::pair<double, int>>& sums) const;
   WindowView Build(std::int64_t first, std::int64_t last, bool totals, Millis now) const;
   bool IsReplaced(std::size_t i) const;

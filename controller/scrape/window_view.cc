@@ -174,7 +174,7 @@ WindowView VariantWindow::Header(Millis now) const {
   if (too_many_layouts_) {
     AddProblem(view.problems, "too many different bucket bounds; some were left out");
   }
-  if (too_large_) {
+  if (too_large_ || (forgotten_ != kNever && forgotten_ > now - options_.retention)) {
     AddProblem(view.problems, "the series take more than " +
                                   std::to_string(options_.max_bytes >> 10) +
                                   " KiB: the window is shorter, or series were left out");

@@ -493,8 +493,8 @@ TEST_F(Window, ForgetsTheLastValueOfAGaugeThatLeftThePage) {
 }
 
 TEST_F(Window, CountsASeriesThatCameBackAfterARestartFromZero) {
-  Scrape(1 * kMinute, {Counter("c", 1000)}, -1000);
-  Scrape(2 * kMinute, {Counter("c", 1001)}, -1000);
+  Scrape(1 * kMinute, {Counter("c", 1000)}, -10'000);
+  Scrape(2 * kMinute, {Counter("c", 1001)}, -10'000);
   Scrape(3 * kMinute, {}, 170);  // a new process, which has not counted yet
   Scrape(4 * kMinute, {Counter("c", 1003)}, 170);
   EXPECT_EQ(Increase(4 * kMinute), 1 + 1003);
