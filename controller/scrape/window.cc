@@ -278,8 +278,8 @@ void VariantWindow::AddDelta(Lane& lane, const std::vector<double>& delta, Milli
                              Millis now) {
   lane.newest = now;
   from = std::min(from, now);
-  if (from < forgotten_) return;
-  if (first_ == kNever || from < first_) first_ = from;
+  const bool kept = from >= forgotten_;
+  if (kept && (first_ == kNever || from < first_)) first_ = from;
   if (std::ranges::all_of(delta, [](double number) { return number == 0; })) return;
   if (options_.totals_since && from >= *options_.totals_since) {
     lane.totals.resize(delta.size(), 0);
@@ -287,7 +287,7 @@ void VariantWindow::AddDelta(Lane& lane, const std::vector<double>& delta, Milli
   }
   const Millis oldest = now - options_.retention;
   lane.log.DropBefore(SlotOf(oldest));
-  if (SlotOf(from) >= SlotOf(oldest)) lane.log.Add(SlotOf(from), delta);
+  if (kept && SlotOf(from) >= SlotOf(oldest)) lane.log.Add(SlotOf(from), delta);
 }
 
 std::optional<std::uint32_t> VariantWindow::FindSeries(const Series& series, Millis now) {
