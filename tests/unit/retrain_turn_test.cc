@@ -11,7 +11,7 @@
 namespace perennial::retrain {
 namespace {
 
-constexpr WallTime kNow{std::chrono::hours(500'000)};  // a midnight
+constexpr WallTime kNow{std::chrono::hours(499'992)};  // a midnight
 
 class TurnTest : public ::testing::Test {
  protected:
