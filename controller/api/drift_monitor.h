@@ -51,7 +51,8 @@ enum class SignalType {
   kModelPerformance,
   kDataQuality,
   kFairness,
-  kCustom
+  kCustom,
+  kAttributionDrift
 };
 
 // Thresholds that other tools have as defaults (drift/preset.h).
@@ -95,13 +96,13 @@ struct Fairness {
 };
 
 // A quantity to watch. Drift signals compare the distribution of `metric` with the baseline by
-// `tests`; the others bound a number: the mean of a histogram, a ratio of counters, or an
-// expression.
+// `tests`; the others bound a number: the mean of a histogram, a ratio of counters, an expression,
+// or how well the ranking of features agrees with the baseline's.
 struct Signal {
   std::string name;
   SignalType type = SignalType::kDataDrift;
   std::string metric;
-  std::string label;  // categorical metrics: the label whose values are the categories
+  std::string label;  // whose values are the categories, or the features (AttributionDrift)
   std::vector<DriftTest> tests;
   std::optional<Preset> preset;  // tests or bound where none is given; else the monitor's
   Severity severity = Severity::kMajor;

@@ -12,8 +12,9 @@ namespace perennial::api {
 
 template <>
 struct EnumNames<SignalType> {
-  static constexpr std::array<std::string_view, 6> kNames{
-      "DataDrift", "PredictionDrift", "ModelPerformance", "DataQuality", "Fairness", "Custom"};
+  static constexpr std::array<std::string_view, 7> kNames{
+      "DataDrift", "PredictionDrift", "ModelPerformance", "DataQuality",
+      "Fairness",  "Custom",          "AttributionDrift"};
 };
 template <>
 struct EnumNames<SignalState> {
@@ -161,10 +162,14 @@ struct Schema<Signal> {
       Field{"type", &T::type,
             "DataDrift and PredictionDrift compare a distribution with the baseline by `tests`. "
             "The others bound a number by max or min: the mean of a histogram, a ratio of two "
-            "counters, or an expression.",
+            "counters, or an expression; AttributionDrift, how well the features' order by "
+            "importance agrees with the baseline's (normalized discounted cumulative gain).",
             Rules{.required = true}},
       Field{"metric", &T::metric, "The metric to watch.", kMetricName},
-      Field{"label", &T::label, "The label whose values are the categories.", kLabelName},
+      Field{"label", &T::label,
+            "The label whose values are the categories; AttributionDrift: the features (default "
+            "feature).",
+            kLabelName},
       Field{"tests", &T::tests, "Measures of drift with their thresholds; any breach counts.",
             Rules{.max_items = 12, .list_key = "measure"}},
       Field{"preset", &T::preset,
@@ -238,6 +243,15 @@ struct Schema<Signal> {
                                (v.expression.empty() ? 0 : 1) + (v.fairness ? 1 : 0) ==
                            1);
              }},
+      Cel<T>{"self.type != 'AttributionDrift' || "
+             "(has(self.metric) && !has(self.max) && !has(self.versusBaseline))",
+             "type AttributionDrift scores the features' importances that metric shows, and 1 is "
+             "best: set metric and min, remove max and versusBaseline",
+             "metric",
+             [](const T& v) {
+               return v.type != SignalType::kAttributionDrift ||
+                      (!v.metric.empty() && !v.max && !v.versus_baseline);
+             }},
       Cel<T>{"self.type in ['DataDrift', 'PredictionDrift'] || !has(self.tests)",
              "tests go with type DataDrift or PredictionDrift: remove them, or change type",
              "tests", [](const T& v) { return internal::IsDrift(v) || v.tests.empty(); }},
@@ -288,7 +302,7 @@ struct Schema<DriftMonitorSpec> {
       Field{"preset", &T::preset,
             "Thresholds for signals that have none. azure: Azure ML's defaults "
             "(normalized_wasserstein_distance 0.1 for histograms, jensen_shannon_distance 0.1 for "
-            "categories, DataQuality 0).",
+            "categories, DataQuality 0, AttributionDrift 0.9).",
             Rules{}},
       Field{"falseDiscoveryRate", &T::false_discovery_rate,
             "Of the signals that p-value tests find drifted in one look at one version, the share "
@@ -319,16 +333,25 @@ struct Schema<DriftMonitorSpec> {
                         signal.versus_baseline || !signal.tests.empty();
                });
              }},
-      Cel<T>{"self.signals.all(s, s.type in ['DataDrift', 'PredictionDrift', 'DataQuality'] || "
-             "has(s.max) || has(s.min) || has(s.versusBaseline))",
+      Cel<T>{"self.signals.all(s, s.type in ['DataDrift', 'PredictionDrift', 'DataQuality', "
+             "'AttributionDrift'] || has(s.max) || has(s.min) || has(s.versusBaseline))",
              "a signal of this type bounds a number, for which no preset has a default: set max or "
              "min, or versusBaseline",
              "signals",
              [](const T& v) {
                return std::all_of(v.signals.begin(), v.signals.end(), [](const Signal& signal) {
                  return internal::IsDrift(signal) || signal.type == SignalType::kDataQuality ||
-                        signal.max || signal.min || signal.versus_baseline;
+                        signal.type == SignalType::kAttributionDrift || signal.max || signal.min ||
+                        signal.versus_baseline;
                });
+             }},
+      Cel<T>{"self.signals.filter(s, s.type == 'AttributionDrift').size() <= 1",
+             "a baseline holds one list of importances: keep one signal of type AttributionDrift",
+             "signals",
+             [](const T& v) {
+               return std::count_if(v.signals.begin(), v.signals.end(), [](const Signal& signal) {
+                        return signal.type == SignalType::kAttributionDrift;
+                      }) <= 1;
              }},
       Cel<T>{"!has(self.falseDiscoveryRate) || (double(self.falseDiscoveryRate) > 0.0 && "
              "double(self.falseDiscoveryRate) < 1.0)",

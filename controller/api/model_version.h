@@ -43,9 +43,18 @@ struct MetricProfile {
   bool operator==(const MetricProfile&) const = default;
 };
 
+// How much a feature counts for the predictions, such as its mean absolute SHAP value. Only the
+// order and the proportions matter; the sign doesn't.
+struct FeatureImportance {
+  std::string feature;
+  double importance = 0;
+  bool operator==(const FeatureImportance&) const = default;
+};
+
 struct Profile {
   std::int64_t rows = 0;
   std::vector<MetricProfile> metrics;
+  std::vector<FeatureImportance> feature_attribution;
   bool operator==(const Profile&) const = default;
 };
 

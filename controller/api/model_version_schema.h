@@ -100,12 +100,29 @@ struct Schema<MetricProfile> {
 };
 
 template <>
+struct Schema<FeatureImportance> {
+  using T = FeatureImportance;
+  static constexpr std::tuple kFields{
+      Field{"feature", &T::feature, "Its name, as serving pods have it in a label.",
+            Rules{.required = true, .max_length = 256}},
+      Field{"importance", &T::importance,
+            "How much it counts for the predictions, such as its mean absolute SHAP value; the "
+            "sign doesn't matter.",
+            Rules{.required = true}},
+  };
+};
+
+template <>
 struct Schema<Profile> {
   using T = Profile;
   static constexpr std::tuple kFields{
       Field{"rows", &T::rows, "Rows that were trained on.", Rules{.min = 0}},
       Field{"metrics", &T::metrics, "The distribution of each metric at training time.",
             Rules{.max_items = 64, .list_key = "metric"}},
+      Field{"featureAttribution", &T::feature_attribution,
+            "How much each feature counted for the predictions, for signals of type "
+            "AttributionDrift.",
+            Rules{.max_items = 256, .list_key = "feature"}},
   };
 };
 

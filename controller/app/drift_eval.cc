@@ -163,7 +163,7 @@ Result<scrape::WindowView> WindowOfPage(const std::string& page, const std::stri
   return window.View(kHour, Millis{0}, kHour + kMinute);
 }
 
-scrape::WindowView WindowOfProfile(const api::Profile& profile) {
+scrape::WindowView WindowOfProfile(const api::Profile& profile, const api::DriftMonitorSpec& spec) {
   scrape::WindowView view;
   view.targets = view.targets_up = 1;
   view.newest_age = Millis{0};
@@ -187,13 +187,25 @@ scrape::WindowView WindowOfProfile(const api::Profile& profile) {
     for (const double count : metric.counts) series.count += count;
     view.series.push_back(std::move(series));
   }
+  for (const api::Signal& signal : spec.signals) {
+    if (signal.type != api::SignalType::kAttributionDrift) continue;
+    for (const api::FeatureImportance& feature : profile.feature_attribution) {
+      scrape::SeriesWindow series;
+      series.metric = signal.metric;
+      series.kind = scrape::SeriesKind::kGauge;
+      series.labels = {{signal.label.empty() ? "feature" : signal.label, feature.feature}};
+      series.sum = feature.importance;
+      series.count = 1;
+      view.series.push_back(std::move(series));
+    }
+  }
   return view;
 }
 
 Result<scrape::WindowView> WindowOf(const std::string& file, const Input& input,
-                                    const std::string& previous,
+                                    const api::DriftMonitorSpec& spec, const std::string& previous,
                                     const std::vector<std::string>& metrics) {
-  if (input.profile) return WindowOfProfile(*input.profile);
+  if (input.profile) return WindowOfProfile(*input.profile, spec);
   auto window = WindowOfPage(input.page, previous, metrics);
   if (!window.ok()) return InFile(file, window.error().message);
   return window;
@@ -208,7 +220,8 @@ Result<drift::Reference> ReferenceOf(const DriftEvalOptions& options, const Inpu
     reference.profile = std::make_shared<const api::Profile>(*input.profile);
     return reference;
   }
-  PERENNIAL_TRY(const scrape::WindowView window, WindowOf(options.baseline, input, "", metrics));
+  PERENNIAL_TRY(const scrape::WindowView window,
+                WindowOf(options.baseline, input, spec, "", metrics));
   std::map<std::string, std::string> gaps;
   reference.profile = std::make_shared<const api::Profile>(drift::ProfileOf(
       spec, [&](const api::Signal&) -> const auto& { return window; }, gaps));
@@ -237,7 +250,7 @@ Result<std::vector<Answer>> Answers(const DriftEvalOptions& options) {
   const std::vector<std::string> metrics = drift::WantedMetrics(spec, expressions);
   PERENNIAL_TRY(const drift::Reference reference, ReferenceOf(options, baseline, spec, metrics));
   PERENNIAL_TRY(const scrape::WindowView window,
-                WindowOf(options.current, current, previous, metrics));
+                WindowOf(options.current, current, spec, previous, metrics));
   // A file is one window, whatever stretch of time a signal asks for.
   std::vector<drift::Evaluation> found = drift::EvaluateAgainst(
       reference, spec,

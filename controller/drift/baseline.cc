@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "api/names.h"
+#include "drift/attribution.h"
 #include "drift/gather.h"
 
 namespace perennial::drift {
@@ -26,6 +27,26 @@ api::MetricProfile MetricOf(const api::Signal& signal, const stats::Distribution
   metric.counts = histogram.counts;
   metric.sum = histogram.sum;
   return metric;
+}
+
+std::string TooFew(double samples, const api::DriftMonitorSpec& spec) {
+  return CountText(samples) + " samples, fewer than minSamples " + std::to_string(spec.min_samples);
+}
+
+// Or why there is none.
+std::optional<std::string> AddAttribution(const api::DriftMonitorSpec& spec,
+                                          const api::Signal& signal,
+                                          const scrape::WindowView& window, api::Profile& profile) {
+  const GatheredImportances gathered = GatherImportances(signal, window);
+  if (const auto* failed = std::get_if<Evaluation>(&gathered)) return failed->message;
+  const auto& importances = std::get<Importances>(gathered);
+  if (importances.observations && importances.samples < static_cast<double>(spec.min_samples)) {
+    return TooFew(importances.samples, spec);
+  }
+  for (const stats::CategoryCount& feature : importances.features) {
+    profile.feature_attribution.push_back({feature.name, feature.count});
+  }
+  return std::nullopt;
 }
 
 using WindowOfSignal = std::function<const scrape::WindowView&(const api::Signal&)>;
@@ -110,6 +131,12 @@ api::Profile ProfileOf(const api::DriftMonitorSpec& spec, const WindowOfSignal& 
   for (const api::Signal& signal : spec.signals) {
     if (!NeedsBaseline(signal)) continue;
     const scrape::WindowView& window = window_of(signal);
+    if (signal.type == api::SignalType::kAttributionDrift) {
+      if (auto why = AddAttribution(spec, signal, window, profile)) {
+        gaps.emplace(signal.name, *std::move(why));
+      }
+      continue;
+    }
     const Gathered gathered = signal.label.empty()
                                   ? GatherHistogram(signal.metric, window)
                                   : GatherCategories(signal.metric, signal.label, window, {});
@@ -120,9 +147,7 @@ api::Profile ProfileOf(const api::DriftMonitorSpec& spec, const WindowOfSignal& 
     const auto& counted = std::get<stats::Distribution>(gathered);
     const double samples = std::visit([](const auto& all) { return stats::Total(all); }, counted);
     if (samples < static_cast<double>(spec.min_samples)) {
-      gaps.emplace(signal.name, std::to_string(static_cast<std::int64_t>(samples)) +
-                                    " samples, fewer than minSamples " +
-                                    std::to_string(spec.min_samples));
+      gaps.emplace(signal.name, TooFew(samples, spec));
       continue;
     }
     profile.rows = std::max(profile.rows, static_cast<std::int64_t>(samples));

@@ -6,6 +6,7 @@
 #include <utility>
 #include <variant>
 
+#include "drift/attribution.h"
 #include "drift/comparison.h"
 #include "drift/fairness.h"
 #include "drift/gather.h"
@@ -20,6 +21,9 @@ using api::SignalState;
 std::string NameOf(const api::Signal& signal) {
   if (!signal.expression.empty()) return "the expression";
   if (signal.fairness) return signal.fairness->measure;
+  if (signal.type == api::SignalType::kAttributionDrift) {
+    return "normalized_discounted_cumulative_gain of " + signal.metric;
+  }
   return signal.metric.empty() ? signal.numerator + " / " + signal.denominator
                                : "mean of " + signal.metric;
 }
@@ -27,7 +31,7 @@ std::string NameOf(const api::Signal& signal) {
 Evaluation JudgeBound(const api::Signal& signal, GatheredQuantity gathered,
                       std::int64_t min_samples) {
   if (auto* failed = std::get_if<Evaluation>(&gathered)) return std::move(*failed);
-  const auto& quantity = std::get<Quantity>(gathered);
+  auto& quantity = std::get<Quantity>(gathered);
   if (quantity.observations && quantity.samples < static_cast<double>(min_samples)) {
     return NoData(TooFewSamples(quantity.samples, min_samples), quantity.samples);
   }
@@ -52,6 +56,7 @@ Evaluation JudgeBound(const api::Signal& signal, GatheredQuantity gathered,
                        evaluation.threshold;
   if (by_chance) evaluation.message += ", but groups of this size differ so much by chance";
   if (!quantity.note.empty()) evaluation.message += " (" + quantity.note + ")";
+  if (above || below) evaluation.moved = std::move(quantity.moved);
   return evaluation;
 }
 
@@ -59,6 +64,9 @@ GatheredQuantity GatherWanted(const api::DriftMonitorSpec& spec, const api::Sign
                               const Reading& reading) {
   if (signal.expression.empty()) {
     const scrape::WindowView& window = reading.window(RangeOf(spec, signal));
+    if (signal.type == api::SignalType::kAttributionDrift) {
+      return GatherAttribution(signal, window, reading.baseline);
+    }
     return signal.fairness         ? GatherFairness(signal, window)
            : signal.metric.empty() ? GatherRatio(signal, window)
                                    : GatherMean(signal, window);
@@ -85,16 +93,20 @@ Evaluation EvaluateBound(const api::DriftMonitorSpec& spec, const api::Signal& d
 
 }  // namespace
 
-bool NeedsBaseline(const api::Signal& signal) {
+bool ComparesDistributions(const api::Signal& signal) {
   return signal.type == api::SignalType::kDataDrift ||
          signal.type == api::SignalType::kPredictionDrift;
+}
+
+bool NeedsBaseline(const api::Signal& signal) {
+  return ComparesDistributions(signal) || signal.type == api::SignalType::kAttributionDrift;
 }
 
 std::vector<Evaluation> EvaluateSignals(const api::DriftMonitorSpec& spec, const Reading& reading) {
   std::vector<Evaluation> evaluations;
   std::vector<Compared> compared;
   for (const api::Signal& signal : spec.signals) {
-    if (NeedsBaseline(signal)) {
+    if (ComparesDistributions(signal)) {
       compared.push_back(
           Compare(spec, signal, reading.window(RangeOf(spec, signal)), reading.baseline));
     } else {
@@ -106,7 +118,8 @@ std::vector<Evaluation> EvaluateSignals(const api::DriftMonitorSpec& spec, const
   auto bound = evaluations.begin();
   auto drift = compared.begin();
   for (const api::Signal& signal : spec.signals) {
-    out.push_back(NeedsBaseline(signal) ? JudgeComparison(spec, *drift++) : std::move(*bound++));
+    out.push_back(ComparesDistributions(signal) ? JudgeComparison(spec, *drift++)
+                                                : std::move(*bound++));
   }
   return out;
 }

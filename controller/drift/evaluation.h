@@ -26,7 +26,9 @@ struct Evaluation {
   std::vector<api::BinShift> moved = {};  // of a breach or warning: what differs most
 };
 
-// True for the signals that compare a distribution with the baseline.
+// True for the signals that are judged by tests, distribution against distribution.
+bool ComparesDistributions(const api::Signal& signal);
+// True for those and the other ones that read the baseline's profile.
 bool NeedsBaseline(const api::Signal& signal);
 
 // The expressions of a spec, parsed once for it, by the names of their signals.

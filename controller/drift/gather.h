@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "api/drift_monitor.h"
 #include "api/model_version.h"
@@ -50,6 +51,7 @@ struct Quantity {
   // What the value is at least (where max bounds it) or at most (min), chance allowed for; a bound
   // that only the value crosses is a warning.
   std::optional<double> certain;
+  std::vector<api::BinShift> moved = {};  // what differs most from the baseline
 };
 using GatheredQuantity = std::variant<Quantity, Evaluation>;
 

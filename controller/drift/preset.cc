@@ -8,7 +8,7 @@ api::Signal WithPreset(const api::DriftMonitorSpec& spec, const api::Signal& sig
                        bool categorical) {
   api::Signal out = signal;
   if (!signal.preset && !spec.preset) return out;
-  if (NeedsBaseline(signal)) {
+  if (ComparesDistributions(signal)) {
     if (!out.tests.empty()) return out;
     api::DriftTest test;
     test.measure = categorical ? "jensen_shannon_distance" : "normalized_wasserstein_distance";
@@ -16,6 +16,8 @@ api::Signal WithPreset(const api::DriftMonitorSpec& spec, const api::Signal& sig
     out.tests.push_back(std::move(test));
   } else if (signal.type == api::SignalType::kDataQuality && !out.max && !out.min) {
     out.max = api::Decimal{0, "0"};
+  } else if (signal.type == api::SignalType::kAttributionDrift && !out.min) {
+    out.min = api::Decimal{0.9, "0.9"};
   }
   return out;
 }

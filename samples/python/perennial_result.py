@@ -104,9 +104,19 @@ def categorical_profile(name, label, values):
     }
 
 
-def profile(rows, metrics):
-    """Returns the training profile: how many rows were trained on, and how their values lay."""
-    return {"rows": int(rows), "metrics": list(metrics)}
+def profile(rows, metrics, importances=None):
+    """Returns the training profile: how many rows were trained on, and how their values lay.
+
+    `importances` maps features to how much they count for the predictions, such as their mean
+    absolute SHAP value, under the names that serving pods give them.
+    """
+    made = {"rows": int(rows), "metrics": list(metrics)}
+    if importances:
+        made["featureAttribution"] = [
+            {"feature": str(name), "importance": _number(f"importance of {name}", value)}
+            for name, value in importances.items()
+        ]
+    return made
 
 
 def build(uri, digest, metrics, *, profile=None, data=(), code=None, parameters=None, report=None):

@@ -382,6 +382,34 @@ std::vector<SpecCase> MonitorCases() {
               R"({"preset": "azure", "signals": [
                    {"name": "a", "type": "ModelPerformance", "metric": "m"}]})",
               "spec.signals", "no preset has a default"),
+      Patched("attribution", kDm,
+              R"({"preset": "azure", "signals": [
+                   {"name": "a", "type": "AttributionDrift", "metric": "m"},
+                   {"name": "b", "type": "DataQuality", "metric": "m"}]})"),
+      Patched("attribution with its own bound and label", kDm,
+              signal(R"({"name": "a", "type": "AttributionDrift", "metric": "m", "label": "column",
+                         "min": "0.8"})")
+                  .c_str()),
+      Patched("attribution without a bound", kDm,
+              signal(R"({"name": "a", "type": "AttributionDrift", "metric": "m"})").c_str(),
+              "spec.signals", "a signal has no threshold"),
+      Patched("attribution with a greatest value", kDm,
+              signal(R"({"name": "a", "type": "AttributionDrift", "metric": "m", "min": "0.9",
+                         "max": "1"})")
+                  .c_str(),
+              "spec.signals[0].metric", "set metric and min, remove max"),
+      Patched("attribution twice", kDm,
+              R"({"preset": "azure", "signals": [
+                   {"name": "a", "type": "AttributionDrift", "metric": "m"},
+                   {"name": "b", "type": "AttributionDrift", "metric": "n"}]})",
+              "spec.signals", "keep one signal of type AttributionDrift"),
+      Patched("importances in a baseline", kDm,
+              R"({"baseline": {"from": "Inline", "profile": {"featureAttribution": [
+                   {"feature": "a", "importance": -0.25}, {"feature": "b", "importance": 1}]}}})"),
+      Patched("importances of one feature twice", kDm,
+              R"({"baseline": {"from": "Inline", "profile": {"featureAttribution": [
+                   {"feature": "a", "importance": 0.25}, {"feature": "a", "importance": 1}]}}})",
+              "spec.baseline.profile.featureAttribution[1]"),
       Patched("effect of a distance", kDm,
               signal(R"({"name": "a", "type": "DataDrift", "metric": "m", "tests": [
                          {"measure": "mean_shift", "threshold": "1", "minEffect": "0.1"}]})")
