@@ -14,8 +14,17 @@
 
 namespace perennial::api {
 
+// The pods of a Service that somebody else made and labelled kLabelUse = kUseMetrics.
+struct MonitoredService {
+  std::string name;
+  MetricsEndpoint metrics;
+  bool operator==(const MonitoredService&) const = default;
+};
+
+// Exactly one of both.
 struct MonitorTarget {
   std::string model_deployment;
+  std::optional<MonitoredService> service;
   bool operator==(const MonitorTarget&) const = default;
 };
 
@@ -198,7 +207,7 @@ struct Episode {
 
 struct DriftMonitorStatus {
   std::int64_t observed_generation = -1;
-  std::string champion;
+  std::string champion;  // the ModelVersion, or the Service
   std::string baseline;  // what the champion is compared with, such as the ModelVersion's name
   std::optional<Time> baseline_recorded;  // when that was recorded; absent where it moves along
   std::optional<Time> last_evaluation;

@@ -36,11 +36,30 @@ struct EnumNames<PolicyMode> {
 };
 
 template <>
+struct Schema<MonitoredService> {
+  using T = MonitoredService;
+  static constexpr std::tuple kFields{
+      Field{"name", &T::name,
+            "A Service in the monitor's namespace with the label perennial.dev/use: metrics.",
+            Required(kObjectName)},
+      Field{"metrics", &T::metrics, "Where its pods serve metrics.", Rules{}},
+  };
+};
+
+template <>
 struct Schema<MonitorTarget> {
   using T = MonitorTarget;
   static constexpr std::tuple kFields{
-      Field{"modelDeployment", &T::model_deployment, "The ModelDeployment to watch.",
-            Required(kObjectName)},
+      Field{"modelDeployment", &T::model_deployment,
+            "Name of the ModelDeployment, in the monitor's namespace.", kObjectName},
+      Field{"service", &T::service,
+            "Instead of modelDeployment: the pods behind a Service that Perennial doesn't manage.",
+            Rules{}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"has(self.modelDeployment) != has(self.service)",
+             "set either modelDeployment or service", "modelDeployment",
+             [](const T& v) { return v.model_deployment.empty() == v.service.has_value(); }},
   };
 };
 
@@ -345,6 +364,33 @@ struct Schema<DriftMonitorSpec> {
                         signal.versus_baseline;
                });
              }},
+      Cel<T>{"!has(self.target.service) || !has(self.source) || !has(self.source.prometheus)",
+             "the pods of a Service are read directly: remove source.prometheus", "source",
+             [](const T& v) { return !v.target.service || !v.source || !v.source->prometheus; }},
+      Cel<T>{"!has(self.target.service) || (has(self.baseline) && has(self.baseline.from) && "
+             "self.baseline.from in ['Inline', 'ConfigMap', 'Window']) || self.signals.all(s, "
+             "!(s.type in ['DataDrift', 'PredictionDrift', 'AttributionDrift']))",
+             "no ModelVersion records how a Service's model was trained: set baseline.from to "
+             "ConfigMap, Inline or Window",
+             "baseline",
+             [](const T& v) {
+               return !v.target.service || v.baseline.from == BaselineFrom::kInline ||
+                      v.baseline.from == BaselineFrom::kConfigMap ||
+                      v.baseline.from == BaselineFrom::kWindow ||
+                      std::ranges::all_of(v.signals, [](const Signal& signal) {
+                        return !internal::IsDrift(signal) &&
+                               signal.type != SignalType::kAttributionDrift;
+                      });
+             }},
+      Cel<T>{"!has(self.target.service) || self.signals.all(s, !has(s.versusBaseline))",
+             "no ModelVersion records what a Service's model was evaluated at: set max or min "
+             "instead of versusBaseline",
+             "signals",
+             [](const T& v) {
+               return !v.target.service || std::ranges::none_of(v.signals, [](const Signal& s) {
+                 return s.versus_baseline.has_value();
+               });
+             }},
       Cel<T>{"self.signals.filter(s, s.type == 'AttributionDrift').size() <= 1",
              "a baseline holds one list of importances: keep one signal of type AttributionDrift",
              "signals",
@@ -485,7 +531,7 @@ struct Schema<DriftMonitorStatus> {
   static constexpr std::tuple kFields{
       Field{"observedGeneration", &T::observed_generation, kObservedGenerationDoc,
             Rules{.always = true, .min = -1}},
-      Field{"champion", &T::champion, "The ModelVersion that is judged.", Rules{}},
+      Field{"champion", &T::champion, "What is judged: the ModelVersion, or the Service.", Rules{}},
       Field{"baseline", &T::baseline, "What the champion is compared with.", Rules{}},
       Field{"baselineRecorded", &T::baseline_recorded,
             "When that was recorded; absent where the baseline is live or inline.", Rules{}},

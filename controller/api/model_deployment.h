@@ -12,17 +12,6 @@
 
 namespace perennial::api {
 
-enum class Scheme { kHttp, kHttps };
-
-struct MetricsEndpoint {
-  std::string port = "http";  // name of a container port
-  std::string path = "/metrics";
-  Scheme scheme = Scheme::kHttp;
-  std::optional<TlsTrust> tls{};
-  std::optional<SecretKey> bearer_token{};
-  bool operator==(const MetricsEndpoint&) const = default;
-};
-
 struct ParentReference {
   std::string name;
   std::string section_name;  // listener; empty: all

@@ -38,7 +38,19 @@ struct LabelMatch {
   bool operator==(const LabelMatch&) const = default;
 };
 
-// The pods themselves: how is told by the ModelDeployment's spec.metrics.
+enum class Scheme { kHttp, kHttps };
+
+// Where pods serve metrics.
+struct MetricsEndpoint {
+  std::string port = "http";  // name of a container port
+  std::string path = "/metrics";
+  Scheme scheme = Scheme::kHttp;
+  std::optional<TlsTrust> tls{};
+  std::optional<SecretKey> bearer_token{};
+  bool operator==(const MetricsEndpoint&) const = default;
+};
+
+// The pods themselves: how is told by the ModelDeployment's spec.metrics, or by the target Service.
 struct ScrapeSource {
   bool operator==(const ScrapeSource&) const = default;
 };
@@ -74,7 +86,6 @@ struct Credentials {
   std::string server_name;
 };
 
-struct MetricsEndpoint;
 Result<Credentials> CredentialsOf(const PrometheusSource& source, const std::string& ns,
                                   const SecretLookup& lookup);
 Result<Credentials> CredentialsOf(const MetricsEndpoint& endpoint, const std::string& ns,

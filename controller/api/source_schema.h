@@ -125,4 +125,36 @@ struct Schema<Source> {
   };
 };
 
+template <>
+struct EnumNames<Scheme> {
+  static constexpr std::array<std::string_view, 2> kNames{"HTTP", "HTTPS"};
+};
+
+template <>
+struct Schema<MetricsEndpoint> {
+  using T = MetricsEndpoint;
+  static constexpr std::tuple kFields{
+      Field{"port", &T::port,
+            "Name of the port that serves metrics: of the container, or of the target Service.",
+            kPortName},
+      Field{
+          "path", &T::path, "Path of the metrics.",
+          Rules{
+              .pattern = "^/[^\\s]*$", .wants = "a path such as \"/metrics\"", .max_length = 512}},
+      Field{"scheme", &T::scheme, "HTTP or HTTPS.", Rules{}},
+      Field{"tls", &T::tls,
+            "HTTPS: how to verify the pods' certificates. Without serverName they must be valid "
+            "for the pods' IP addresses.",
+            Rules{}},
+      Field{"bearerTokenSecretRef", &T::bearer_token, "HTTPS: sent to the pods as bearer token.",
+            Rules{}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"(has(self.scheme) && self.scheme == 'HTTPS') || "
+             "!(has(self.tls) || has(self.bearerTokenSecretRef))",
+             "tls and bearerTokenSecretRef go with HTTPS only: set scheme: HTTPS", "scheme",
+             [](const T& v) { return v.scheme == Scheme::kHttps || !(v.tls || v.bearer_token); }},
+  };
+};
+
 }  // namespace perennial::api

@@ -3,6 +3,7 @@
 #include "api/codec.h"
 #include "api/names.h"
 #include "deployment/observe.h"
+#include "drift/observe.h"
 #include "retrain/observe.h"
 #include "retrain/version.h"
 
@@ -35,9 +36,10 @@ kube::InformerOptions OfRuns(const std::string& ns, std::uint64_t seed) {
   return options;
 }
 
-kube::InformerOptions OfBaselines(const std::string& ns, std::uint64_t seed) {
+// What others made and let us use.
+kube::InformerOptions ForUse(std::string_view use, const std::string& ns, std::uint64_t seed) {
   kube::InformerOptions options = Options(ns, seed);
-  options.label_selector = std::string(api::kLabelUse) + "=" + std::string(api::kUseBaseline);
+  options.label_selector = std::string(api::kLabelUse) + "=" + std::string(use);
   return options;
 }
 
@@ -90,7 +92,11 @@ ClusterCache::ClusterCache(kube::Transport& transport, const Clock& clock, const
       pods(transport, clock, api::kPods, OfRuns(ns, 11), api::DecodePodView),
       workload_kinds(std::move(kinds)),
       run_objects(transport, clock, Optional(OfRuns(ns, 12)), api::DecodeRunObjectView),
-      baselines(transport, clock, OfBaselines(ns, 13), api::DecodeProfileMapView) {
+      baselines(transport, clock, ForUse(api::kUseBaseline, ns, 13), api::DecodeProfileMapView),
+      monitored_services(transport, clock, ForUse(api::kUseMetrics, ns, 14),
+                         api::DecodeServiceView),
+      monitored_slices(transport, clock, ForUse(api::kUseMetrics, ns, 15),
+                       api::DecodeEndpointSliceView) {
   AddIndexes();
 }
 
@@ -104,9 +110,16 @@ void ClusterCache::AddIndexes() {
                : std::vector<std::string>{version.meta.key.ns + "/" + version.spec.parent};
   });
   drift_monitors.store().AddIndex(kMonitorsByTarget, [](const api::DriftMonitor& monitor) {
-    return std::vector<std::string>{monitor.meta.key.ns + "/" +
-                                    monitor.spec.target.model_deployment};
+    const std::string& name = monitor.spec.target.model_deployment;
+    return name.empty() ? std::vector<std::string>{}
+                        : std::vector<std::string>{monitor.meta.key.ns + "/" + name};
   });
+  drift_monitors.store().AddIndex(kMonitorsByService, [](const api::DriftMonitor& monitor) {
+    const auto& service = monitor.spec.target.service;
+    return service ? std::vector<std::string>{monitor.meta.key.ns + "/" + service->name}
+                   : std::vector<std::string>{};
+  });
+  monitored_slices.AddIndex(drift::kByService, deployment::ServiceOf);
   drift_monitors.store().AddIndex(kMonitorsByBaseline, [](const api::DriftMonitor& monitor) {
     const auto& map = monitor.spec.baseline.config_map;
     return map ? std::vector<std::string>{monitor.meta.key.ns + "/" + map->name}
@@ -140,14 +153,12 @@ void ClusterCache::AddIndexes() {
 
 void ClusterCache::Start() {
   ForEach([](const char*, auto& informer) { informer.Start(); });
-  run_objects.Start();
-  baselines.Start();
+  VisitSets(*this, [](auto& set) { set.Start(); });
 }
 
 void ClusterCache::Stop() {
   ForEach([](const char*, auto& informer) { informer.Stop(); });
-  run_objects.Stop();
-  baselines.Stop();
+  VisitSets(*this, [](auto& set) { set.Stop(); });
 }
 
 std::vector<std::string> ClusterCache::Unsynced() const {
@@ -155,8 +166,7 @@ std::vector<std::string> ClusterCache::Unsynced() const {
   ForEach([&](const char* name, const auto& informer) {
     if (!informer.store().Synced()) out.emplace_back(name);
   });
-  AddAwaited(run_objects, out);
-  AddAwaited(baselines, out);
+  VisitSets(*this, [&](const auto& set) { AddAwaited(set, out); });
   return out;
 }
 

@@ -22,8 +22,10 @@ namespace perennial::app {
 inline constexpr std::string_view kMonitorsByTarget = "target";
 inline constexpr std::string_view kVersionsByParent = "parent";
 
-// DriftMonitors by the ConfigMap that holds their baseline, "namespace/name".
+// DriftMonitors by the ConfigMap that holds their baseline, and by the Service that they watch,
+// "namespace/name".
 inline constexpr std::string_view kMonitorsByBaseline = "baseline";
+inline constexpr std::string_view kMonitorsByService = "service";
 
 // ModelDeployments and DriftMonitors by their UID: subscriptions to samples carry it.
 inline constexpr std::string_view kByUid = "uid";
@@ -55,8 +57,10 @@ struct ClusterCache {
   // Workloads, and ConfigMaps with results: only what some policy needs is watched.
   const std::vector<kube::Resource> workload_kinds;
   kube::InformerSet<api::RunObjectView> run_objects;
-  // ConfigMaps with profiles, while some monitor names one.
+  // ConfigMaps with profiles, and Services that others made: while some monitor names one.
   kube::InformerSet<api::ProfileMapView> baselines;
+  kube::InformerSet<api::ServiceView> monitored_services;
+  kube::InformerSet<api::EndpointSliceView> monitored_slices;
 
   // Calls visit(resource name, informer) for each.
   template <class Visit>
@@ -91,6 +95,15 @@ struct ClusterCache {
     visit("cronjobs", self.cron_jobs);
     visit("jobs", self.jobs);
     visit("pods", self.pods);
+  }
+
+  // Calls visit(set) for each set of informers that come and go.
+  template <class Self, class Visit>
+  static void VisitSets(Self& self, Visit visit) {
+    visit(self.run_objects);
+    visit(self.baselines);
+    visit(self.monitored_services);
+    visit(self.monitored_slices);
   }
 
   void AddIndexes();

@@ -154,7 +154,33 @@ void WireBaselines(ClusterCache& cache, Queues q) {
     WakeFound(cache.drift_monitors.store(), kMonitorsByBaseline,
               (after != nullptr ? after : before)->meta.key, q.drift_monitors);
   });
-  WireNeeds(cache.drift_monitors.store(), cache.baselines, drift::NeedsOf);
+}
+
+// The Service of another's model, and its endpoints.
+void WireMonitoredServices(ClusterCache& cache, Queues q) {
+  cache.monitored_services.AddListener([&cache, q](const auto& before, const auto& after) {
+    WakeFound(cache.drift_monitors.store(), kMonitorsByService,
+              (after != nullptr ? after : before)->meta.key, q.drift_monitors);
+  });
+  cache.monitored_slices.AddListener([&cache, q](const auto& before, const auto& after) {
+    Both(before, after, [&](const api::EndpointSliceView& slice) {
+      WakeFound(cache.drift_monitors.store(), kMonitorsByService,
+                kube::Key{slice.meta.key.ns, slice.service}, q.drift_monitors);
+    });
+  });
+}
+
+void WireMonitorsNeeds(ClusterCache& cache) {
+  const auto need = [](const kube::Resource& resource) {
+    return [resource](const api::DriftMonitor& monitor) {
+      const bool needed = drift::NeedsOf(monitor).contains(resource);
+      return needed ? std::set<kube::Resource>{resource} : std::set<kube::Resource>();
+    };
+  };
+  kube::Store<api::DriftMonitor>& monitors = cache.drift_monitors.store();
+  WireNeeds(monitors, cache.baselines, need(api::kConfigMaps));
+  WireNeeds(monitors, cache.monitored_services, need(api::kServices));
+  WireNeeds(monitors, cache.monitored_slices, need(api::kEndpointSlices));
 }
 
 // Jobs of runs and their pods carry the policy's name.
@@ -196,6 +222,8 @@ void WireRunObjects(ClusterCache& cache, Queues q) {
 void Wire(ClusterCache& cache, Queues queues) {
   WireModelDeployments(cache, queues);
   WireBaselines(cache, queues);
+  WireMonitoredServices(cache, queues);
+  WireMonitorsNeeds(cache);
   WireDriftMonitors(cache, queues);
   WireRunObjects(cache, queues);
   WireOwn(cache.retrain_policies.store(), queues.retrain_policies);

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "api/codec.h"
+#include "api/names.h"
 #include "base/hash.h"
 #include "base/text.h"
 #include "drift/explain.h"
@@ -97,7 +98,7 @@ api::SignalStatus Describe(const Observed& seen, const api::Signal& signal,
 }
 
 bool Champion(const Observed& seen, const std::string& version) {
-  return seen.deployment != nullptr && version == seen.deployment->status.champion;
+  return !version.empty() && version == ChampionOf(seen);
 }
 
 // The champion's signals that have drifted and count.
@@ -173,13 +174,19 @@ struct Health {
 Health Judge(const Observed& seen, const api::DriftMonitorStatus& status) {
   if (seen.monitor->spec.suspend) return {true, "Suspended", "spec.suspend is true"};
   if (!seen.invalid.empty()) return {false, "InvalidSpec", seen.invalid};
-  if (seen.deployment == nullptr) {
+  const api::MonitorTarget& target = seen.monitor->spec.target;
+  if (target.service && seen.service == nullptr) {
+    return {false, "ServiceNotFound",
+            "Service " + target.service->name +
+                " does not exist or lacks the label: kubectl label service " +
+                target.service->name + " " + std::string(api::kLabelUse) + "=" +
+                std::string(api::kUseMetrics)};
+  }
+  if (!target.service && seen.deployment == nullptr) {
     return {false, "ModelDeploymentNotFound",
-            "ModelDeployment " + seen.monitor->spec.target.model_deployment + " does not exist"};
+            "ModelDeployment " + target.model_deployment + " does not exist"};
   }
-  if (seen.deployment->status.champion.empty()) {
-    return {false, "NoChampion", "no version serves yet"};
-  }
+  if (ChampionOf(seen).empty()) return {false, "NoChampion", "no version serves yet"};
   const auto& signals = seen.monitor->spec.signals;
   if (seen.baseline.empty() && std::any_of(signals.begin(), signals.end(), NeedsBaseline)) {
     return {false, "NoBaseline",
@@ -306,6 +313,11 @@ void KeepUnlessNew(const api::DriftMonitorStatus& before, api::DriftMonitorStatu
 
 }  // namespace
 
+std::string ChampionOf(const Observed& seen) {
+  if (seen.service != nullptr) return seen.service->meta.key.name;
+  return seen.deployment != nullptr ? seen.deployment->status.champion : "";
+}
+
 kube::Plan Decide(const Observed& seen, WallTime now) {
   kube::Plan plan;
   const api::DriftMonitor& monitor = *seen.monitor;
@@ -313,10 +325,9 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
   status.observed_generation = monitor.meta.generation;
   status.targets = seen.targets;
   status.targets_up = seen.targets_up;
-  const bool champion_known =
-      seen.deployment != nullptr && !seen.deployment->status.champion.empty();
-  if (champion_known || monitor.spec.suspend) {
-    status.champion = champion_known ? seen.deployment->status.champion : "";
+  const std::string champion = ChampionOf(seen);
+  if (!champion.empty() || monitor.spec.suspend) {
+    status.champion = champion;
     status.baseline = seen.baseline;
     status.baseline_recorded =
         seen.baseline_recorded

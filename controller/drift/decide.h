@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "api/children.h"
 #include "api/drift_monitor.h"
 #include "api/model_deployment.h"
 #include "drift/history.h"
@@ -16,6 +17,7 @@ namespace perennial::drift {
 struct Observed {
   std::shared_ptr<const api::DriftMonitor> monitor;
   std::shared_ptr<const api::ModelDeployment> deployment;  // the target, if it exists
+  std::shared_ptr<const api::ServiceView> service;         // the same of a target that is a Service
   std::vector<std::string> versions;                       // of its variants, the champion first
   std::string baseline;  // what the champion is compared with; empty: there is nothing
   std::optional<WallTime> baseline_recorded;
@@ -28,6 +30,9 @@ struct Observed {
   std::string warning;  // what the source says about numbers that it does give
   std::string invalid;  // what is wrong with the spec that no schema can say
 };
+
+// The name of what is judged: the version that serves, or the Service; empty: there is none.
+std::string ChampionOf(const Observed& seen);
 
 // Turns looks into states (k of n with hysteresis), states into an episode, conditions and events.
 // Pure. Status is rewritten only when it tells something new: a state, an episode, a baseline, a

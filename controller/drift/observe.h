@@ -54,6 +54,9 @@ class DriftReconciler {
     const kube::Store<api::EndpointSliceView>& slices;
     const kube::Store<api::ServiceView>& services;
     const kube::InformerSet<api::ProfileMapView>& baselines;
+    // Services that Perennial doesn't manage and monitors watch, with their slices (by kByService).
+    const kube::InformerSet<api::ServiceView>& monitored_services;
+    const kube::InformerSet<api::EndpointSliceView>& monitored_slices;
   };
 
   // `secrets` reads what sources name; it may ask the API server, and remembers.

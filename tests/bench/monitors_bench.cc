@@ -163,9 +163,15 @@ class World {
   ::perennial::testing::NoTransport transport_;
   kube::InformerSet<api::ProfileMapView> baselines_{
       transport_, clock_, {}, api::DecodeProfileMapView};
+  kube::InformerSet<api::ServiceView> monitored_services_{
+      transport_, clock_, {}, api::DecodeServiceView};
+  kube::InformerSet<api::EndpointSliceView> monitored_slices_{
+      transport_, clock_, {}, api::DecodeEndpointSliceView};
   scrape::SampleStore samples_{clock_};
-  DriftReconciler reconciler_{
-      {monitors_, deployments_, versions_, slices_, services_, baselines_}, samples_, clock_};
+  DriftReconciler reconciler_{{monitors_, deployments_, versions_, slices_, services_, baselines_,
+                               monitored_services_, monitored_slices_},
+                              samples_,
+                              clock_};
 };
 
 void LookAtAll(benchmark::State& state) {

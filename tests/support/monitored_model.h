@@ -32,6 +32,7 @@ class DriftObserve : public ::testing::Test {
  protected:
   DriftObserve() {
     slices_.AddIndex(kByService, ServiceOf);
+    monitored_slices_.AddIndex(kByService, ServiceOf);
     monitor_.meta.key = {"ns", "m"};
     monitor_.meta.uid = "uid-m";
     monitor_.spec.target.model_deployment = "d";
@@ -198,13 +199,17 @@ class DriftObserve : public ::testing::Test {
   perennial::testing::NoTransport transport_;
   kube::InformerSet<api::ProfileMapView> baselines_{
       transport_, clock_, {}, api::DecodeProfileMapView};
+  kube::InformerSet<api::ServiceView> monitored_services_{
+      transport_, clock_, {}, api::DecodeServiceView};
+  kube::InformerSet<api::EndpointSliceView> monitored_slices_{
+      transport_, clock_, {}, api::DecodeEndpointSliceView};
+  const DriftReconciler::Stores stores_{
+      monitors_, deployments_, versions_,           slices_,
+      services_, baselines_,   monitored_services_, monitored_slices_};
   api::DriftMonitor monitor_;
   api::ModelDeployment deployment_;
   scrape::SampleStore samples_{clock_};
-  DriftReconciler reconciler_{{monitors_, deployments_, versions_, slices_, services_, baselines_},
-                              samples_,
-                              clock_,
-                              Secrets()};
+  DriftReconciler reconciler_{stores_, samples_, clock_, Secrets()};
 };
 
 }  // namespace perennial::drift

@@ -272,6 +272,35 @@ std::vector<SpecCase> MonitorCases() {
       Patched("smallest", kDm, "{}"),
       Patched("no target", kDm, R"({"target": {"modelDeployment": null}})",
               "spec.target.modelDeployment"),
+      Patched("a Service as target", kDm,
+              R"({"target": {"modelDeployment": null, "service": {"name": "eta", "metrics":
+                   {"port": "stats", "path": "/stats"}}},
+                  "baseline": {"from": "ConfigMap", "configMap": {"name": "p"}}, "signals": [
+                   {"name": "a", "type": "DataDrift", "metric": "m", "preset": "azure"}]})"),
+      Patched("a Service whose signals need no baseline", kDm,
+              R"({"target": {"modelDeployment": null, "service": {"name": "eta"}}, "signals": [
+                   {"name": "a", "type": "ModelPerformance", "metric": "m", "max": "1"}]})"),
+      Patched("two targets", kDm, R"({"target": {"service": {"name": "eta"}}, "signals": [
+                   {"name": "a", "type": "ModelPerformance", "metric": "m", "max": "1"}]})",
+              "spec.target.modelDeployment", "set either modelDeployment or service"),
+      Patched("a Service without a name", kDm,
+              R"({"target": {"modelDeployment": null, "service": {}}, "signals": [
+                   {"name": "a", "type": "ModelPerformance", "metric": "m", "max": "1"}]})",
+              "spec.target.service.name"),
+      Patched("a Service behind a Prometheus", kDm,
+              R"({"target": {"modelDeployment": null, "service": {"name": "eta"}},
+                  "source": {"prometheus": {"url": "http://p"}}, "signals": [
+                   {"name": "a", "type": "ModelPerformance", "metric": "m", "max": "1"}]})",
+              "spec.source", "remove source.prometheus"),
+      Patched("a Service and the training that nobody knows", kDm,
+              R"({"target": {"modelDeployment": null, "service": {"name": "eta"}}, "signals": [
+                   {"name": "a", "type": "DataDrift", "metric": "m", "preset": "azure"}]})",
+              "spec.baseline", "set baseline.from to ConfigMap, Inline or Window"),
+      Patched("a Service and an evaluation that nobody knows", kDm,
+              R"({"target": {"modelDeployment": null, "service": {"name": "eta"}}, "signals": [
+                   {"name": "a", "type": "ModelPerformance", "metric": "m",
+                    "versusBaseline": {"metric": "mae", "maxIncrease": "1"}}]})",
+              "spec.signals", "set max or min instead of versusBaseline"),
       Patched("no signals", kDm, R"({"signals": []})", "spec.signals"),
       Patched("two signals of one name", kDm,
               signal(R"({"name": "a", "type": "Custom", "metric": "m", "max": "1"},

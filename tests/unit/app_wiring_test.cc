@@ -199,6 +199,29 @@ TEST_F(WiringTest, ConfigMapsAreWatchedWhileAMonitorNeedsThem) {
   EXPECT_EQ(cache_.baselines.Find(api::kConfigMaps), nullptr);
 }
 
+TEST_F(WiringTest, AServiceOfOthersAndItsEndpointsWakeTheMonitorsThatNameIt) {
+  EXPECT_EQ(cache_.monitored_services.Find(api::kServices), nullptr);
+  EXPECT_EQ(cache_.monitored_slices.Find(api::kEndpointSlices), nullptr);
+  Put(cache_.drift_monitors, "a", "of-service", [](api::DriftMonitor& monitor) {
+    monitor.spec.target.service = api::MonitoredService{"eta", {}};
+  });
+  Woken();
+  const auto services = cache_.monitored_services.Find(api::kServices);
+  const auto slices = cache_.monitored_slices.Find(api::kEndpointSlices);
+  ASSERT_NE(services, nullptr);
+  ASSERT_NE(slices, nullptr);
+  Put(*services, "b", "eta", [](api::ServiceView&) {});
+  Put(*slices, "a", "other-x", [](api::EndpointSliceView& slice) { slice.service = "other"; });
+  EXPECT_EQ(Woken(), (Set{}));
+  Put(*services, "a", "eta", [](api::ServiceView&) {});
+  EXPECT_EQ(Woken(), (Set{"dm a/of-service"}));
+  Put(*slices, "a", "eta-x", [](api::EndpointSliceView& slice) { slice.service = "eta"; });
+  EXPECT_EQ(Woken(), (Set{"dm a/of-service"}));
+  cache_.drift_monitors.store().Remove({"a", "of-service"});
+  EXPECT_EQ(cache_.monitored_services.Find(api::kServices), nullptr);
+  EXPECT_EQ(cache_.monitored_slices.Find(api::kEndpointSlices), nullptr);
+}
+
 TEST_F(WiringTest, JobsAndTheirPodsWakeThePolicy) {
   const auto label = [](auto& child) {
     child.meta.labels[std::string(api::kLabelPolicy)] = "policy";

@@ -24,8 +24,7 @@ TEST_F(DriftBaseline, APromotionSwitchesTheBaselineAndARollbackBringsItBack) {
     const int writes = writes_;
     // A reconciler that never saw what was before says the same.
     scrape::SampleStore samples(clock_);
-    DriftReconciler restarted({monitors_, deployments_, versions_, slices_, services_, baselines_},
-                              samples, clock_);
+    DriftReconciler restarted(stores_, samples, clock_);
     const auto seen = restarted.Observe({"ns", "m"}, {clock_.Wall(), ""});
     ASSERT_TRUE(seen.has_value());
     const kube::Plan other = DriftReconciler::Decide(*seen, clock_.Wall());

@@ -265,8 +265,7 @@ TEST_F(DriftObserve, ANewReconcilerContinuesFromStatus) {
   const auto episode = monitor_.status.episode;
   ASSERT_TRUE(episode.has_value());
   scrape::SampleStore samples(clock_);
-  DriftReconciler restarted({monitors_, deployments_, versions_, slices_, services_, baselines_},
-                            samples, clock_);
+  DriftReconciler restarted(stores_, samples, clock_);
   const std::string before = monitor_.status.signals.at(0).recent;
   EXPECT_NE(before.find('B'), std::string::npos);
   for (int i = 0; i < 6; ++i) {
