@@ -1,0 +1,241 @@
+#!/usr/bin/env python3
+"""docs/guide/detect-drift.md, executed: its manifests and commands as they stand on the page, on a Service that
+Perennial doesn't manage, and its sample output compared with what the commands print.
+
+Needs a cluster with the controller in it, and the folder of the project's programs in $PERENNIAL_BIN.
+"""
+
+import csv
+import http.client
+import os
+import pathlib
+import random
+import re
+import subprocess
+import tempfile
+import threading
+import unittest
+
+import story
+
+PAGE = story.ROOT / "docs/guide/detect-drift.md"
+SPACE = "rides"
+IMAGE = "perennial.dev/departures:dev"
+ZONES = ("centre", "harbour", "hills")
+
+# The model that somebody serves: it observes what it is asked for.
+SERVER = """
+import http.server, urllib.parse
+import prometheus_client
+DISTANCE = prometheus_client.Histogram(
+    "feature_distance_km", "Distance of the requested ride.", buckets=[1, 2, 3, 5, 8, 13, 21])
+PREDICTIONS = prometheus_client.Counter("predictions", "Predictions by zone.", ["zone"])
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        url = urllib.parse.urlsplit(self.path)
+        body = b"ok"
+        if url.path == "/metrics":
+            body = prometheus_client.generate_latest()
+        for ride in urllib.parse.parse_qs(url.query).get("ride", ()):
+            distance, zone = ride.split(",")
+            DISTANCE.observe(float(distance))
+            PREDICTIONS.labels(zone).inc()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
+"""
+
+
+def blocks():
+    """Returns [(language, text, prose before it)] of the page, in order."""
+    found = []
+    prose = []
+    language = None
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        if line.startswith("```"):
+            if language is None:
+                language, text = line[3:], []
+            else:
+                found.append((language, "\n".join(text) + "\n", "\n".join(prose)))
+                prose, language = [], None
+        elif language is not None:
+            text.append(line)
+        else:
+            prose.append(line)
+    return found
+
+
+def shape(line):
+    """Returns a pattern for a line of sample output: numbers and times differ, "..." is anything."""
+    pattern = ""
+    for word in line.split():
+        if word == "...":
+            pattern += r".*"
+            continue
+        pattern += re.sub(r"\d+(\\\.\d+)?(e-?\d+)?", r"[0-9.e-]+", re.escape(word)) + r"\s*"
+    # kubectl's ages: 30s, 2m10s.
+    return re.sub(r"\[0-9\.e-\]\+s\\s", r"[0-9ms]+\\s", pattern)
+
+
+def deployment():
+    labels = {"app": "eta"}
+    container = {
+        "name": "model", "image": IMAGE, "imagePullPolicy": "IfNotPresent",
+        "command": ["python3", "-c", SERVER],
+        "ports": [{"name": "http", "containerPort": 8080}],
+        "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1},
+    }
+    return {
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "eta", "namespace": SPACE},
+        "spec": {
+            "replicas": 2, "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [container], "terminationGracePeriodSeconds": 1},
+            },
+        },
+    }
+
+
+def service():
+    return {
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "eta", "namespace": SPACE},
+        "spec": {
+            "selector": {"app": "eta"},
+            "ports": [{"name": "http", "port": 80, "targetPort": "http"}],
+        },
+    }
+
+
+def ride(chance, far=False):
+    """Returns a distance and a zone as they were in training, or as they are later on."""
+    distance = chance.gammavariate(2, 2) + (8 if far else 0)
+    return round(distance, 2), chance.choices(ZONES, (6, 3, 1))[0]
+
+
+class Riders(threading.Thread):
+    """Asks for rides all the time; from some moment on for farther ones."""
+
+    def __init__(self, address):
+        super().__init__(daemon=True)
+        self.address = address
+        self.far = False
+        self.over = threading.Event()
+        self.chance = random.Random(7)
+
+    def run(self):
+        while not self.over.wait(0.5):
+            self.ask(30)
+
+    def ask(self, rides):
+        """One request, so that each pod gets its part of them."""
+        query = "&".join("ride=%s,%s" % ride(self.chance, self.far) for _ in range(rides))
+        connection = http.client.HTTPConnection(self.address, 80, timeout=10)
+        try:
+            connection.request("GET", "/predict?" + query)
+            if connection.getresponse().status != 200:
+                raise AssertionError("the model server doesn't answer")
+        except OSError:
+            pass  # a connection more or less
+        finally:
+            connection.close()
+
+
+class Guide(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = tempfile.TemporaryDirectory()
+        cls.folder = pathlib.Path(cls.scratch.name)
+        (cls.folder / "charts").symlink_to(story.ROOT / "charts")
+        chance = random.Random(1)
+        with open(cls.folder / "training.csv", "w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(("distance_km", "zone"))
+            writer.writerows(ride(chance) for _ in range(20_000))
+        story.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}})
+        story.apply(deployment())
+        story.apply(service())
+        story.kubectl("-n", SPACE, "rollout", "status", "deployment/eta", "--timeout=120s")
+        address = story.get("services", "eta", SPACE)["spec"]["clusterIP"]
+        cls.riders = Riders(address)
+        for _ in range(100):  # what both pods have seen before anybody looks
+            cls.riders.ask(30)
+        cls.riders.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.riders.over.set()
+        cls.riders.join()
+        story.kubectl("delete", "namespace", SPACE, "--wait=false")
+        story.run("helm", "upgrade", "perennial", story.ROOT / "charts/perennial",
+                  "--namespace", story.SYSTEM, "--reuse-values",
+                  "--set", "monitors.configMapBaselines=false")
+        cls.scratch.cleanup()
+
+    def command(self, text):
+        """Runs a block of commands as a reader would; returns what they print."""
+        environment = dict(os.environ)
+        environment["PATH"] = os.environ["PERENNIAL_BIN"] + ":" + environment["PATH"]
+        done = subprocess.run(["bash", "-euo", "pipefail", "-c", text], cwd=self.folder, text=True,
+                              env=environment, capture_output=True, timeout=180)
+        self.assertEqual(done.returncode, 0, f"{text}\n{done.stdout}{done.stderr}")
+        print(f"$ {text}{done.stdout}", flush=True)
+        return done.stdout
+
+    def monitor(self):
+        return story.get("driftmonitors.perennial.dev", "eta", SPACE)
+
+    def wait_for_drifted(self, wanted):
+        story.wait_for(f"Drifted is {wanted}", 240,
+                       lambda: story.condition(self.monitor(), "Drifted") == wanted,
+                       lambda: self.monitor().get("status"))
+
+    def before(self, text):
+        """What the reader's world does meanwhile."""
+        if "get driftmonitors" in text:
+            self.wait_for_drifted("False")
+            self.assertEqual(story.condition(self.monitor(), "Blind"), "False")
+        elif "describe" in text:
+            self.riders.far = True
+            self.wait_for_drifted("True")
+
+    def test_page(self):
+        printed = ""
+        commands = 0
+        for language, text, prose in blocks():
+            if language == "yaml":
+                name = re.findall(r"as `([-a-z]+\.yaml)`", prose)
+                self.assertTrue(name, f"the page doesn't say where this goes:\n{text}")
+                (self.folder / name[-1]).write_text(text, encoding="utf-8")
+            elif language == "sh":
+                self.before(text)
+                printed = self.command(text)
+                commands += 1
+            elif language == "text":
+                for line in text.splitlines():
+                    self.assertRegex(printed, shape(line), f"the page shows: {line}")
+        self.assertGreater(commands, 6, "the page has lost its commands")
+        self.assertEqual(printed.strip(), '["distance"]', "zones didn't change")
+        self.recovery()
+
+    def recovery(self):
+        """What the page's end promises."""
+        self.riders.far = False
+        self.wait_for_drifted("False")
+        events = story.get("events.events.k8s.io", namespace=SPACE)
+        reasons = [event["reason"] for event in events
+                   if event.get("regarding", {}).get("name") == "eta"]
+        self.assertEqual(reasons.count("DriftDetected"), 1, reasons)
+        self.assertEqual(reasons.count("DriftEnded"), 1, reasons)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
