@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "api/codec.h"
+#include "api/names.h"
 #include "app/yaml_json.h"
 #include "base/clock.h"
 #include "drift/baseline.h"
@@ -53,7 +54,8 @@ bool EndsIn(const std::string& name, std::initializer_list<std::string_view> suf
 // A profile stands alone, in a training result, a ModelVersion, a ConfigMap or a DriftMonitor.
 Result<json> FindProfile(const json& document) {
   if (document.is_object()) {
-    if (document.contains("metrics") && !document.contains("artifact")) return document;
+    const bool profile = document.contains("metrics") || document.contains("featureAttribution");
+    if (profile && !document.contains("artifact")) return document;
     for (const char* pointer : {"/profile", "/spec/profile", "/spec/baseline/profile"}) {
       const json::json_pointer path(pointer);
       if (document.contains(path)) return document[path];
@@ -90,7 +92,8 @@ Result<api::DriftMonitorSpec> FromMonitor(const std::string& file) {
   const auto documents = ParseYaml(text);
   if (!documents.ok()) return InFile(file, documents.error().message);
   for (json document : *documents) {
-    if (!document.is_object() || document.value("kind", "") != "DriftMonitor") continue;
+    if (!document.is_object() || !document.contains("kind")) continue;
+    if (document["kind"] != api::kDriftMonitors.kind) continue;
     // The codec reads what an API server hands out.
     document["metadata"] = {{"name", "monitor"}, {"namespace", "default"}, {"uid", "none"}};
     const auto monitor = api::DecodeDriftMonitor(document);

@@ -178,7 +178,8 @@ TEST_F(ProfileTest, GoesThroughAConfigMapAndDriftEval) {
   const auto map = api::DecodeProfileMapView(object);
   ASSERT_TRUE(map.ok());
   ASSERT_NE(map->keys.at("profile.json").profile, nullptr) << map->keys.at("profile.json").error;
-  EXPECT_TRUE(map->meta.labels.size() == 1);
+  EXPECT_EQ(*kube::Find(map->meta.labels, "perennial.dev/use"), "baseline")
+      << "or the controller never sees it";
 
   DriftEvalOptions options;
   options.baseline = options.current = before;
@@ -235,6 +236,22 @@ TEST_F(ProfileTest, SubtractsAnEarlierPage) {
   EXPECT_EQ(json::parse(out_.str())["signals"][0]["samples"], 1000);
   options.previous = "";
   EXPECT_EQ(Eval(options), 0) << "in all of its life little changed";
+}
+
+TEST_F(ProfileTest, ComparesImportancesOfFeatures) {
+  DriftEvalOptions options;
+  options.baseline = Write("then.json", R"({"featureAttribution": [
+      {"feature": "a", "importance": 6}, {"feature": "b", "importance": 3}]})");
+  options.monitor =
+      Write("m.yaml",
+            "kind: DriftMonitor\nspec:\n  target: {modelDeployment: d}\n  preset: azure\n"
+            "  signals:\n  - {name: s, type: AttributionDrift, metric: m}\n");
+  options.current = options.baseline;
+  EXPECT_EQ(Eval(options), 0) << out_.str() << err_.str();
+  options.current =
+      Write("page.txt", "# TYPE m gauge\nm{feature=\"a\"} 0.1\nm{feature=\"b\"} 0.7\n");
+  EXPECT_EQ(Eval(options), 2) << out_.str() << err_.str();
+  EXPECT_NE(out_.str().find("most moved: a 66.7% -> 12.5%"), std::string::npos) << out_.str();
 }
 
 TEST_F(ProfileTest, TakesSignalsFromAMonitorAndTellsWhatIsWrong) {

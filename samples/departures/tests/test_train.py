@@ -210,6 +210,14 @@ class Result(unittest.TestCase):
         self.assertEqual(profile["counts"], [2, 2, 1])
         self.assertEqual((profile["nulls"], profile["min"], profile["max"]), (2, 0.5, 2.1))
 
+    def test_importances_are_part_of_the_profile(self):
+        profile = perennial_result.profile(10, [], {"distance": np.float32(0.5), "hour": 2})
+        self.assertEqual(profile["featureAttribution"], [
+            {"feature": "distance", "importance": 0.5}, {"feature": "hour", "importance": 2.0}])
+        self.assertNotIn("featureAttribution", perennial_result.profile(10, []))
+        with self.assertRaisesRegex(perennial_result.ResultError, "hour"):
+            perennial_result.profile(10, [], {"hour": float("nan")})
+
     def test_bounds_must_ascend(self):
         for bounds in ([], [1, 1], [2, 1], [1, float("inf")]):
             with self.assertRaises(perennial_result.ResultError):
