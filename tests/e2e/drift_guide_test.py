@@ -76,7 +76,7 @@ def shape(line):
     """Returns a pattern for a line of sample output: numbers and times differ, "..." is anything."""
     pattern = ""
     for word in line.split():
-        if word == "...":
+        if word.startswith("..."):
             pattern += r".*"
             continue
         pattern += re.sub(r"\d+(\\\.\d+)?(e-?\d+)?", r"[0-9.e-]+", re.escape(word)) + r"\s*"

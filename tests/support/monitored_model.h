@@ -80,7 +80,7 @@ class DriftObserve : public ::testing::Test {
       metric.metric = "x";
       metric.bounds = {1, 2, 3};
       metric.counts = std::move(counts);
-      version.spec.profile = api::Profile{1000, {metric}};
+      version.spec.profile = api::Profile{1000, {metric}, {}};
     }
     Put(versions_, version);
   }

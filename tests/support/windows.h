@@ -52,7 +52,7 @@ inline api::Profile Numeric(std::vector<double> bounds, std::vector<double> coun
   metric.metric = "x";
   metric.bounds = std::move(bounds);
   metric.counts = std::move(counts);
-  return {0, {metric}};
+  return {0, {metric}, {}};
 }
 
 inline api::Profile Categorical(std::vector<api::Category> categories) {
@@ -61,7 +61,7 @@ inline api::Profile Categorical(std::vector<api::Category> categories) {
   metric.type = api::MetricType::kCategorical;
   metric.label = "kind";
   metric.categories = std::move(categories);
-  return {0, {metric}};
+  return {0, {metric}, {}};
 }
 
 inline api::Signal Drift(std::vector<api::DriftTest> tests) {

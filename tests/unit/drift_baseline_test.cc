@@ -82,13 +82,11 @@ TEST_F(DriftBaseline, ReadsABaselineFromAConfigMap) {
   EXPECT_EQ(FormatTime(monitor_.status.baseline_recorded->value), "2025-11-01T00:00:00Z");
   for (int i = 0; i < 3; ++i) Round(usual_);
   EXPECT_EQ(Marks(Observe()).front(), '-');
-  put({{"profile.json", api::EncodeProfile({1000, {[] {
-                                              api::MetricProfile metric;
-                                              metric.metric = "x";
-                                              metric.bounds = {1, 2, 3};
-                                              metric.counts = {100, 200, 300, 400};
-                                              return metric;
-                                            }()}})}});
+  api::MetricProfile newest;
+  newest.metric = "x";
+  newest.bounds = {1, 2, 3};
+  newest.counts = {100, 200, 300, 400};
+  put({{"profile.json", api::EncodeProfile({1000, {newest}, {}})}});
   Round(usual_);
   EXPECT_EQ(Marks(Observe()).front(), 'B') << "the newest profile counts from the next look on";
 }
