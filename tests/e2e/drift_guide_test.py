@@ -7,15 +7,14 @@ Needs a cluster with the controller in it, and the folder of the project's progr
 
 import csv
 import http.client
-import os
 import pathlib
 import random
 import re
-import subprocess
 import tempfile
 import threading
 import unittest
 
+import page
 import story
 
 PAGE = story.ROOT / "docs/guide/detect-drift.md"
@@ -51,25 +50,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
 """
-
-
-def blocks():
-    """Returns [(language, text, prose before it)] of the page, in order."""
-    found = []
-    prose = []
-    language = None
-    for line in PAGE.read_text(encoding="utf-8").splitlines():
-        if line.startswith("```"):
-            if language is None:
-                language, text = line[3:], []
-            else:
-                found.append((language, "\n".join(text) + "\n", "\n".join(prose)))
-                prose, language = [], None
-        elif language is not None:
-            text.append(line)
-        else:
-            prose.append(line)
-    return found
 
 
 def shape(line):
@@ -180,16 +160,6 @@ class Guide(unittest.TestCase):
                   "--set", "monitors.configMapBaselines=false")
         cls.scratch.cleanup()
 
-    def command(self, text):
-        """Runs a block of commands as a reader would; returns what they print."""
-        environment = dict(os.environ)
-        environment["PATH"] = os.environ["PERENNIAL_BIN"] + ":" + environment["PATH"]
-        done = subprocess.run(["bash", "-euo", "pipefail", "-c", text], cwd=self.folder, text=True,
-                              env=environment, capture_output=True, timeout=180)
-        self.assertEqual(done.returncode, 0, f"{text}\n{done.stdout}{done.stderr}")
-        print(f"$ {text}{done.stdout}", flush=True)
-        return done.stdout
-
     def monitor(self):
         return story.get("driftmonitors.perennial.dev", "eta", SPACE)
 
@@ -210,14 +180,14 @@ class Guide(unittest.TestCase):
     def test_page(self):
         printed = ""
         commands = 0
-        for language, text, prose in blocks():
+        for language, text, prose in page.blocks(PAGE):
             if language == "yaml":
-                name = re.findall(r"as `([-a-z]+\.yaml)`", prose)
+                name = page.file_of(prose)
                 self.assertTrue(name, f"the page doesn't say where this goes:\n{text}")
-                (self.folder / name[-1]).write_text(text, encoding="utf-8")
+                (self.folder / name).write_text(text, encoding="utf-8")
             elif language == "sh":
                 self.before(text)
-                printed = self.command(text)
+                printed = page.command(text, self.folder)
                 commands += 1
             elif language == "text":
                 for line in text.splitlines():
