@@ -156,6 +156,8 @@ scrape::Subscription SubscriptionFor(const Observed& seen, const api::SecretLook
   subscription.resolution = std::max(subscription.interval, subscription.retention / 500);
   subscription.metrics = MetricsOf(rollout);
   subscription.totals = rollout.experiment.has_value();
+  // Probes alone read nothing of the pods.
+  if (subscription.metrics.empty()) return subscription;
   const std::optional<scrape::Access> access = AccessOf(seen, secrets);
   if (!access) return subscription;
   subscription.access = *access;

@@ -67,6 +67,19 @@ void BadModelIsRolledBack(StoryWorld& world) {
       world, [&] { return LastOutcome(world).starts_with("RolledBack"); }, std::chrono::minutes(3));
 }
 
+// The first story with a rollout that is probed by a Job and by the monitor, and with autoscaled
+// pods.
+void DriftIsCuredUnderProbes(StoryWorld& world) {
+  world.EditDeployment(json::parse(R"({
+    "replicas": null, "autoscaling": {"minReplicas": 2, "maxReplicas": 4},
+    "disruptionBudget": {"maxUnavailable": 1},
+    "rollout": {"analysis": {"interval": "15s", "probes": [
+      {"name": "drift", "driftMonitor": {"name": "departures"}, "step": 2},
+      {"name": "smoke", "step": 1, "job": {"template": {"spec": {"template": {"spec": {
+        "containers": [{"name": "smoke", "image": "smoke:1"}]}}}}}}]}}})"));
+  DriftIsCured(world);
+}
+
 using Story = std::function<void(StoryWorld&)>;
 
 struct Told {
@@ -134,6 +147,26 @@ TEST(Story, ABadModelIsRolledBack) {
   }
 }
 
+TEST(Story, ProbesAndAutoscalersChangeNothingOfTheCure) {
+  StoryWorld world;
+  DriftIsCuredUnderProbes(world);
+  EXPECT_EQ(world.violations(), std::vector<std::string>());
+  EXPECT_EQ(Champion(world), world.VersionName(2)) << world.Summary();
+  EXPECT_NE(world.Summary().find("pods of V2: 2\n"), std::string::npos) << world.Summary();
+  EXPECT_NE(world.Summary().find("jobs: 3\n"), std::string::npos)
+      << "two runs and one probe, since a first version is compared with nothing:\n"
+      << world.Summary();
+  EXPECT_EQ(world.api().List(api::kAutoscalers).size(), 1u);
+  EXPECT_EQ(world.api().List(api::kDisruptionBudgets).size(), 1u);
+  const json checks = world.Object(api::kModelDeployments, "departures")["status"]["rollout"].value(
+      "checks", json::array());
+  ASSERT_EQ(checks.size(), 2u) << checks;
+  for (const json& check : checks) EXPECT_EQ(check["verdict"], "Pass") << check;
+  const std::size_t before = world.log().size();
+  world.Run(std::chrono::hours(1));
+  EXPECT_EQ(world.log().size(), before) << world.log().back();
+}
+
 TEST(Story, NothingIsWrittenOnceAllIsWell) {
   StoryWorld world;
   DriftIsCured(world);
@@ -154,7 +187,9 @@ constexpr int kStride = 1;
 class RestartAnywhere : public ::testing::TestWithParam<int> {
  protected:
   static Plot StoryOf(int i) {
-    return {i == 1 ? BadModelIsRolledBack : DriftIsCured,
+    return {i == 1   ? BadModelIsRolledBack
+            : i == 3 ? DriftIsCuredUnderProbes
+                     : DriftIsCured,
             i == 2 ? StoryWorld::Training::kWorkload : StoryWorld::Training::kJob};
   }
 
@@ -229,9 +264,10 @@ TEST_P(RestartAnywhere, StoresThatLagBehindChangeNothing) {
 
 std::string NameOf(const ::testing::TestParamInfo<int>& info) {
   if (info.param == 0) return "DriftIsCured";
+  if (info.param == 3) return "DriftIsCuredUnderProbes";
   return info.param == 1 ? "BadModelIsRolledBack" : "AWorkloadCuresTheDrift";
 }
-INSTANTIATE_TEST_SUITE_P(Stories, RestartAnywhere, ::testing::Values(0, 1, 2), NameOf);
+INSTANTIATE_TEST_SUITE_P(Stories, RestartAnywhere, ::testing::Values(0, 1, 2, 3), NameOf);
 
 }  // namespace
 }  // namespace perennial::testing

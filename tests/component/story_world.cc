@@ -195,6 +195,12 @@ StoryWorld::StoryWorld(std::vector<Trouble> trouble, std::optional<std::uint32_t
 
 StoryWorld::~StoryWorld() = default;
 
+void StoryWorld::EditDeployment(const json& spec) {
+  json object = Object(api::kModelDeployments, "departures");
+  object["spec"].merge_patch(spec);
+  api_.Put(api::kModelDeployments, object);
+}
+
 void StoryWorld::Run(Millis time) {
   const Millis end = clock_.Steady() + time;
   while (clock_.Steady() < end) {
@@ -273,6 +279,7 @@ void StoryWorld::React() {
   if (!react_at_) react_at_ = clock_.Steady() + kReaction;
   if (clock_.Steady() < *react_at_) return;
   react_at_.reset();
+  ReactToAutoscalers();
   ReactToDeployments();
   ReactToServices();
   ReactToRoutes();
@@ -281,6 +288,19 @@ void StoryWorld::React() {
   if (approve) ApproveVersions();
   CheckPromises();
   reacted_ = api_.resource_version();
+}
+
+// Each keeps its Deployment within its bounds; there is no load.
+void StoryWorld::ReactToAutoscalers() {
+  for (const json& scaler : api_.List(api::kAutoscalers)) {
+    auto deployment = api_.Get({api::kDeployments, {kNs, Name(scaler)}});
+    if (!deployment) continue;
+    const int replicas = (*deployment)["spec"].value("replicas", 1);
+    const int least = scaler["spec"]["minReplicas"];
+    if (replicas >= least) continue;
+    (*deployment)["spec"]["replicas"] = least;
+    api_.Put(api::kDeployments, *deployment);
+  }
 }
 
 void StoryWorld::ReactToDeployments() {
@@ -479,6 +499,7 @@ void StoryWorld::CheckPromises() {
   std::map<std::string, int> jobs_of;
   for (const kube::Resource& resource : {api::kJobs, kTrainJobs}) {
     for (const json& job : api_.List(resource)) {
+      if (Label(job, api::kLabelRun).empty()) continue;  // a rollout's probe
       ++jobs_of[job["metadata"]
                     .value("annotations", json::object())
                     .value("perennial.dev/trigger", "?")];

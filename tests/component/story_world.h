@@ -70,6 +70,9 @@ class StoryWorld {
   // null-like ({}) where there is none.
   json Object(const kube::Resource& resource, const std::string& name) const;
 
+  // Somebody edits the ModelDeployment's spec, by an RFC 7386 merge patch.
+  void EditDeployment(const json& spec);
+
   // ---- what goes on in the world ----
   bool drifted = false;  // pods see other inputs than training did
   std::set<int> broken;  // versions whose pods never become ready, by order of revision
@@ -84,6 +87,7 @@ class StoryWorld {
   bool Feed();  // true if all stores are up to date
   void React();
   void ReactToDeployments();
+  void ReactToAutoscalers();
   void ReactToServices();
   void ReactToRoutes();
   void ReactToJobs();
