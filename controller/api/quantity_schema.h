@@ -142,7 +142,7 @@ struct Schema<AnalysisProbe> {
       Cel<T>{"has(self.driftMonitor) != has(self.job)",
              "a probe asks a driftMonitor or runs a job: set one of them", "",
              [](const T& v) { return v.drift.has_value() != v.job.has_value(); }},
-      Cel<T>{"!has(self.job) || !(has(self.count) || has(self.interval) || "
+      Cel<T>{"!has(self.job) || !((has(self.count) && self.count > 0) || has(self.interval) || "
              "has(self.failureLimit) || has(self.inconclusiveLimit) || has(self.success) || "
              "has(self.failure))",
              "a job runs once and succeeds or fails: remove count, interval, limits, success and "
