@@ -244,7 +244,6 @@ TEST(Probes, RollBackWhenAJobFails) {
             std::string::npos)
       << world.Status().history[0].message;
   // The next version is probed by a Job of its own.
-  const std::string first = world.Job()["metadata"]["name"];
   world.SetModel("oci://m:3");
   world.Settle();
   EXPECT_EQ(world.Jobs(), 2);
