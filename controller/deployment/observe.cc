@@ -56,6 +56,7 @@ std::vector<scrape::Target> TargetsOf(const Observed& seen, const std::string& v
   const bool prometheus = source && source->prometheus;  // it finds the port itself
   const std::string service = ChildName(*seen.deployment, version);
   std::vector<scrape::Target> targets;
+  std::set<std::string> known;
   for (const auto& slice : seen.slices) {
     if (slice->service != service) continue;
     const auto port = std::find_if(
@@ -67,8 +68,10 @@ std::vector<scrape::Target> TargetsOf(const Observed& seen, const std::string& v
     for (const api::Endpoint& endpoint : slice->endpoints) {
       if (!endpoint.ready || (prometheus && endpoint.pod.empty())) continue;
       const std::string& uid = endpoint.pod_uid.empty() ? endpoint.address : endpoint.pod_uid;
-      targets.push_back(
-          {prometheus ? endpoint.pod : uid, endpoint.address, number, metrics.path, version});
+      const std::string& id = prometheus ? endpoint.pod : uid;
+      // A pod is in one slice for each of its address families.
+      if (!known.insert(id).second) continue;
+      targets.push_back({id, endpoint.address, number, metrics.path, version});
     }
   }
   return targets;

@@ -58,8 +58,8 @@ class DeploymentObserve : public ::testing::Test {
     slice->meta.owners.push_back({"v1", "Service", name, name + "-uid", true});
     slice->service = name;
     slice->ports = {{"http", 8080}, {"admin", 9000}};
-    slice->endpoints = {{address, "pod", version + "-pod", true},
-                        {"10.0.0.9", "pod", version + "-unready", false}};
+    slice->endpoints = {{address, version + "-a", version + "-pod", true},
+                        {"10.0.0.9", version + "-b", version + "-unready", false}};
     slices_.Upsert(slice);
   }
   void BeginRollout() {
@@ -137,6 +137,55 @@ TEST_F(DeploymentObserve, FindsItsOwnChildrenAndTellsForeignOnesApart) {
   Write();
   EXPECT_EQ(Observe()->foreign.back(),
             (kube::Ref{api::kDisruptionBudgets, {"transit", ChildName(md_, "v1")}}));
+}
+
+TEST_F(DeploymentObserve, AsksAPrometheusWhereTheSpecNamesOne) {
+  AddVariant("v1", "10.0.0.1");
+  AddVariant("v2", "10.0.0.2");
+  BeginRollout();
+  md_.spec.metrics.port = "no such port";  // a Prometheus finds it itself
+  md_.spec.rollout.source = api::Source{};
+  md_.spec.rollout.source->prometheus = api::PrometheusSource{};
+  md_.spec.rollout.source->prometheus->url = "http://prometheus.monitoring.svc:9090";
+  md_.spec.rollout.source->prometheus->matchers = {{"job", "models"}};
+  Write();
+  ASSERT_TRUE(Observe().has_value());
+  const auto queries = samples_.TakeQueryChanges();
+  ASSERT_EQ(queries.size(), 1u);
+  const auto& source = queries[0]->source;
+  ASSERT_TRUE(source.has_value());
+  EXPECT_EQ(source->url, "http://prometheus.monitoring.svc:9090");
+  EXPECT_EQ(source->ns, "transit") << "nobody else's series";
+  EXPECT_EQ(source->variants, (std::vector<std::pair<std::string, std::string>>{
+                                  {"v1", ChildName(md_, "v1")}, {"v2", ChildName(md_, "v2")}}));
+  EXPECT_EQ(source->matchers.size(), 1u);
+  EXPECT_TRUE(samples_.TakeJobChanges().started.empty()) << "the pods are not scraped as well";
+  // Its credentials can't be read: then nobody is asked.
+  md_.spec.rollout.source->prometheus->url = "https://prometheus.monitoring.svc:9090";
+  md_.spec.rollout.source->prometheus->bearer_token = api::SecretKey{"gone", "token"};
+  Write();
+  ASSERT_TRUE(Observe().has_value());
+  for (const auto& query : samples_.TakeQueryChanges()) EXPECT_FALSE(query->source.has_value());
+}
+
+// What probes ask is looked up while a rollout runs, and not otherwise.
+TEST_F(DeploymentObserve, FindsWhatProbesAsk) {
+  jobs_.Upsert(Child<api::JobView>("probe", "md-uid"));
+  jobs_.Upsert(Child<api::JobView>("training", "policy-uid"));
+  auto monitor = std::make_shared<api::DriftMonitor>();
+  monitor->meta.key = {"transit", "watch"};
+  monitors_.Upsert(monitor);
+  md_.spec.rollout.analysis = api::Analysis{};
+  md_.spec.rollout.analysis->probes.resize(2);
+  md_.spec.rollout.analysis->probes[0].drift = api::DriftProbe{"watch", {}};
+  md_.spec.rollout.analysis->probes[1].job = api::JobProbe{};
+  Write();
+  EXPECT_TRUE(Observe()->jobs.empty());
+  BeginRollout();
+  const auto seen = Observe();
+  ASSERT_EQ(seen->jobs.size(), 1u);
+  EXPECT_EQ(seen->jobs[0]->meta.key.name, "probe");
+  EXPECT_TRUE(seen->monitors.contains("watch"));
 }
 
 TEST_F(DeploymentObserve, MeasuresBothVariantsOnlyDuringARollout) {
