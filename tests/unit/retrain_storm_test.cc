@@ -127,7 +127,7 @@ class Storm : public ::testing::Test {
 
   static api::RetrainPolicyStatus StatusOf(const kube::Plan& plan) {
     nlohmann::json object = {
-        {"metadata", {{"name", "p"}, {"namespace", "n"}}},
+        {"metadata", {{"name", "p"}, {"namespace", "n"}, {"uid", "u"}}},
         {"spec", {{"modelDeployment", "d"}, {"job", {{"template", nlohmann::json::object()}}}}}};
     object["status"] = nlohmann::json::parse(*plan.status);
     auto policy = api::DecodeRetrainPolicy(object);

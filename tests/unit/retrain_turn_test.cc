@@ -40,7 +40,7 @@ class TurnTest : public ::testing::Test {
 
   static api::RetrainPolicyStatus StatusOf(const std::string& text) {
     const auto policy = api::DecodeRetrainPolicy(nlohmann::json::parse(
-        R"({"metadata":{"name":"p","namespace":"n"},"spec":{"modelDeployment":"d",
+        R"({"metadata":{"name":"p","namespace":"n","uid":"u"},"spec":{"modelDeployment":"d",
             "job":{"template":{}}},"status":)" +
         text + "}"));
     EXPECT_TRUE(policy.ok());
