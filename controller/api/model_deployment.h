@@ -162,6 +162,10 @@ struct Guardrail {
   bool operator==(const Guardrail&) const = default;
 };
 
+// How a fixed split's weights move while an experiment compares: not at all, or by Thompson's rule,
+// each variant in proportion to the probability that it is the best.
+enum class Allocation { kFixed, kThompson };
+
 enum class OnInconclusive { kKeepChampion, kPromote };
 
 // An A/B test with always-valid sequential inference: looking at every reconcile is safe.
@@ -173,6 +177,9 @@ struct Experiment {
   std::int64_t expected_samples = 5000;  // total at which the test is most sensitive (AsympCS)
   Duration max_duration{Millis(259'200'000)};
   OnInconclusive on_inconclusive = OnInconclusive::kKeepChampion;
+  Allocation weights = Allocation::kFixed;  // of spec.variants
+  int floor = 5;                            // Thompson: the least and most percent of a variant
+  int ceiling = 90;
   bool operator==(const Experiment&) const = default;
 };
 

@@ -245,6 +245,20 @@ struct Schema<ModelDeploymentSpec> {
                return v.protocol != Protocol::kOpenInference ||
                       v.traffic.protocol != TrafficProtocol::kGrpc;
              }},
+      Cel<T>{"!has(self.rollout) || !has(self.rollout.experiment) || "
+             "!has(self.rollout.experiment.weights) || "
+             "self.rollout.experiment.weights != 'Thompson' || (has(self.variants) && "
+             "has(self.traffic) && has(self.traffic.gateway) && size(self.variants) * "
+             "(has(self.rollout.experiment.floor) ? self.rollout.experiment.floor : 5) <= 100)",
+             "weights: Thompson moves the weights of variants behind a gateway, each of which "
+             "keeps the floor: set variants and traffic.gateway, lower floor, or remove weights",
+             "rollout",
+             [](const T& v) {
+               const auto& experiment = v.rollout.experiment;
+               if (!experiment || experiment->weights != Allocation::kThompson) return true;
+               return !v.variants.empty() && v.traffic.gateway.has_value() &&
+                      static_cast<int>(v.variants.size()) * experiment->floor <= 100;
+             }},
       Cel<T>{"!has(self.autoscaling) || !has(self.replicas)",
              "autoscaling sets the number of pods: remove replicas, or autoscaling", "replicas",
              [](const T& v) { return !v.autoscaling || !v.replicas; }},

@@ -17,6 +17,10 @@ struct EnumNames<Goal> {
   static constexpr std::array<std::string_view, 2> kNames{"Increase", "Decrease"};
 };
 template <>
+struct EnumNames<Allocation> {
+  static constexpr std::array<std::string_view, 2> kNames{"Fixed", "Thompson"};
+};
+template <>
 struct EnumNames<OnInconclusive> {
   static constexpr std::array<std::string_view, 2> kNames{"KeepChampion", "Promote"};
 };
@@ -273,6 +277,15 @@ struct Schema<Experiment> {
       Field{"maxDuration", &T::max_duration, "Time after which it ends without a decision.",
             Rules{}},
       Field{"onInconclusive", &T::on_inconclusive, "What to do then.", Rules{}},
+      Field{"weights", &T::weights,
+            "Of variants. Fixed: as they say. Thompson: once each has minSamples, in proportion to "
+            "the probability that it is the best; one that is shown to be worse, or that breaks a "
+            "guardrail, gets the floor.",
+            Rules{}},
+      Field{"floor", &T::floor, "Thompson: percent of the traffic that each variant keeps.",
+            Rules{.min = 1, .max = 50}},
+      Field{"ceiling", &T::ceiling, "Thompson: percent of the traffic that one may have at most.",
+            Rules{.min = 10, .max = 99}},
   };
   static constexpr std::array kCel{
       Cel<T>{"!has(self.alpha) || (double(self.alpha) > 0.0 && double(self.alpha) <= 0.5)",

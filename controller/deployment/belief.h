@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "api/model_deployment.h"
 #include "stats/sequential.h"
@@ -21,5 +22,10 @@ struct Belief {
 // Absent where nothing is known of the variance. Pure.
 std::optional<Belief> Believe(stats::ArmKind kind, api::Goal goal, const stats::Arm& champion,
                               const stats::Arm& challenger);
+
+// For each of several arms the probability that its true value is the best of all, by the same
+// posteriors; they add up to 1. Empty where nothing is known of an arm. Pure.
+std::vector<double> ProbabilitiesOfBest(stats::ArmKind kind, api::Goal goal,
+                                        const std::vector<stats::Arm>& arms);
 
 }  // namespace perennial::deployment

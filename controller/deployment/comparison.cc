@@ -42,7 +42,9 @@ api::Experiment Corrected(const api::Experiment& experiment, std::size_t compari
 // approximate.
 double PairShare(const Turn& turn, const api::FixedVariant& control,
                  const api::FixedVariant& variant) {
-  if (!Spec(turn).traffic.gateway) return 0;
+  // Weights that move have no one ratio that all requests should show.
+  const bool moving = Spec(turn).rollout.experiment->weights == api::Allocation::kThompson;
+  if (!Spec(turn).traffic.gateway || moving) return 0;
   const int both = control.weight + variant.weight;
   return both == 0 ? 0 : static_cast<double>(variant.weight) / both;
 }
@@ -101,10 +103,14 @@ std::vector<std::string> ComparedVersions(const api::ModelDeployment& deployment
 
 std::string ComparisonIdentity(const api::ModelDeployment& deployment) {
   const std::vector<std::string> versions = ComparedVersions(deployment);
+  const auto& experiment = deployment.spec.rollout.experiment;
+  const bool moving = experiment && experiment->weights == api::Allocation::kThompson;
   std::string identity;
   for (std::size_t i = 0; i < versions.size(); ++i) {
     if (i > 0) identity += ' ';
-    identity += versions[i] + ':' + std::to_string(deployment.spec.variants[i].weight);
+    const std::string weight =
+        moving ? "Thompson" : std::to_string(deployment.spec.variants[i].weight);
+    identity += versions[i] + ':' + weight;
   }
   return identity;
 }

@@ -14,7 +14,8 @@ namespace perennial::deployment {
 // with fewer than two variants, or before each of them serves.
 std::vector<std::string> ComparedVersions(const api::ModelDeployment& deployment);
 
-// What makes counts comparable: the compared versions and their weights. Another text begins anew.
+// What makes counts comparable: the compared versions and their weights, unless the counts
+// themselves move those. Another text begins anew.
 std::string ComparisonIdentity(const api::ModelDeployment& deployment);
 
 // Takes one look at all variants and records it. With N variants each comparison is made at

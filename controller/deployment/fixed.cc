@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "deployment/allocation.h"
 #include "deployment/comparison.h"
 #include "deployment/fleet.h"
 
@@ -34,12 +35,14 @@ int ReplicasOf(const Observed& seen, const api::FixedVariant& variant) {
 
 Intent FixedIntent(const Observed& seen) {
   Intent intent;
-  for (const api::FixedVariant& variant : seen.deployment->spec.variants) {
+  const std::vector<int> weights = VariantWeights(*seen.deployment);
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    const api::FixedVariant& variant = seen.deployment->spec.variants[i];
     const std::string current = Current(seen, variant.name);
     if (current.empty()) continue;
     const int replicas = ReplicasOf(seen, variant);
     intent.variants.push_back({current, FindVersion(seen, current)->spec.model, replicas});
-    intent.wanted.push_back({current, variant.weight});
+    intent.wanted.push_back({current, weights[i]});
   }
   for (const api::FixedVariant& variant : seen.deployment->spec.variants) {
     const api::ModelVersion* next = VersionOfVariant(seen, variant.name);

@@ -71,6 +71,19 @@ std::vector<SpecCase> DeploymentCases() {
                   "traffic": {"gateway": {"parentRefs": [{"name": "edge"}]}}})"),
       Patched("autoscaling of blue and green", kMd,
               R"({"autoscaling": {"maxReplicas": 2}, "rollout": {"steps": [{"weight": 100}]}})"),
+      Patched("weights that move", kMd,
+              variants(R"([{"name": "a", "weight": 50, "model": {"uri": "oci://a:1"}},
+                           {"name": "b", "weight": 50, "model": {"uri": "oci://b:1"}}],
+                          "traffic": {"gateway": {"parentRefs": [{"name": "edge"}]}},
+                          "rollout": {"experiment": {"weights": "Thompson", "floor": 10,
+                            "primary": {"name": "p", "kind": "Mean", "goal": "Increase",
+                                        "metric": "m"}}})")
+                  .c_str()),
+      Patched("weights that move in steps", kMd,
+              rollout(R"({"experiment": {"weights": "Thompson", "primary": {
+                        "name": "p", "kind": "Mean", "goal": "Increase", "metric": "m"}}})")
+                  .c_str(),
+              "spec.rollout", "moves the weights of variants"),
       Patched("gRPC", kMd,
               R"({"traffic": {"protocol": "GRPC", "gateway": {"parentRefs": [{"name": "edge"}]},
                   "rules": [{"header": {"name": "t", "value": "1"}, "variant": "champion"}]}})"),

@@ -1,8 +1,11 @@
 // The A/B/n test of a fixed split, and what is believed beside the verdict.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 
+#include "deployment/allocation.h"
 #include "deployment/belief.h"
 #include "deployment/comparison.h"
 #include "support/serving_world.h"
@@ -84,6 +87,94 @@ TEST(Comparison, ShareTheAlphaBetweenThem) {
   while (value > 0.05) value = p(rate += 0.0005);
   ASSERT_GT(value, 0.025) << "the steps are small enough to land in between";
   EXPECT_EQ(split.Status().comparisons[0].experiment.verdict, Verdict::kInconclusive);
+}
+
+int Sum(const std::vector<int>& weights) {
+  return std::accumulate(weights.begin(), weights.end(), 0);
+}
+
+TEST(Allocation, KeepsFloorAndCeiling) {
+  using Shares = std::vector<int>;
+  EXPECT_EQ(Allocate({0.5, 0.5}, 5, 90), (Shares{50, 50}));
+  EXPECT_EQ(Allocate({1, 0}, 5, 90), (Shares{90, 10})) << "the ceiling is the lower bound's";
+  EXPECT_EQ(Allocate({1, 0}, 5, 95), (Shares{95, 5}));
+  EXPECT_EQ(Allocate({0, 1, 0}, 10, 70), (Shares{15, 70, 15}));
+  for (int n = 2; n <= 16; ++n) {
+    for (int winner = 0; winner < n; ++winner) {
+      std::vector<double> best(static_cast<size_t>(n), 0);
+      best[static_cast<size_t>(winner)] = 1;
+      const Shares shares = Allocate(best, 5, 60);
+      EXPECT_EQ(Sum(shares), 100);
+      EXPECT_GE(*std::min_element(shares.begin(), shares.end()), 5);
+      EXPECT_LE(*std::max_element(shares.begin(), shares.end()), 60);
+    }
+  }
+}
+
+TEST(Allocation, BelievesMeansAsTheyLie) {
+  const auto arm = [](double mean) {
+    return stats::Arm{1000, 1000 * mean, 1000 * (mean * mean + 1)};
+  };
+  const auto equal =
+      ProbabilitiesOfBest(stats::ArmKind::kMean, api::Goal::kDecrease, {arm(4), arm(4), arm(4)});
+  for (const double one : equal) EXPECT_NEAR(one, 1.0 / 3, 1e-6);
+  // Two arms agree with the closed form.
+  const auto two =
+      ProbabilitiesOfBest(stats::ArmKind::kMean, api::Goal::kDecrease, {arm(4), arm(3.95)});
+  const auto belief = Believe(stats::ArmKind::kMean, api::Goal::kDecrease, arm(4), arm(3.95));
+  EXPECT_NEAR(two[1], belief->probability_better, 1e-6);
+  EXPECT_TRUE(ProbabilitiesOfBest(stats::ArmKind::kMean, api::Goal::kDecrease,
+                                  {arm(4), stats::Arm{1000, 4000, {}}})
+                  .empty());
+}
+
+TEST(Allocation, FollowsTheRecordAndSurvivesARestart) {
+  Split split;
+  split.spec["rollout"]["experiment"]["weights"] = "Thompson";
+  split.Live(Seconds(30));
+  EXPECT_EQ(split.Weights()[split.version["a"]], 50) << "as the spec says, until there is data";
+  split.Count(0.10, 0.16, 0.10);
+  split.Live(minutes(2));
+  const auto weights = split.Weights();
+  EXPECT_EQ(weights.at(split.version["b"]), 90) << split.Status().why;
+  EXPECT_EQ(weights.at(split.version["a"]), 5);
+  EXPECT_EQ(weights.at(split.version["c"]), 5);
+  EXPECT_EQ(split.Status().comparisons[0].experiment.verdict, Verdict::kPass)
+      << "moving weights begin no new test: " << split.Status().comparisons[0].experiment.message;
+  // Another process knows nothing but the record.
+  split.samples.clear();
+  const auto applied = Decide(split.See(), split.now).actions;
+  EXPECT_TRUE(applied.empty());
+  EXPECT_EQ(split.Weights(), weights);
+  // Idle means no writes.
+  split.Count(0.10, 0.16, 0.10);
+  split.Settle();
+  EXPECT_FALSE(split.Step().status.has_value());
+}
+
+TEST(Allocation, GivesTheFloorToWhoBreaksAGuardrail) {
+  Split split;
+  split.spec["rollout"]["experiment"]["weights"] = "Thompson";
+  split.spec["rollout"]["experiment"]["guardrails"] = json::parse(R"([
+      {"name": "refunds", "kind": "Proportion", "numerator": "refunds", "denominator": "requests",
+       "maxIncrease": "0.01"}])");
+  const auto count = [&](const char* name, double requests, double bookings, double refunds) {
+    Samples samples = Counted(requests, bookings);
+    for (scrape::WindowView* view : {&samples.window, &samples.totals, &samples.step}) {
+      scrape::SeriesWindow series;
+      series.metric = "refunds";
+      series.kind = scrape::SeriesKind::kCounter;
+      series.increase = refunds;
+      view->series.push_back(series);
+    }
+    split.samples[split.version[name]] = samples;
+  };
+  count("a", 4000, 400, 20);
+  count("b", 2000, 320, 200);  // more bookings, and many refunds
+  count("c", 2000, 200, 10);
+  split.Live(minutes(2));
+  EXPECT_EQ(split.Status().comparisons[0].experiment.verdict, Verdict::kFail);
+  EXPECT_EQ(split.Weights()[split.version["b"]], 5);
 }
 
 TEST(Comparison, BeginsAnewWithAnotherSplit) {
