@@ -104,6 +104,30 @@ struct Fairness {
   bool operator==(const Fairness&) const = default;
 };
 
+// A rate of values that should not be there. out_of_bounds_rate: of the metric's observations those
+// outside the range, or the categories, that training saw. null_value_rate, data_type_error_rate:
+// of all values those that `counter` counts; they are not observed by `metric`, but counted by
+// `rows`.
+struct Quality {
+  std::string measure;
+  std::string metric;   // the feature itself
+  std::string counter;  // of the values that are null or of another type
+  std::string rows;     // instead of metric: a counter of all values
+  bool operator==(const Quality&) const = default;
+};
+
+// How well the model does by what turned out to be true. Classification: `metric` counts
+// predictions by what was predicted and what was true. Regression: it observes errors.
+struct Performance {
+  std::string measure;
+  std::string metric;
+  std::string squares;  // root_mean_squared_error: a counter that adds up squared errors
+  std::string predicted_label = "predicted";
+  std::string actual_label = "actual";
+  std::string positive = "1";  // the value of both that counts as positive
+  bool operator==(const Performance&) const = default;
+};
+
 // A quantity to watch. Drift signals compare the distribution of `metric` with the baseline by
 // `tests`; the others bound a number: the mean of a histogram, a ratio of counters, an expression,
 // or how well the ranking of features agrees with the baseline's.
@@ -124,7 +148,9 @@ struct Signal {
   std::optional<Decimal> max;
   std::optional<Decimal> min;
   std::optional<VersusBaseline> versus_baseline;
-  std::optional<Fairness> fairness;  // instead of metric
+  std::optional<Fairness> fairness;        // instead of metric
+  std::optional<Quality> quality;          // instead of metric
+  std::optional<Performance> performance;  // instead of metric
   bool operator==(const Signal&) const = default;
 };
 

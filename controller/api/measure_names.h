@@ -34,4 +34,14 @@ inline constexpr std::array<std::string_view, 7> kFairnessNames{
     "error_rate_ratio",
 };
 
+// The rates and scores that other signals may name (drift/quality.h, drift/performance.h).
+inline constexpr std::array<std::string_view, 3> kQualityNames{
+    "null_value_rate",
+    "data_type_error_rate",
+    "out_of_bounds_rate",
+};
+inline constexpr std::array<std::string_view, 6> kPerformanceNames{
+    "accuracy", "precision", "recall", "f1_score", "mean_absolute_error", "root_mean_squared_error",
+};
+
 }  // namespace perennial::api

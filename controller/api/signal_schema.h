@@ -2,6 +2,7 @@
 
 #include "api/drift_monitor.h"
 #include "api/measure_names.h"
+#include "api/named_signal_schema.h"
 #include "api/rules.h"
 
 // The tables of DriftMonitor's spec.signals.
@@ -178,6 +179,14 @@ struct Schema<Signal> {
       Field{"min", &T::min, "Below this a look breaches.", Rules{}},
       Field{"fairness", &T::fairness,
             "Instead of metric: a difference between the groups of a counter's label.", Rules{}},
+      Field{"quality", &T::quality,
+            "Instead of metric: the rate of nulls, of type errors, or of values outside the "
+            "baseline's range.",
+            Rules{}},
+      Field{"performance", &T::performance,
+            "Instead of metric: accuracy, precision, recall, F1 or an error, from what turned out "
+            "to be true.",
+            Rules{}},
       Field{"versusBaseline", &T::versus_baseline,
             "Bounds relative to an evaluation metric that the served ModelVersion records, instead "
             "of max and min or beside them.",
@@ -192,14 +201,15 @@ struct Schema<Signal> {
              [](const T& v) { return !v.weight || v.weight->value >= 0; }},
       Cel<T>{"!(self.type in ['DataDrift', 'PredictionDrift']) || "
              "!(has(self.max) || has(self.min) || has(self.numerator) || has(self.denominator) || "
-             "has(self.expression) || has(self.fairness))",
+             "has(self.expression) || has(self.fairness) || has(self.quality) || "
+             "has(self.performance))",
              "type DataDrift or PredictionDrift is judged by tests: remove max, min, numerator, "
-             "denominator, expression and fairness, or choose another type",
+             "denominator, expression, fairness, quality and performance, or choose another type",
              "type",
              [](const T& v) {
                return !internal::IsDrift(v) ||
                       (!v.max && !v.min && v.numerator.empty() && v.denominator.empty() &&
-                       v.expression.empty() && !v.fairness);
+                       v.expression.empty() && !v.fairness && !v.quality && !v.performance);
              }},
       Cel<T>{"!(self.type in ['DataDrift', 'PredictionDrift']) || !has(self.versusBaseline)",
              "DataDrift and PredictionDrift compare with the baseline by tests: remove "
@@ -209,16 +219,17 @@ struct Schema<Signal> {
       Cel<T>{"self.type in ['DataDrift', 'PredictionDrift'] || "
              "(has(self.numerator) == has(self.denominator) && "
              "[has(self.metric), has(self.numerator), has(self.expression), "
-             "has(self.fairness)]"
+             "has(self.fairness), has(self.quality), has(self.performance)]"
              ".filter(given, given).size() == 1)",
-             "this type reads either metric, or numerator and denominator, or expression, or "
-             "fairness: set one of them",
+             "this type reads either metric, or numerator and denominator, or expression, "
+             "fairness, quality or performance: set one of them",
              "metric",
              [](const T& v) {
                return internal::IsDrift(v) ||
                       (v.numerator.empty() == v.denominator.empty() &&
                        (v.metric.empty() ? 0 : 1) + (v.numerator.empty() ? 0 : 1) +
-                               (v.expression.empty() ? 0 : 1) + (v.fairness ? 1 : 0) ==
+                               (v.expression.empty() ? 0 : 1) + (v.fairness ? 1 : 0) +
+                               (v.quality ? 1 : 0) + (v.performance ? 1 : 0) ==
                            1);
              }},
       Cel<T>{"self.type != 'AttributionDrift' || "

@@ -24,15 +24,6 @@ std::string_view Family(std::string_view metric) {
   return metric;
 }
 
-const api::MetricProfile* FindMetric(const api::Profile& profile, const api::Signal& signal) {
-  const auto found =
-      std::find_if(profile.metrics.begin(), profile.metrics.end(), [&](const auto& metric) {
-        return Family(metric.metric) == Family(signal.metric) &&
-               (signal.label.empty() || metric.label.empty() || metric.label == signal.label);
-      });
-  return found == profile.metrics.end() ? nullptr : &*found;
-}
-
 std::string MetricsOf(const api::Profile& profile) {
   std::string names;
   for (const api::MetricProfile& metric : profile.metrics) {
@@ -165,6 +156,16 @@ std::string MessageOf(const Judged& judged, bool p_value) {
 
 }  // namespace
 
+const api::MetricProfile* FindMetric(const api::Profile& profile, const std::string& metric,
+                                     const std::string& label) {
+  const auto found = std::find_if(
+      profile.metrics.begin(), profile.metrics.end(), [&](const api::MetricProfile& candidate) {
+        return Family(candidate.metric) == Family(metric) &&
+               (label.empty() || candidate.label.empty() || candidate.label == label);
+      });
+  return found == profile.metrics.end() ? nullptr : &*found;
+}
+
 Compared Compare(const api::DriftMonitorSpec& spec, const api::Signal& signal,
                  const scrape::WindowView& window, const api::Profile* profile) {
   if (profile == nullptr) {
@@ -172,7 +173,7 @@ Compared Compare(const api::DriftMonitorSpec& spec, const api::Signal& signal,
         "there is no baseline: let training record a profile, or set "
         "spec.baseline.profile");
   }
-  const api::MetricProfile* metric = FindMetric(*profile, signal);
+  const api::MetricProfile* metric = FindMetric(*profile, signal.metric, signal.label);
   if (metric == nullptr) {
     return NoData("the baseline has no metric " + signal.metric +
                   " (it has: " + MetricsOf(*profile) +

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <span>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -31,6 +32,11 @@ struct Comparison {
 
 // A comparison, or the evaluation that says why there is none.
 using Compared = std::variant<Comparison, Evaluation>;
+
+// What the profile says of a metric, under either name of a counter; with the label, if both name
+// one. nullptr: nothing.
+const api::MetricProfile* FindMetric(const api::Profile& profile, const std::string& metric,
+                                     const std::string& label);
 
 // Measures one drift signal of `spec`, by its preset's tests where it has none.
 Compared Compare(const api::DriftMonitorSpec& spec, const api::Signal& signal,

@@ -10,7 +10,9 @@
 #include "drift/comparison.h"
 #include "drift/fairness.h"
 #include "drift/gather.h"
+#include "drift/performance.h"
 #include "drift/preset.h"
+#include "drift/quality.h"
 
 namespace perennial::drift {
 namespace {
@@ -23,6 +25,11 @@ std::string NameOf(const api::Signal& signal) {
   if (signal.fairness) return signal.fairness->measure;
   if (signal.type == api::SignalType::kAttributionDrift) {
     return "normalized_discounted_cumulative_gain of " + signal.metric;
+  }
+  if (signal.performance) return signal.performance->measure;
+  if (signal.quality) {
+    const api::Quality& quality = *signal.quality;
+    return quality.measure + " of " + (quality.rows.empty() ? quality.metric : quality.rows);
   }
   return signal.metric.empty() ? signal.numerator + " / " + signal.denominator
                                : "mean of " + signal.metric;
@@ -68,6 +75,8 @@ GatheredQuantity GatherWanted(const api::DriftMonitorSpec& spec, const api::Sign
       return GatherAttribution(signal, window, reading.baseline);
     }
     return signal.fairness         ? GatherFairness(signal, window)
+           : signal.quality        ? GatherQuality(signal, window, reading.baseline)
+           : signal.performance    ? GatherPerformance(signal, window)
            : signal.metric.empty() ? GatherRatio(signal, window)
                                    : GatherMean(signal, window);
   }
@@ -127,11 +136,23 @@ std::vector<Evaluation> EvaluateSignals(const api::DriftMonitorSpec& spec, const
 std::vector<std::string> WantedMetrics(const api::DriftMonitorSpec& spec,
                                        const Expressions& expressions) {
   std::set<std::string> names;
+  const auto add = [&](const std::string& name) {
+    if (!name.empty()) names.insert(name);
+  };
   for (const api::Signal& signal : spec.signals) {
-    for (const std::string* name : {&signal.metric, &signal.numerator, &signal.denominator}) {
-      if (!name->empty()) names.insert(*name);
+    add(signal.metric);
+    add(signal.numerator);
+    add(signal.denominator);
+    if (signal.fairness) add(signal.fairness->metric);
+    if (signal.quality) {
+      add(signal.quality->metric);
+      add(signal.quality->counter);
+      add(signal.quality->rows);
     }
-    if (signal.fairness) names.insert(signal.fairness->metric);
+    if (signal.performance) {
+      add(signal.performance->metric);
+      add(signal.performance->squares);
+    }
   }
   for (const auto& [signal, expression] : expressions.parsed) {
     names.insert(expression.metrics().begin(), expression.metrics().end());

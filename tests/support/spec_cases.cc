@@ -534,6 +534,55 @@ std::vector<SpecCase> MonitorCases() {
                          "metric": "p_total", "measure": "equalized_odds_difference"}})")
                   .c_str(),
               "spec.signals[0].metric", "set one of them"),
+      Patched("quality of three kinds", kDm, R"({"signals": [
+          {"name": "a", "type": "DataQuality", "max": "0", "quality": {
+           "measure": "out_of_bounds_rate", "metric": "m"}},
+          {"name": "b", "type": "DataQuality", "max": "0.1", "quality": {
+           "measure": "null_value_rate", "metric": "m", "counter": "m_nulls_total"}},
+          {"name": "c", "type": "DataQuality", "max": "0.1", "quality": {
+           "measure": "data_type_error_rate", "counter": "n_total", "rows": "rows_total"}}]})"),
+      Patched("bounds and a counter", kDm,
+              signal(R"({"name": "a", "type": "DataQuality", "max": "0", "quality": {
+                         "measure": "out_of_bounds_rate", "metric": "m", "counter": "n"}})")
+                  .c_str(),
+              "spec.signals[0].quality.metric", "set metric alone"),
+      Patched("nulls without a counter", kDm,
+              signal(R"({"name": "a", "type": "DataQuality", "max": "0", "quality": {
+                         "measure": "null_value_rate", "metric": "m"}})")
+                  .c_str(),
+              "spec.signals[0].quality.counter", "set counter"),
+      Patched("nulls of both", kDm,
+              signal(R"({"name": "a", "type": "DataQuality", "max": "0", "quality": {
+                         "measure": "null_value_rate", "metric": "m", "counter": "n", "rows": "r"}})")
+                  .c_str(),
+              "spec.signals[0].quality.counter", "either metric or rows"),
+      Patched("quality and performance", kDm,
+              signal(R"({"name": "a", "type": "DataQuality", "max": "0", "quality": {
+                         "measure": "out_of_bounds_rate", "metric": "m"}, "performance": {
+                         "measure": "accuracy", "metric": "m"}})")
+                  .c_str(),
+              "spec.signals[0].metric", "set one of them"),
+      Patched("performance", kDm, R"({"signals": [
+          {"name": "a", "type": "ModelPerformance", "min": "0.8", "performance": {
+           "measure": "recall", "metric": "outcomes_total", "positive": "late"}},
+          {"name": "b", "type": "ModelPerformance", "max": "6", "performance": {
+           "measure": "root_mean_squared_error", "metric": "e", "squares": "e_squares_total"}}]})"),
+      Patched("performance by an unknown measure", kDm,
+              signal(R"({"name": "a", "type": "ModelPerformance", "min": "0", "performance": {
+                         "measure": "auc", "metric": "m"}})")
+                  .c_str(),
+              "spec.signals[0].performance.measure"),
+      Patched("performance without squares", kDm,
+              signal(R"({"name": "a", "type": "ModelPerformance", "max": "6", "performance": {
+                         "measure": "root_mean_squared_error", "metric": "m"}})")
+                  .c_str(),
+              "spec.signals[0].performance.squares", "needs squares"),
+      Patched("drift by quality", kDm,
+              signal(R"({"name": "a", "type": "DataDrift", "metric": "m", "tests": [
+                         {"measure": "population_stability_index", "threshold": "0.2"}],
+                         "quality": {"measure": "out_of_bounds_rate", "metric": "m"}})")
+                  .c_str(),
+              "spec.signals[0].type", "choose another type"),
       Patched("versus baseline", kDm,
               signal(R"({"name": "a", "type": "ModelPerformance", "metric": "m",
                          "versusBaseline": {"metric": "mae", "maxRelativeIncrease": "0.1"}})")

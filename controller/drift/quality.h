@@ -1,0 +1,14 @@
+#pragma once
+
+#include "drift/gather.h"
+
+namespace perennial::drift {
+
+// The rate that the signal's quality asks for. `baseline` may be null; only out_of_bounds_rate
+// needs it. What is out of bounds is told from buckets: one that lies outside the baseline's
+// minimum and maximum as a whole counts, one that reaches over them doesn't, so the rate is never
+// too large.
+GatheredQuantity GatherQuality(const api::Signal& signal, const scrape::WindowView& window,
+                               const api::Profile* baseline);
+
+}  // namespace perennial::drift
