@@ -81,8 +81,7 @@ std::vector<double> CountsOf(const scrape::WindowView& view) {
 }
 
 std::string MiscountedByWindow(const scrape::Scrape& scrape) {
-  scrape::VariantWindow window({.max_series = 50}, scrape::WantedSince::Always(Names()),
-                               Millis{0});
+  scrape::VariantWindow window({.max_series = 50}, scrape::WantedSince::Always(Names()), Millis{0});
   window.AddTarget("pod");
   const WallTime wall(Millis{1'700'000'000'000});
   window.Ingest("pod", scrape, kMinute, wall);
