@@ -13,6 +13,7 @@
 namespace perennial::drift {
 namespace {
 
+constexpr double kLeastShift = 0.00005;  // what four digits show
 constexpr std::size_t kLongestBin = 64;  // a category's name is a stranger's label value
 
 std::string Number(double value, const char* format) {
@@ -81,7 +82,7 @@ std::vector<api::BinShift> MostMoved(const stats::Distribution& baseline,
                    [&](std::size_t a, std::size_t b) { return shift(a) > shift(b); });
   std::vector<api::BinShift> out;
   for (const std::size_t i : order) {
-    if (out.size() == most || !(shift(i) > 0)) break;
+    if (out.size() == most || shift(i) < kLeastShift) break;
     out.push_back(
         {bins.NameOf(i), Number(bins.baseline[i], "%.4f"), Number(bins.current[i], "%.4f")});
   }

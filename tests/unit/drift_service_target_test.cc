@@ -54,6 +54,7 @@ TEST_F(ServiceTarget, SaysWhatToLabel) {
 TEST_F(ServiceTarget, JudgesItsPodsAsOneVariant) {
   PutTarget();
   PutEndpoints("eta-x", "uid-eta");
+  Reconcile();
   for (int i = 0; i < 12; ++i) Round(usual_);
   EXPECT_EQ(Ready().status, "True") << Ready().message;
   EXPECT_EQ(monitor_.status.champion, "eta");
