@@ -242,6 +242,7 @@ TEST_F(DriftObserve, FindsADriftAndItsEndOverRealWindows) {
 
 TEST_F(DriftObserve, RemembersALookUntilStatusShowsIt) {
   const auto latest = [&] {
+    Observe();  // sees the status that was written last
     const Observed seen = Observe();
     return seen.history.entries().at({"distance", "v1"}).latest;
   };
