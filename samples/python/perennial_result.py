@@ -55,6 +55,43 @@ def metric(name, value, samples=None, group=None):
     return entry
 
 
+def dataset(uri, digest, rows=None):
+    """Returns a reference to data: where it is, what it hashes to, and how many rows it has."""
+    _check_digest(f"dataset {uri}", digest)
+    entry = {"uri": uri, "digest": digest}
+    if rows is not None:
+        entry["rows"] = int(rows)
+    return entry
+
+
+def confusion_matrix(actual, predicted, groups=None):
+    """Returns the confusion matrix of two sequences of classes, in the order of the rows.
+
+    With `groups`, the name of each row's group, also the matrix of each group: Perennial computes
+    precision, recall, fairness measures and others from it.
+    """
+    actual, predicted = list(actual), list(predicted)
+    if len(actual) != len(predicted):
+        raise ResultError(
+            f"confusion matrix: {len(actual)} actual and {len(predicted)} predicted classes"
+        )
+    groups = None if groups is None else list(groups)
+    if groups is not None and len(groups) != len(actual):
+        raise ResultError(f"confusion matrix: {len(actual)} rows and {len(groups)} groups")
+    counts = {}
+    for i, (was, said) in enumerate(zip(actual, predicted)):
+        for group in ("",) if groups is None else ("", str(groups[i])):
+            cell = (group, str(was), str(said))
+            counts[cell] = counts.get(cell, 0) + 1
+    cells = []
+    for group, was, said in sorted(counts):
+        cell = {"actual": was, "predicted": said, "count": counts[group, was, said]}
+        if group:
+            cell["group"] = group
+        cells.append(cell)
+    return cells
+
+
 def numeric_profile(name, values, bounds):
     """Returns the profile of numbers under the bounds (inclusive, ascending) of a histogram.
 
@@ -119,8 +156,29 @@ def profile(rows, metrics, importances=None):
     return made
 
 
-def build(uri, digest, metrics, *, profile=None, data=(), code=None, parameters=None, report=None):
-    """Returns the result document as bytes; raises ResultError on what would be refused."""
+def build(
+    uri,
+    digest,
+    metrics,
+    *,
+    profile=None,
+    data=(),
+    evaluation_data=None,
+    confusion_matrix=None,
+    code=None,
+    parameters=None,
+    image=None,
+    trained_from=None,
+    report=None,
+    explanation=None,
+):
+    """Returns the result document as bytes; raises ResultError on what would be refused.
+
+    `evaluation_data` (a `dataset`) is what the metrics were computed from: gates that compare two
+    versions look whether it was the same. `trained_from` is the ModelVersion whose training was
+    continued. `report` and `explanation` are addresses of pages about the training and about what
+    the predictions follow from.
+    """
     if not uri or "://" not in uri:
         raise ResultError(f"artifact uri {uri!r}: must be an absolute URI")
     _check_digest("artifact", digest)
@@ -138,12 +196,23 @@ def build(uri, digest, metrics, *, profile=None, data=(), code=None, parameters=
     }
     if data:
         document["data"] = list(data)
+    if evaluation_data:
+        _check_digest("evaluation_data", evaluation_data.get("digest"))
+        document["evaluationData"] = dict(evaluation_data)
+    if confusion_matrix:
+        document["confusionMatrix"] = list(confusion_matrix)
     if code:
         document["code"] = dict(code)
     if parameters:
         document["parameters"] = {str(k): str(v) for k, v in parameters.items()}
-    if report:
-        document["report"] = report
+    for key, value in (
+        ("image", image),
+        ("trainedFrom", trained_from),
+        ("report", report),
+        ("explanation", explanation),
+    ):
+        if value:
+            document[key] = str(value)
     if profile:
         document["profile"] = profile
     try:

@@ -225,3 +225,20 @@ class Result(unittest.TestCase):
 
     def test_numbers_of_numpy_are_numbers(self):
         self.assertEqual(perennial_result.metric("mae", np.float32(1.5))["value"], 1.5)
+
+    def test_a_confusion_matrix_counts_all_rows_and_each_group(self):
+        matrix = perennial_result.confusion_matrix([1, 0, 1], [1, 1, 1], ["a", "a", "b"])
+        self.assertEqual(sum(cell["count"] for cell in matrix if "group" not in cell), 3)
+        self.assertIn({"group": "b", "actual": "1", "predicted": "1", "count": 1}, matrix)
+        self.assertIn({"actual": "0", "predicted": "1", "count": 1}, matrix)
+        for arguments in (([1], [1, 2]), ([1], [1], ["a", "b"])):
+            with self.assertRaisesRegex(perennial_result.ResultError, "confusion matrix"):
+                perennial_result.confusion_matrix(*arguments)
+
+    def test_evaluation_data_needs_its_digest(self):
+        with self.assertRaisesRegex(perennial_result.ResultError, "digest"):
+            perennial_result.dataset("s3://holdout", "latest")
+        with self.assertRaisesRegex(perennial_result.ResultError, "evaluation_data digest"):
+            perennial_result.build(
+                "https://m", self.digest, self.mae, evaluation_data={"uri": "s3://holdout"}
+            )
