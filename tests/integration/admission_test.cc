@@ -210,5 +210,209 @@ TEST_F(Admission, StartsNoJobForWhoMayStartNone) {
   ExpectAllowed([&] { return dave->MergePatch(RefOf(object), edit); });
 }
 
+json WithPod(const json& pod) {
+  return {{"job", {{"template", {{"spec", {{"template", {{"spec", pod}}}}}}}}}};
+}
+
+json WithWorkload(const char* version, const char* kind, const json& spec) {
+  return {{"job", nullptr},
+          {"workload",
+           {{"apiVersion", version},
+            {"kind", kind},
+            {"success", "a"},
+            {"failure", "b"},
+            {"template", {{"spec", spec}}}}}};
+}
+
+class ServiceAccounts : public Admission {
+ protected:
+  ServiceAccounts() {
+    Grant(ns_.name(), "erin",
+          json::array({Rule("perennial.dev", {"retrainpolicies"}, {"create"}),
+                       Rule("batch", {"jobs"}, {"create"}),
+                       Rule("trainer.kubeflow.org", {"*"}, {"create"}),
+                       Rule("ray.io", {"*"}, {"create"}), Rule("argoproj.io", {"*"}, {"create"}),
+                       Rule("tekton.dev", {"*"}, {"create"}),
+                       Rule("", {"serviceaccounts"}, {"use"}, {"trainer"})}));
+  }
+
+  void ExpectRefused(const json& spec, const std::string& account) {
+    SCOPED_TRACE(spec.dump());
+    ExpectDenied([&] { return DryCreate(*erin_, Make("RetrainPolicy", spec)); },
+                 {"training would act as the service account " + account + ", and erin may not",
+                  "grant the verb \"use\" on serviceaccounts"});
+  }
+  void ExpectTaken(const json& spec) {
+    SCOPED_TRACE(spec.dump());
+    ExpectAllowed([&] { return DryCreate(*erin_, Make("RetrainPolicy", spec)); });
+  }
+
+  std::unique_ptr<ApiUser> erin_ = User("erin");
+};
+
+TEST_F(ServiceAccounts, OfAJobMustBeOnesThatItsAuthorMayUse) {
+  ExpectTaken(WithPod({{"containers", json::array()}}));
+  ExpectTaken(WithPod({{"serviceAccountName", "default"}}));
+  ExpectTaken(WithPod({{"serviceAccountName", "trainer"}}));
+  ExpectRefused(WithPod({{"serviceAccountName", "admin"}}), "admin");
+  // The old name of the same field still works in a pod.
+  ExpectRefused(WithPod({{"serviceAccount", "admin"}}), "admin");
+  ExpectRefused(WithPod({{"serviceAccountName", "trainer"}, {"serviceAccount", "admin"}}), "admin");
+  // Who may impersonate an account may act as it anyway.
+  Grant(ns_.name(), "erin",
+        json::array({Rule("", {"serviceaccounts"}, {"impersonate"}, {"admin"})}));
+  ExpectTaken(WithPod({{"serviceAccountName", "admin"}}));
+}
+
+TEST_F(ServiceAccounts, OfAWorkloadMustBeToo) {
+  const json pod = {{"spec", {{"serviceAccountName", "admin"}}}};
+  const auto train = [](const json& spec) {
+    return WithWorkload("trainer.kubeflow.org/v1alpha1", "TrainJob", spec);
+  };
+  ExpectRefused(train({{"podTemplateOverrides", {pod}}}), "admin");
+  ExpectRefused(train({{"podSpecOverrides", {{{"serviceAccountName", "admin"}}}}}), "admin");
+  ExpectTaken(train({{"podSpecOverrides", {{{"serviceAccountName", "trainer"}}}}}));
+  const auto ray = [](const json& spec) { return WithWorkload("ray.io/v1", "RayJob", spec); };
+  ExpectRefused(ray({{"rayClusterSpec", {{"headGroupSpec", {{"template", pod}}}}}}), "admin");
+  ExpectRefused(ray({{"rayClusterSpec", {{"workerGroupSpecs", {{{"template", pod}}}}}}}), "admin");
+  ExpectRefused(ray({{"submitterPodTemplate", pod}}), "admin");
+  ExpectTaken(
+      ray({{"rayClusterSpec", {{"headGroupSpec", {{"template", {{"spec", json::object()}}}}}}}}));
+  const auto tekton = [](const json& spec) {
+    return WithWorkload("tekton.dev/v1", "PipelineRun", spec);
+  };
+  ExpectRefused(tekton({{"taskRunTemplate", {{"serviceAccountName", "admin"}}}}), "admin");
+  ExpectRefused(tekton({{"taskRunSpecs", {{{"serviceAccountName", "admin"}}}}}), "admin");
+  ExpectTaken(tekton({{"taskRunTemplate", {{"serviceAccountName", "trainer"}}}}));
+  // What is replaced when the object is made is no name.
+  ExpectRefused(
+      tekton({{"taskRunTemplate", {{"serviceAccountName", "$(PERENNIAL_MODEL_DEPLOYMENT)"}}}}),
+      "$(PERENNIAL_MODEL_DEPLOYMENT)");
+}
+
+TEST_F(ServiceAccounts, AreAllAskedAboutWhereThereAreSeveral) {
+  const auto argo = [](const json& spec) {
+    return WithWorkload("argoproj.io/v1alpha1", "Workflow", spec);
+  };
+  const auto named = [](const char* name) { return json{{"serviceAccountName", name}}; };
+  ExpectTaken(argo({{"serviceAccountName", "trainer"}, {"templates", {named("trainer")}}}));
+  ExpectRefused(argo({{"serviceAccountName", "trainer"}, {"templates", {named("b")}}}), "b");
+  ExpectRefused(argo({{"templates", {{{"executor", named("b")}}}}}), "b");
+  ExpectRefused(argo({{"templates", {{{"podSpecPatch", "{}"}}}}}), "*");
+  Grant(ns_.name(), "erin", json::array({Rule("", {"serviceaccounts"}, {"use"}, {"b"})}));
+  ExpectTaken(argo({{"serviceAccountName", "trainer"}, {"templates", {named("b")}}}));
+  ExpectRefused(argo({{"serviceAccountName", "trainer"}, {"templates", {named("b"), named("c")}}}),
+                "c");
+  Grant(ns_.name(), "erin", json::array({Rule("", {"serviceaccounts"}, {"use"})}));
+  ExpectTaken(argo({{"templates", {{{"podSpecPatch", "{}"}}}}}));
+  ExpectTaken(argo({{"templates", {named("a"), named("b"), named("c")}}}));
+  ExpectDenied(
+      [&] {
+        return DryCreate(
+            *erin_, Make("RetrainPolicy",
+                         argo({{"templates", {named("a"), named("b"), named("c"), named("d")}}})));
+      },
+      {"may name three service accounts"});
+}
+
+constexpr const char* kAuthor = "perennial.dev/author";
+constexpr const char* kRetrain = "perennial.dev/retrain";
+
+json WithAnnotations(json object, const json& annotations) {
+  object["metadata"]["annotations"] = annotations;
+  return object;
+}
+
+class Authors : public Admission {
+ protected:
+  Authors() {
+    for (const char* user : {"fay", "gus"}) {
+      Grant(ns_.name(), user,
+            json::array(
+                {Rule("perennial.dev", {"modeldeployments", "retrainpolicies", "modelversions"},
+                      {"create", "patch"}),
+                 Rule("apps", {"deployments"}, {"create"}), Rule("", {"services"}, {"create"}),
+                 Rule("batch", {"jobs"}, {"create"})}));
+    }
+  }
+
+  std::unique_ptr<ApiUser> fay_ = User("fay");
+  std::unique_ptr<ApiUser> gus_ = User("gus");
+};
+
+TEST_F(Authors, OfAModelVersionAreWhoCreatesIt) {
+  const auto made = [&](const json& origin) { return Make("ModelVersion", {{"origin", origin}}); };
+  ExpectAllowed([&] { return DryCreate(*fay_, Make("ModelVersion")); });
+  ExpectAllowed([&] { return DryCreate(*fay_, made({{"author", "fay"}})); });
+  ExpectDenied(
+      [&] {
+        return DryCreate(*fay_, made({{"author", "gus"}}));
+      },
+      {"spec.origin.author is \"gus\"", "you are \"fay\""});
+  ExpectDenied(
+      [&] {
+        return DryCreate(*fay_, made({{"type", "Run"}}));
+      },
+      {"spec.origin.type Run is for versions that the controller makes"});
+  // Who writes statuses is the controller, and records what others did.
+  Grant(ns_.name(), "gus",
+        json::array({Rule("perennial.dev", {"modelversions/status"}, {"patch"})}));
+  ExpectAllowed([&] { return DryCreate(*gus_, made({{"type", "Run"}, {"author", "fay"}})); });
+}
+
+TEST_F(Authors, OfAChangedModelPutTheirOwnNameToIt) {
+  const json separate =
+      Make("ModelDeployment", {{"approval", {{"required", true}, {"separationOfDuties", true}}}});
+  ExpectDenied([&] { return DryCreate(*fay_, separate); },
+               {"separationOfDuties needs to know who asks", "perennial.dev/author to fay"});
+  ExpectDenied(
+      [&] {
+        return DryCreate(*fay_, WithAnnotations(separate, {{kAuthor, "gus"}}));
+      },
+      {"the annotation perennial.dev/author is \"gus\"", "you are \"fay\""});
+  const json object = WithAnnotations(separate, {{kAuthor, "fay"}});
+  ExpectAllowed([&] { return fay_->Create(RefOf(object), object); });
+  const auto edit = [&](const json& patch) { return gus_->MergePatch(RefOf(object), patch); };
+  const json model = {{"model", {{"uri", "oci://models/other:1"}}}};
+  // What is there already doesn't stand for somebody else's change.
+  ExpectDenied([&] { return edit({{"spec", model}}); }, {"is \"fay\"", "you are \"gus\""});
+  ExpectDenied(
+      [&] {
+        return edit({{"metadata", {{"annotations", {{kAuthor, nullptr}}}}}, {"spec", model}});
+      },
+      {"separationOfDuties needs to know"});
+  ExpectDenied(
+      [&] {
+        return edit({{"metadata", {{"annotations", {{kAuthor, "eve"}}}}}});
+      },
+      {"is \"eve\""});
+  // All else is nobody's authorship.
+  ExpectAllowed([&] { return edit({{"spec", {{"replicas", 2}}}}); });
+  ExpectAllowed([&] { return edit({{"metadata", {{"labels", {{"a", "b"}}}}}}); });
+  ExpectAllowed([&] {
+    return edit({{"metadata", {{"annotations", {{kAuthor, "gus"}}}}}, {"spec", model}});
+  });
+}
+
+TEST_F(Authors, OfARunPutTheirOwnNameToIt) {
+  const json object = WithAnnotations(Make("RetrainPolicy"), {{kAuthor, "fay"}, {kRetrain, "1"}});
+  ExpectAllowed([&] { return fay_->Create(RefOf(object), object); });
+  const auto ask = [&](const json& annotations) {
+    return gus_->MergePatch(RefOf(object), {{"metadata", {{"annotations", annotations}}}});
+  };
+  ExpectDenied([&] { return ask({{kRetrain, "2"}}); }, {"is \"fay\"", "you are \"gus\""});
+  ExpectAllowed([&] { return ask({{kRetrain, "2"}, {kAuthor, "gus"}}); });
+  // Without a name nobody is named, unless the policy has to know.
+  ExpectAllowed([&] { return ask({{kRetrain, "3"}, {kAuthor, nullptr}}); });
+  ASSERT_TRUE(
+      Admin()
+          .MergePatch(
+              RefOf(object),
+              {{"spec", {{"approval", {{"required", true}, {"separationOfDuties", true}}}}}})
+          .ok());
+  ExpectDenied([&] { return ask({{kRetrain, "4"}}); }, {"separationOfDuties needs to know"});
+  ExpectAllowed([&] { return ask({{kRetrain, "4"}, {kAuthor, "gus"}}); });
+}
+
 }  // namespace
 }  // namespace perennial::testing
