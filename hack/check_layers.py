@@ -27,7 +27,7 @@ RESTRICTED = [
     (r"system_clock::now|steady_clock::now", {"base/clock.cc"}, "time is injected (base/clock.h)"),
     (r"std::random_device", set(), "randomness is seeded"),
 ]
-DECIDE = re.compile(r"(^|/)(decide|rollout|analysis|experiment|selection|weights|render|trigger|run|gates|history|evaluation|status)\.(h|cc)$")
+DECIDE = re.compile(r"(^|/)(decide|rollout|analysis|experiment|selection|weights|render|trigger|run|gates|reading|approval|serving|history|evaluation|status)\.(h|cc)$")
 IMPURE = re.compile(r"spdlog|SystemClock\(|std::getenv|kube/client\.h|kube/transport\.h")
 
 

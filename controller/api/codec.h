@@ -41,6 +41,8 @@ std::string EncodeProfile(const Profile& profile);
 struct TrainingResult {
   ModelReference artifact;
   std::vector<EvaluationMetric> metrics;
+  std::optional<DataReference> evaluation_data;
+  std::string trained_from;  // a ModelVersion
   std::vector<DataReference> data;
   CodeReference code;
   std::map<std::string, std::string> parameters;

@@ -102,22 +102,33 @@ struct Origin {
   std::string evidence;      // Run: JSON of what was seen when the trigger fired
   std::string variant;       // Spec: the fixed variant that declares it, or empty for spec.model
   std::string requested_by;  // External: free text
+  std::string author;        // the user who made or asked for it, as admission saw them
   std::string copy_of;       // the version whose retry or restoration this is
   bool operator==(const Origin&) const = default;
 };
 
 // A requirement on an evaluation metric. Exactly one of max, min, max_increase, max_decrease.
-// Champion: the version that served when this one was made (spec.parent), so that the verdict is a
-// function of immutable objects and can be repeated years later.
-enum class GateComparison { kAbsolute, kChampion };
+// Champion: the version that served when this one was made (spec.parent); Parent: the version that
+// it was trained from (spec.trainedFrom, or the champion). So the verdict is a function of
+// immutable objects and can be repeated years later.
+enum class GateComparison { kAbsolute, kChampion, kParent };
+// What a gate looks at: one value, or the values of groups.
+enum class GateAcross { kSingle, kWorstGroup, kGroupDifference, kGroupRatio };
+// What a comparison is worth whose two evaluations were not of the same data.
+enum class OtherData { kFlag, kFail };
 struct Gate {
   std::string metric;
   std::string group;
+  GateAcross across = GateAcross::kSingle;
+  std::vector<std::string> groups;      // those that count; empty: all
+  std::int64_t min_group_samples = 30;  // smaller groups are left out
+  std::string positive;                 // class, where the metric comes from a confusion matrix
   GateComparison versus = GateComparison::kAbsolute;
+  OtherData on_other_data = OtherData::kFlag;
   std::optional<Decimal> max;
   std::optional<Decimal> min;
-  std::optional<Decimal> max_increase;  // versus champion: value - reference <= this
-  std::optional<Decimal> max_decrease;  // versus champion: reference - value <= this
+  std::optional<Decimal> max_increase;  // versus another: value - reference <= this
+  std::optional<Decimal> max_decrease;  // versus another: reference - value <= this
   bool operator==(const Gate&) const = default;
 };
 
@@ -125,7 +136,9 @@ enum class GateMode { kEnforce, kDryRun };
 
 struct ApprovalRule {
   bool required = false;
-  int approvers = 1;  // distinct people
+  int approvers = 1;                        // distinct people
+  std::optional<Duration> expires_after{};  // from the version's creation; absent: never
+  bool separation_of_duties = false;        // the version's author's approval doesn't count
   bool operator==(const ApprovalRule&) const = default;
 };
 
@@ -145,8 +158,10 @@ struct ModelVersionSpec {
   std::int64_t revision = 0;
   ModelReference model;
   Origin origin;
-  std::string parent;  // the version that served when this one was made
+  std::string parent;        // the version that served when this one was made
+  std::string trained_from;  // the version whose training it continues, if any
   std::vector<EvaluationMetric> metrics;
+  std::optional<DataReference> evaluation_data;  // what the metrics were computed from
   std::vector<DataReference> data;
   CodeReference code;
   std::string image;  // training image, with digest where known
@@ -160,24 +175,37 @@ struct ModelVersionSpec {
 };
 
 enum class Verdict { kPass, kFail, kInconclusive, kNoData };
+// Whether a comparison's two evaluations were of the same data, by its digest.
+enum class ComparedOn { kUnknown, kSameData, kOtherData };
 
 struct GateStatus {
-  std::string gate;       // "mae max 4.0", "mae versus Champion maxIncrease 0"
+  std::string gate;       // "mae max", "mae versus Champion maxIncrease"
+  std::string group;      // the group that was the worst
   std::string value;      // decimal text, or empty where the metric is missing
   std::string reference;  // the champion's or parent's value, where compared
   std::string threshold;
   Verdict verdict = Verdict::kNoData;
+  ComparedOn compared_on = ComparedOn::kUnknown;
   std::string message;
   bool operator==(const GateStatus&) const = default;
 };
 
-enum class VersionPhase { kPending, kGatesFailed, kAwaitingApproval, kApproved, kRejected };
+enum class VersionPhase {
+  kPending,
+  kGatesFailed,
+  kAwaitingApproval,
+  kApproved,
+  kRejected,
+  kExpired  // nobody decided in time
+};
 
 struct Serving {
-  std::string role;  // Champion, Challenger or the fixed variant's name
+  std::string role;  // champion, challenger or the fixed variant's name
   Time from;
   std::optional<Time> to;
+  int share = 0;        // the greatest share of traffic, percent
   std::string outcome;  // Promoted, RolledBack, Superseded, Retired; empty while it serves
+  std::string verdict;  // why it ended so
   bool operator==(const Serving&) const = default;
 };
 
@@ -188,6 +216,8 @@ struct ModelVersionStatus {
   std::vector<GateStatus> gates;
   std::vector<std::string> approved_by;
   std::string rejected_by;
+  std::vector<Serving> serving;                     // newest first, at most 10
+  std::optional<std::int64_t> trained_to_deployed;  // seconds
   std::vector<kube::Condition> conditions;
   bool operator==(const ModelVersionStatus&) const = default;
 };

@@ -6,6 +6,7 @@
 #include "api/model_version.h"
 #include "api/rules.h"
 #include "api/schema.h"
+#include "base/clock.h"
 
 // Tables of ModelVersion, and of what other kinds share with it: artifacts, gates, profiles.
 namespace perennial::api {
@@ -16,7 +17,20 @@ struct EnumNames<MetricType> {
 };
 template <>
 struct EnumNames<GateComparison> {
-  static constexpr std::array<std::string_view, 2> kNames{"Absolute", "Champion"};
+  static constexpr std::array<std::string_view, 3> kNames{"Absolute", "Champion", "Parent"};
+};
+template <>
+struct EnumNames<GateAcross> {
+  static constexpr std::array<std::string_view, 4> kNames{"Single", "WorstGroup", "GroupDifference",
+                                                          "GroupRatio"};
+};
+template <>
+struct EnumNames<OtherData> {
+  static constexpr std::array<std::string_view, 2> kNames{"Flag", "Fail"};
+};
+template <>
+struct EnumNames<ComparedOn> {
+  static constexpr std::array<std::string_view, 3> kNames{"Unknown", "SameData", "OtherData"};
 };
 template <>
 struct EnumNames<GateMode> {
@@ -175,19 +189,41 @@ template <>
 struct Schema<Gate> {
   using T = Gate;
   static constexpr std::tuple kFields{
-      Field{"metric", &T::metric, "Name of an evaluation metric in the training result.",
+      Field{"metric", &T::metric,
+            "Name of an evaluation metric in the training result; or one that can be computed from "
+            "its confusion matrix, such as recall or demographic_parity_difference.",
             Required(kItemName)},
       Field{"group", &T::group, "The group of rows; empty: all rows.", Rules{.max_length = 128}},
+      Field{"across", &T::across,
+            "Single: the value of all rows, or of `group`. WorstGroup: each group's value, and the "
+            "worst counts. GroupDifference: the greatest group's value minus the smallest's. "
+            "GroupRatio: the smallest divided by the greatest.",
+            Rules{}},
+      Field{"groups", &T::groups, "The groups that are compared; empty: all in the result.",
+            Rules{.max_length = 128, .max_items = 32, .set = true}},
+      Field{"minGroupSamples", &T::min_group_samples,
+            "Groups that were evaluated on fewer rows are left out, and named in the verdict.",
+            Rules{.min = 0}},
+      Field{"positive", &T::positive,
+            "The class that precision, recall, rates and fairness measures are about, where they "
+            "are computed from the confusion matrix.",
+            Rules{.max_length = 256}},
       Field{"versus", &T::versus,
             "Absolute: the value itself, with max or min. Champion: its change from the version "
-            "that served when the new one was made, with maxIncrease or maxDecrease.",
+            "that served when the new one was made, with maxIncrease or maxDecrease. Parent: its "
+            "change from the version that it was trained from (spec.trainedFrom of the "
+            "ModelVersion), by default the champion.",
+            Rules{}},
+      Field{"onOtherData", &T::on_other_data,
+            "A comparison of evaluations on different data (by evaluationData.digest). Flag: is "
+            "made, and status says so. Fail: fails, also where a digest is not recorded.",
             Rules{}},
       Field{"max", &T::max, "The value may be at most this.", Rules{}},
       Field{"min", &T::min, "The value must be at least this.", Rules{}},
-      Field{"maxIncrease", &T::max_increase, "Value minus the champion's may be at most this.",
-            Rules{}},
-      Field{"maxDecrease", &T::max_decrease, "The champion's value minus this one's, likewise.",
-            Rules{}},
+      Field{"maxIncrease", &T::max_increase,
+            "Value minus the one that it is compared with may be at most this.", Rules{}},
+      Field{"maxDecrease", &T::max_decrease,
+            "The value that it is compared with minus this one's, likewise.", Rules{}},
   };
   static constexpr std::array kCel{
       Cel<T>{"[has(self.max), has(self.min), has(self.maxIncrease), has(self.maxDecrease)]"
@@ -198,14 +234,19 @@ struct Schema<Gate> {
                           v.max_decrease.has_value() ==
                       1;
              }},
-      Cel<T>{"(has(self.versus) && self.versus == 'Champion') == "
+      Cel<T>{"(has(self.versus) && self.versus != 'Absolute') == "
              "(has(self.maxIncrease) || has(self.maxDecrease))",
-             "versus: Champion goes with maxIncrease or maxDecrease; without it set max or min",
+             "versus: Champion or Parent goes with maxIncrease or maxDecrease; without it set max "
+             "or min",
              "versus",
              [](const T& v) {
-               return (v.versus == GateComparison::kChampion) ==
+               return (v.versus != GateComparison::kAbsolute) ==
                       (v.max_increase.has_value() || v.max_decrease.has_value());
              }},
+      Cel<T>{"!has(self.group) || self.group == '' || !has(self.across) || "
+             "self.across == 'Single'",
+             "group is one group, and across is about several: set one of them", "across",
+             [](const T& v) { return v.group.empty() || v.across == GateAcross::kSingle; }},
   };
 };
 
@@ -217,9 +258,26 @@ struct Schema<ApprovalRule> {
             "Whether a version needs ModelApprovals before it gets any traffic.", Rules{}},
       Field{"approvers", &T::approvers, "How many different people must approve.",
             Rules{.min = 1, .max = 10}},
+      Field{"expiresAfter", &T::expires_after,
+            "How long after a version's creation its approvals may come; then it is Expired, and "
+            "only a new version of the artifact can be approved. Absent: they may come at any "
+            "time.",
+            Rules{}},
+      Field{"separationOfDuties", &T::separation_of_duties,
+            "The approval of the user who made the version, or asked for its run, doesn't count "
+            "(spec.origin.author of the ModelVersion).",
+            Rules{}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"!has(self.expiresAfter) || duration(self.expiresAfter) >= duration('1m')",
+             "expiresAfter must be at least 1m", "expiresAfter",
+             [](const T& v) { return !v.expires_after || v.expires_after->value >= Seconds(60); }},
   };
 };
 
+inline constexpr const char* kEvaluationDataDoc =
+    "What the metrics were computed from. Its digest tells whether two versions were evaluated on "
+    "the same data.";
 inline constexpr Rules kGates{.max_items = 64};
 inline constexpr Rules kEvaluationMetrics{.max_items = 256};
 inline constexpr Rules kData{.max_items = 32};
@@ -231,8 +289,8 @@ struct EnumNames<OriginType> {
 };
 template <>
 struct EnumNames<VersionPhase> {
-  static constexpr std::array<std::string_view, 5> kNames{
-      "Pending", "GatesFailed", "AwaitingApproval", "Approved", "Rejected"};
+  static constexpr std::array<std::string_view, 6> kNames{
+      "Pending", "GatesFailed", "AwaitingApproval", "Approved", "Rejected", "Expired"};
 };
 
 template <>
@@ -254,6 +312,11 @@ struct Schema<Origin> {
       Field{"variant", &T::variant, "Spec: the fixed variant that names it; empty: spec.model.",
             kObjectName},
       Field{"requestedBy", &T::requested_by, "External: who asked for it.", Rules{}},
+      Field{"author", &T::author,
+            "The user who made the version, or asked for it by spec.model or by hand, as the API "
+            "server knows them; admission lets nobody write another's name. Empty: nobody did, or "
+            "it isn't known.",
+            Rules{.max_length = 256}},
       Field{"copyOf", &T::copy_of,
             "The version that was retried or restored by this one; the rest of its origin is that "
             "version's.",
@@ -283,7 +346,12 @@ struct Schema<ModelVersionSpec> {
       Field{"model", &T::model, "The artifact.", Rules{.required = true}},
       Field{"origin", &T::origin, "Why this version exists.", Rules{}},
       Field{"parent", &T::parent, "The version that served when this one was made.", kObjectName},
+      Field{"trainedFrom", &T::trained_from,
+            "The version whose training this one continues (fine-tuning, warm start); empty: it "
+            "was trained from scratch, or from the parent.",
+            kObjectName},
       Field{"metrics", &T::metrics, "The evaluation of the trained model.", kEvaluationMetrics},
+      Field{"evaluationData", &T::evaluation_data, kEvaluationDataDoc, Rules{}},
       Field{"data", &T::data, "What it was trained on.", kData},
       Field{"code", &T::code, "What it was trained by.", Rules{}},
       Field{"image", &T::image, "The training image.", Rules{}},
@@ -314,11 +382,33 @@ struct Schema<GateStatus> {
   using T = GateStatus;
   static constexpr std::tuple kFields{
       Field{"gate", &T::gate, "The gate: metric, comparison and bound.", Rules{.required = true}},
+      Field{"group", &T::group, "WorstGroup: the group that was the worst.", Rules{}},
       Field{"value", &T::value, "The metric's value; empty where the result has none.", Rules{}},
-      Field{"reference", &T::reference, "The champion's value, where compared.", Rules{}},
+      Field{"reference", &T::reference, "The champion's or parent's value, where compared.",
+            Rules{}},
       Field{"threshold", &T::threshold, "The bound.", Rules{}},
       Field{"verdict", &T::verdict, "Pass, Fail or NoData.", Rules{.always = true}},
-      Field{"message", &T::message, "Why, where it didn't pass.", kMessage},
+      Field{"comparedOn", &T::compared_on,
+            "SameData or OtherData: whether the version that it is compared with was evaluated on "
+            "the same data. Unknown: one of them records no digest of it.",
+            Rules{}},
+      Field{"message", &T::message,
+            "Why it didn't pass; or what a reader should know although it did.", kMessage},
+  };
+};
+
+template <>
+struct Schema<Serving> {
+  using T = Serving;
+  static constexpr std::tuple kFields{
+      Field{"role", &T::role, "champion, challenger or the fixed variant's name.",
+            Rules{.required = true}},
+      Field{"from", &T::from, "Since when.", Rules{.required = true}},
+      Field{"to", &T::to, "Until when; absent: it serves.", Rules{}},
+      Field{"share", &T::share, "The greatest share of traffic that it had, percent.",
+            Rules{.min = 0, .max = 100}},
+      Field{"outcome", &T::outcome, "Promoted, RolledBack, Superseded or Retired.", Rules{}},
+      Field{"verdict", &T::verdict, "Why it ended so.", kMessage},
   };
 };
 
@@ -334,6 +424,9 @@ struct Schema<ModelVersionStatus> {
       Field{"gates", &T::gates, "The verdict of each gate.", kGates},
       Field{"approvedBy", &T::approved_by, "Who approved this digest.", Rules{.max_items = 64}},
       Field{"rejectedBy", &T::rejected_by, "Who rejected it.", Rules{}},
+      Field{"serving", &T::serving, "When it served, newest first.", Rules{.max_items = 10}},
+      Field{"trainedToDeployedSeconds", &T::trained_to_deployed,
+            "From the version's creation to its promotion.", Rules{.min = 0}},
       Field{"conditions", &T::conditions, kConditionsDoc, kConditions},
   };
 };

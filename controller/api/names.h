@@ -66,8 +66,13 @@ inline constexpr std::string_view kAnnotationRetry = "perennial.dev/retry";
 inline constexpr std::string_view kAnnotationUndo = "perennial.dev/undo";
 // On a RetrainPolicy: any new value starts one run.
 inline constexpr std::string_view kAnnotationRetrain = "perennial.dev/retrain";
+// On a ModelDeployment or RetrainPolicy: who changed the model, or asked for a run. Admission lets
+// nobody write another's name.
+inline constexpr std::string_view kAnnotationAuthor = "perennial.dev/author";
 // On a ModelVersion, by the ModelDeployment controller: when it was promoted (RFC 3339). Kept apart
 // from status so that a restored backup still knows what served.
 inline constexpr std::string_view kAnnotationPromoted = "perennial.dev/promoted-at";
+// And why: the verdict on its rollout.
+inline constexpr std::string_view kAnnotationPromotedBecause = "perennial.dev/promoted-because";
 
 }  // namespace perennial::api

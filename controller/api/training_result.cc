@@ -16,6 +16,11 @@ struct Schema<TrainingResult> {
             Rules{.required = true}},
       Field{"metrics", &T::metrics, "The evaluation, of all rows and of groups of them.",
             Rules{.required = true, .min_items = 1, .max_items = kEvaluationMetrics.max_items}},
+      Field{"evaluationData", &T::evaluation_data, kEvaluationDataDoc, Rules{}},
+      Field{"trainedFrom", &T::trained_from,
+            "The ModelVersion whose training was continued; PERENNIAL_PARENT_VERSION is the "
+            "champion's.",
+            kObjectName},
       Field{"data", &T::data, "What it was trained on.", kData},
       Field{"code", &T::code, "What it was trained by.", Rules{}},
       Field{"parameters", &T::parameters, "Parameters of the training, as texts.", kParameters},

@@ -105,9 +105,12 @@ void ClusterCache::AddIndexes() {
       retrain::kVersionsByDeployment,
       [](const api::ModelVersion& version) { return retrain::DeploymentOf(version); });
   model_versions.store().AddIndex(kVersionsByParent, [](const api::ModelVersion& version) {
-    return version.spec.parent.empty()
-               ? std::vector<std::string>{}
-               : std::vector<std::string>{version.meta.key.ns + "/" + version.spec.parent};
+    std::vector<std::string> out;
+    for (const std::string& name : {version.spec.parent, version.spec.trained_from}) {
+      const std::string key = version.meta.key.ns + "/" + name;
+      if (!name.empty() && (out.empty() || out[0] != key)) out.push_back(key);
+    }
+    return out;
   });
   drift_monitors.store().AddIndex(kMonitorsByTarget, [](const api::DriftMonitor& monitor) {
     const std::string& name = monitor.spec.target.model_deployment;

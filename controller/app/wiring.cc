@@ -67,6 +67,25 @@ bool ServesOtherwise(const api::ModelDeployment& a, const api::ModelDeployment& 
                      b.status.variants.end(), same);
 }
 
+// A version's serving history follows what its deployment shows of it.
+void WakeServing(const api::ModelDeployment* before, const api::ModelDeployment* after,
+                 kube::WorkQueue& versions) {
+  const auto lacks = [](const api::ModelDeployment* other, const api::VariantStatus& variant) {
+    if (other == nullptr) return true;
+    return std::none_of(other->status.variants.begin(), other->status.variants.end(),
+                        [&](const api::VariantStatus& same) {
+                          return same.name == variant.name && same.version == variant.version &&
+                                 same.weight == variant.weight;
+                        });
+  };
+  for (const auto& [one, other] : {std::pair(before, after), std::pair(after, before)}) {
+    if (one == nullptr) continue;
+    for (const api::VariantStatus& variant : one->status.variants) {
+      if (lacks(other, variant)) versions.Add({one->meta.key.ns, variant.version});
+    }
+  }
+}
+
 void WireModelDeployments(ClusterCache& cache, Queues q) {
   WireOwn(cache.model_deployments.store(), q.model_deployments);
   cache.model_deployments.store().AddListener([&cache, q](const auto& before, const auto& after) {
@@ -77,6 +96,7 @@ void WireModelDeployments(ClusterCache& cache, Queues q) {
       WakeFound(cache.retrain_policies.store(), retrain::kPoliciesByDeployment, key,
                 q.retrain_policies);
     }
+    WakeServing(before.get(), after.get(), q.model_versions);
     if (came_or_went || before->spec.approval != after->spec.approval) {
       WakeFound(cache.model_versions.store(), retrain::kVersionsByDeployment, key,
                 q.model_versions);

@@ -222,21 +222,21 @@ class Converger {
     return !status.champion.empty() || ActiveRollout(status) != nullptr;
   }
 
-  // When the champion was promoted, if that is known: what its ModelVersion must say too.
-  std::optional<WallTime> PromotedAt() const {
+  // The champion's promotion, if that is known: what its ModelVersion must say too.
+  const api::HistoryEntry* Promotion() const {
     for (const api::HistoryEntry& entry : md_.status.history) {
       const bool promotion = entry.outcome == "Promoted" && entry.version == md_.status.champion;
-      if (promotion) return entry.at.value;
+      if (promotion) return &entry;
     }
-    return std::nullopt;
+    return nullptr;
   }
 
   bool ChampionMarked() const {
     const api::ModelVersion* champion = FindVersion(seen_, md_.status.champion);
-    const auto at = PromotedAt();
-    if (champion == nullptr || champion->meta.deleting || !at) return true;
+    const api::HistoryEntry* promotion = Promotion();
+    if (champion == nullptr || champion->meta.deleting || promotion == nullptr) return true;
     const std::string* mark = kube::Find(champion->meta.annotations, api::kAnnotationPromoted);
-    return mark != nullptr && *mark == FormatTime(*at);
+    return mark != nullptr && *mark == FormatTime(promotion->at.value);
   }
 
   // Pods go only after the traffic has: when the route that is in effect does not name them, and a
@@ -264,8 +264,9 @@ class Converger {
   // What later looks must find on the versions themselves.
   void WriteRecords() {
     if (!ChampionMarked()) {
-      actions_.emplace_back(
-          RenderPromoted(*FindVersion(seen_, md_.status.champion), *PromotedAt()));
+      const api::HistoryEntry& promotion = *Promotion();
+      actions_.emplace_back(RenderPromoted(*FindVersion(seen_, md_.status.champion),
+                                           promotion.at.value, promotion.message));
     }
     const api::RolloutStatus* rollout = ActiveRollout(md_.status);
     if (rollout == nullptr || rollout->phase != RolloutPhase::kRollingBack) return;

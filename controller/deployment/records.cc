@@ -60,6 +60,9 @@ kube::CreateObject RenderVersion(const api::ModelDeployment& deployment,
   spec.model = declaration.model;
   spec.origin.type = api::OriginType::kSpec;
   spec.origin.variant = declaration.variant;
+  if (const std::string* author = kube::Find(deployment.meta.annotations, api::kAnnotationAuthor)) {
+    spec.origin.author = CutText(*author, 256);
+  }
   spec.parent = deployment.status.champion;
   return VersionObject(deployment, VersionName(deployment, declaration), spec);
 }
@@ -104,14 +107,16 @@ kube::CreateObject RenderRejection(const api::ModelVersion& version, const std::
   return {{api::kModelApprovals, {version.meta.key.ns, name}}, body.dump()};
 }
 
-kube::ApplyObject RenderPromoted(const api::ModelVersion& version, WallTime at) {
-  const json body = {
-      {"apiVersion", api::kModelVersions.ApiVersion()},
-      {"kind", api::kModelVersions.kind},
-      {"metadata",
-       {{"name", version.meta.key.name},
-        {"namespace", version.meta.key.ns},
-        {"annotations", {{std::string(api::kAnnotationPromoted), FormatTime(at)}}}}}};
+kube::ApplyObject RenderPromoted(const api::ModelVersion& version, WallTime at,
+                                 const std::string& why) {
+  const json body = {{"apiVersion", api::kModelVersions.ApiVersion()},
+                     {"kind", api::kModelVersions.kind},
+                     {"metadata",
+                      {{"name", version.meta.key.name},
+                       {"namespace", version.meta.key.ns},
+                       {"annotations",
+                        {{std::string(api::kAnnotationPromoted), FormatTime(at)},
+                         {std::string(api::kAnnotationPromotedBecause), CutText(why, 1000)}}}}}};
   return {{api::kModelVersions, version.meta.key}, body.dump(), /*owned=*/false};
 }
 

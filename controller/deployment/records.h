@@ -33,8 +33,9 @@ kube::CreateObject RenderCopy(const api::ModelDeployment& deployment,
 kube::CreateObject RenderRejection(const api::ModelVersion& version, const std::string& approver,
                                    const std::string& reason);
 
-// The annotation that says when a version was promoted.
-kube::ApplyObject RenderPromoted(const api::ModelVersion& version, WallTime at);
+// The annotations that say when a version was promoted, and why.
+kube::ApplyObject RenderPromoted(const api::ModelVersion& version, WallTime at,
+                                 const std::string& why);
 
 // The owner reference by which a deployment's objects are deleted with it.
 std::string OwnerJson(const api::ModelDeployment& deployment);

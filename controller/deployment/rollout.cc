@@ -56,6 +56,7 @@ bool VersionEnds(Turn& turn) {
       return true;
     case api::VersionPhase::kGatesFailed:
     case api::VersionPhase::kAwaitingApproval:
+    case api::VersionPhase::kExpired:
       Supersede(turn, "it is not approved any more: " + version->status.why);
       return true;
     case api::VersionPhase::kPending:  // not judged since its status was lost: hold still

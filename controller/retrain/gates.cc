@@ -1,21 +1,15 @@
 #include "retrain/gates.h"
 
 #include <algorithm>
-#include <cstdio>
+#include <limits>
 
 namespace perennial::retrain {
 namespace {
 
-const api::EvaluationMetric* FindMetric(const api::ModelVersion& version, const api::Gate& gate) {
-  for (const api::EvaluationMetric& metric : version.spec.metrics) {
-    if (metric.name == gate.metric && metric.group == gate.group) return &metric;
-  }
-  return nullptr;
-}
-
-std::string Subject(const api::Gate& gate) {
-  return gate.group.empty() ? gate.metric : gate.metric + "{" + gate.group + "}";
-}
+using api::GateAcross;
+using api::GateComparison;
+using api::GateStatus;
+using api::Verdict;
 
 // The bound, its name and on which side of it the value must lie.
 struct Bound {
@@ -31,74 +25,184 @@ Bound BoundOf(const api::Gate& gate) {
   return {"maxDecrease", gate.max_decrease ? &*gate.max_decrease : nullptr, true};
 }
 
-void Judge(double measured, const Bound& bound, api::GateStatus& status) {
-  const bool pass = bound.upper ? measured <= bound.limit->value : measured >= bound.limit->value;
-  status.verdict = pass ? api::Verdict::kPass : api::Verdict::kFail;
-  if (!pass) {
-    status.message =
-        FormatNumber(measured) + (bound.upper ? " is above " : " is below ") + bound.limit->text;
-  }
+const char* NameOf(GateComparison versus) {
+  return versus == GateComparison::kParent ? "parent" : "champion";
 }
 
-void JudgeAgainstChampion(const api::Gate& gate, const Bound& bound, double value,
-                          const api::ModelVersion& version, const api::ModelVersion* champion,
-                          api::GateStatus& status) {
-  if (version.spec.parent.empty()) {
-    status.verdict = api::Verdict::kPass;
-    status.message = "no champion served when this version was made: nothing to compare with";
-    return;
+// "recall{south} min", "mae of the worst group versus Champion maxIncrease".
+std::string TitleOf(const api::Gate& gate, const Bound& bound) {
+  std::string out = gate.group.empty() ? gate.metric : gate.metric + "{" + gate.group + "}";
+  if (gate.across == GateAcross::kWorstGroup) out += " of the worst group";
+  if (gate.across == GateAcross::kGroupDifference) out += " difference of groups";
+  if (gate.across == GateAcross::kGroupRatio) out += " ratio of groups";
+  if (gate.versus == GateComparison::kChampion) out += " versus Champion";
+  if (gate.versus == GateComparison::kParent) out += " versus Parent";
+  return out + " " + bound.name;
+}
+
+void Append(std::string& text, const std::string& more) {
+  if (more.empty()) return;
+  if (!text.empty()) text += "; ";
+  text += more;
+}
+
+// How far the value is beyond the bound: what makes one group worse than another.
+constexpr double kNothingToCompare = -std::numeric_limits<double>::infinity();
+constexpr double kCannotBeJudged = std::numeric_limits<double>::infinity();
+
+struct Judged {
+  GateStatus status;
+  double excess = kCannotBeJudged;
+};
+
+Judged Fail(GateStatus status, const std::string& why) {
+  status.verdict = Verdict::kFail;
+  Append(status.message, why);
+  return {std::move(status), kCannotBeJudged};
+}
+
+Judged NothingToCompare(GateStatus status, const std::string& why) {
+  status.verdict = Verdict::kPass;
+  Append(status.message, why);
+  return {std::move(status), kNothingToCompare};
+}
+
+Judged JudgeValue(GateStatus status, const Bound& bound, const Reading& reading) {
+  const double value = *reading.value;
+  const double limit = bound.limit->value;
+  const bool pass = bound.upper ? value <= limit : value >= limit;
+  status.verdict = pass ? Verdict::kPass : Verdict::kFail;
+  if (!pass) {
+    Append(status.message,
+           FormatNumber(value) + (bound.upper ? " is above " : " is below ") + bound.limit->text);
   }
-  const api::EvaluationMetric* reference = champion ? FindMetric(*champion, gate) : nullptr;
-  if (reference == nullptr) {
+  Append(status.message, reading.note);
+  return {std::move(status), bound.upper ? value - limit : limit - value};
+}
+
+// Sets compared_on; true if the comparison may stand.
+bool SameData(const api::Gate& gate, const api::ModelVersionSpec& version,
+              const api::ModelVersion& other, GateStatus& status) {
+  const std::string here = version.evaluation_data ? version.evaluation_data->digest : "";
+  const std::string there = other.spec.evaluation_data ? other.spec.evaluation_data->digest : "";
+  const std::string& name = other.meta.key.name;
+  if (here.empty() || there.empty()) {
+    status.compared_on = api::ComparedOn::kUnknown;
+    if (gate.on_other_data == api::OtherData::kFlag) return true;
+    Append(status.message, std::string(here.empty() ? "the training result" : name) +
+                               " records no evaluationData.digest, so whether both were evaluated "
+                               "on the same data is not known: have the training write it, or set "
+                               "onOtherData: Flag");
+    return false;
+  }
+  if (here == there) {
+    status.compared_on = api::ComparedOn::kSameData;
+    return true;
+  }
+  status.compared_on = api::ComparedOn::kOtherData;
+  std::string why = std::string(NameOf(gate.versus)) + " " + name +
+                    " was evaluated on other data (" + there.substr(0, 19) + ", not " +
+                    here.substr(0, 19) + ")";
+  if (gate.on_other_data == api::OtherData::kFail) {
+    why += ": evaluate both on the same data, or set onOtherData: Flag";
+  }
+  Append(status.message, why);
+  return gate.on_other_data == api::OtherData::kFlag;
+}
+
+Judged JudgeChange(GateStatus status, const api::Gate& gate, const Bound& bound,
+                   const api::ModelVersionSpec& version, const Reading& reading,
+                   const api::ModelVersion* other) {
+  const std::string name = NameOf(gate.versus);
+  const std::string& with = ComparedWith(version, gate);
+  if (with.empty()) {
+    return NothingToCompare(std::move(status),
+                            "no champion served when this version was made: nothing to compare "
+                            "with");
+  }
+  if (other == nullptr) {
+    return Fail(std::move(status), "ModelVersion " + with + " to compare with does not exist");
+  }
+  const std::vector<Reading> references = ReadMetric(other->spec, gate);
+  const auto found =
+      std::find_if(references.begin(), references.end(), [&](const Reading& reference) {
+        return reference.group == reading.group && reference.value;
+      });
+  if (found == references.end()) {
     // A first version written by hand has no evaluation: with nothing to compare, the absolute
     // gates and the A/B test on live traffic still stand between this version and all traffic.
-    status.verdict = champion == nullptr ? api::Verdict::kFail : api::Verdict::kPass;
-    status.message = champion == nullptr
-                         ? "ModelVersion " + version.spec.parent + " to compare with does not exist"
-                         : "champion " + version.spec.parent + " records no " + Subject(gate) +
-                               ": nothing to compare with";
-    return;
+    const std::string group = gate.group.empty() ? reading.group : gate.group;
+    return NothingToCompare(std::move(status), name + " " + with + " records no " + gate.metric +
+                                                   (group.empty() ? "" : "{" + group + "}") +
+                                                   ": nothing to compare with");
   }
-  status.reference = FormatNumber(reference->value);
-  const double change = gate.max_increase ? value - reference->value : reference->value - value;
-  Judge(change, bound, status);
+  status.reference = FormatNumber(*found->value);
+  if (!SameData(gate, version, *other, status)) return {std::move(status), kCannotBeJudged};
+  const double change =
+      gate.max_increase ? *reading.value - *found->value : *found->value - *reading.value;
+  const bool pass = change <= bound.limit->value;
+  status.verdict = pass ? Verdict::kPass : Verdict::kFail;
+  if (!pass) {
+    Append(status.message, status.value + " is " + FormatNumber(change) +
+                               (gate.max_increase ? " above " : " below ") + name + " " + with +
+                               "'s " + status.reference + ", more than " + bound.limit->text);
+  }
+  Append(status.message, reading.note);
+  return {std::move(status), change - bound.limit->value};
 }
 
-api::GateStatus EvaluateGate(const api::Gate& gate, const api::ModelVersion& version,
-                             const api::ModelVersion* champion) {
-  const Bound bound = BoundOf(gate);
-  api::GateStatus status;
-  status.gate = Subject(gate) +
-                (gate.versus == api::GateComparison::kChampion ? " versus Champion " : " ") +
-                bound.name;
-  if (bound.limit == nullptr) {
-    status.verdict = api::Verdict::kFail;
-    status.message = "gate has no bound: set max, min, maxIncrease or maxDecrease";
-    return status;
-  }
+Judged JudgeReading(const api::Gate& gate, const Bound& bound, const api::ModelVersionSpec& version,
+                    const Reading& reading, const api::ModelVersion* other) {
+  GateStatus status;
+  status.gate = TitleOf(gate, bound);
+  status.group = reading.group;
   status.threshold = bound.limit->text;
-  const api::EvaluationMetric* metric = FindMetric(version, gate);
-  if (metric == nullptr) {
-    status.verdict = api::Verdict::kFail;
-    status.message = "the training result has no metric " + Subject(gate);
-    return status;
+  status.verdict = Verdict::kFail;
+  if (!reading.value) return Fail(std::move(status), reading.note);
+  status.value = FormatNumber(*reading.value);
+  if (gate.versus == GateComparison::kAbsolute) {
+    return JudgeValue(std::move(status), bound, reading);
   }
-  status.value = FormatNumber(metric->value);
-  if (gate.versus == api::GateComparison::kChampion) {
-    JudgeAgainstChampion(gate, bound, metric->value, version, champion, status);
-  } else {
-    Judge(metric->value, bound, status);
+  return JudgeChange(std::move(status), gate, bound, version, reading, other);
+}
+
+GateStatus EvaluateGate(const api::Gate& gate, const api::ModelVersionSpec& version,
+                        const api::ModelVersion* other) {
+  const Bound bound = BoundOf(gate);
+  if (bound.limit == nullptr) {
+    GateStatus status;
+    status.gate = TitleOf(gate, bound);
+    return Fail(std::move(status), "gate has no bound: set max, min, maxIncrease or maxDecrease")
+        .status;
   }
-  return status;
+  Judged worst;
+  bool first = true;
+  for (const Reading& reading : ReadMetric(version, gate)) {
+    Judged judged = JudgeReading(gate, bound, version, reading, other);
+    if (first || judged.excess > worst.excess) worst = std::move(judged);
+    first = false;
+  }
+  return std::move(worst.status);
 }
 
 }  // namespace
 
+const std::string& ComparedWith(const api::ModelVersionSpec& version, const api::Gate& gate) {
+  const bool parent = gate.versus == GateComparison::kParent && !version.trained_from.empty();
+  return parent ? version.trained_from : version.parent;
+}
+
+const api::ModelVersion* VersionOf(const Compared& compared, const api::ModelVersionSpec& version,
+                                   const api::Gate& gate) {
+  const bool parent = gate.versus == GateComparison::kParent && !version.trained_from.empty();
+  return parent ? compared.parent : compared.champion;
+}
+
 std::vector<api::GateStatus> EvaluateGates(const api::ModelVersion& version,
-                                           const api::ModelVersion* champion) {
+                                           const Compared& compared) {
   std::vector<api::GateStatus> out;
   for (const api::Gate& gate : version.spec.requirements.gates) {
-    out.push_back(EvaluateGate(gate, version, champion));
+    out.push_back(EvaluateGate(gate, version.spec, VersionOf(compared, version.spec, gate)));
   }
   return out;
 }
@@ -108,12 +212,6 @@ bool GatesPass(const std::vector<api::GateStatus>& gates, api::GateMode mode) {
   return std::all_of(gates.begin(), gates.end(), [](const api::GateStatus& gate) {
     return gate.verdict == api::Verdict::kPass;
   });
-}
-
-std::string FormatNumber(double value) {
-  char buffer[40];
-  std::snprintf(buffer, sizeof buffer, "%.6g", value);
-  return buffer;
 }
 
 }  // namespace perennial::retrain

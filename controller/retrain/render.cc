@@ -242,6 +242,18 @@ std::string RenderLabels(const Observed& seen, const api::Run& run) {
   return IdentityLabels(seen, run).dump();
 }
 
+namespace {
+
+// Who asked for a run by hand, as its trigger recorded it; nobody asks for the others.
+std::string AuthorOf(const api::Run& run) {
+  if (run.trigger_type != "Manual") return "";
+  const json evidence = json::parse(run.evidence, nullptr, false);
+  const auto author = evidence.is_object() ? evidence.find("author") : evidence.end();
+  return author != evidence.end() && author->is_string() ? author->get<std::string>() : "";
+}
+
+}  // namespace
+
 std::string VersionName(const api::RetrainPolicy& policy, const api::Run& run) {
   return BoundedName(policy.spec.model_deployment, "r" + ShortHash(policy.meta.uid + run.name), 52);
 }
@@ -260,8 +272,11 @@ std::string RenderVersion(const Observed& seen, const api::Run& run,
   spec.origin.trigger_type = run.trigger_type;
   spec.origin.trigger = run.trigger;
   spec.origin.evidence = run.evidence;
+  spec.origin.author = AuthorOf(run);
   spec.parent = run.parent;
+  spec.trained_from = result.trained_from;
   spec.metrics = result.metrics;
+  spec.evaluation_data = result.evaluation_data;
   spec.data = result.data;
   spec.code = result.code;
   spec.image = result.image.empty() ? TrainingImage(seen) : result.image;

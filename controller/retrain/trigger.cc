@@ -14,6 +14,7 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kLongestToken = 256;
+constexpr size_t kLongestAuthor = 256;
 
 bool Selected(const api::DriftTrigger& trigger, const std::string& signal) {
   return trigger.signals.empty() ||
@@ -110,7 +111,10 @@ TriggerOutcome EvaluateTriggers(const TriggerInput& input, WallTime now) {
   if (token != nullptr && !token->empty()) {
     // An identity that status can't hold as it is would be taken for another one ever after.
     const std::string id = token->size() <= kLongestToken ? *token : "sha256:" + Sha256Hex(*token);
-    const json evidence = {{"token", CutText(*token, kLongestToken)}};
+    json evidence = {{"token", CutText(*token, kLongestToken)}};
+    if (const auto* author = kube::Find(policy.meta.annotations, api::kAnnotationAuthor)) {
+      evidence["author"] = CutText(*author, kLongestAuthor);
+    }
     out.fired.push_back({"Manual", "manual/" + id, evidence.dump()});
   }
   for (const api::Trigger& trigger : policy.spec.triggers) {

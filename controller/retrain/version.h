@@ -19,16 +19,12 @@ namespace perennial::retrain {
 struct VersionObserved {
   std::shared_ptr<const api::ModelVersion> version;
   std::shared_ptr<const api::ModelVersion> parent;         // spec.parent, if it exists
+  std::shared_ptr<const api::ModelVersion> trained_from;   // spec.trainedFrom, if it exists
   std::shared_ptr<const api::ModelDeployment> deployment;  // spec.modelDeployment, if it exists
   std::vector<std::shared_ptr<const api::ModelApproval>> approvals;  // that name this version
 };
 
-// The approval that holds for a version: what its policy asked for and what its deployment asks
-// for, whichever is stricter.
-api::ApprovalRule EffectiveApproval(const api::ModelVersion& version,
-                                    const api::ModelDeployment* deployment);
-
-// Gates, approvals and rejections of one version. Pure.
+// Gates, approvals, rejections and serving history of one version. Pure.
 kube::Plan DecideVersion(const VersionObserved& seen, WallTime now);
 
 // Reconciler of ModelVersions over the stores (kube/runner.h).

@@ -57,7 +57,10 @@ TEST(TrainingResult, ReadsWhatThePythonLibraryWrites) {
       "sys.stdout.buffer.write(r.build('https://store/m.json', r.digest_of(b'm'), "
       "[r.metric('mae', 3, samples=5), r.metric('mae', 2.5, group='weekend')], profile=p, "
       "data=[{'uri': 'https://store/d', 'digest': r.digest_of(b'd'), 'rows': 4}], "
-      "code={'commit': 'abc'}, parameters={'l2': 0.5, 'seed': 7}, report='https://store/r'))";
+      "code={'commit': 'abc'}, parameters={'l2': 0.5, 'seed': 7}, report='https://store/r', "
+      "explanation='https://store/e', image='i@sha256:0', trained_from='m-1', "
+      "evaluation_data=r.dataset('https://store/h', r.digest_of(b'h'), 3), "
+      "confusion_matrix=r.confusion_matrix([1, 0, 1], [1, 1, 1], ['a', 'a', 'b'])))";
   const std::unique_ptr<FILE, int (*)(FILE*)> pipe(
       popen(("PYTHONDONTWRITEBYTECODE=1 python3 -c \"" + script + "\"").c_str(), "r"), pclose);
   ASSERT_NE(pipe, nullptr);
@@ -70,6 +73,15 @@ TEST(TrainingResult, ReadsWhatThePythonLibraryWrites) {
   ASSERT_TRUE(result.ok()) << result.error().message << "\n" << text;
   EXPECT_EQ(result->metrics.size(), 2u);
   EXPECT_EQ(result->parameters.at("seed"), "7");
+  EXPECT_EQ(result->explanation, "https://store/e");
+  EXPECT_EQ(result->image, "i@sha256:0");
+  EXPECT_EQ(result->trained_from, "m-1");
+  EXPECT_EQ(result->evaluation_data->uri, "https://store/h");
+  EXPECT_EQ(result->evaluation_data->rows, 3);
+  ASSERT_EQ(result->confusion_matrix.size(), 5u);  // two cells of all rows, two of a, one of b
+  EXPECT_EQ(result->confusion_matrix[0], (ConfusionCell{"", "0", "1", 1}));
+  EXPECT_EQ(result->confusion_matrix[1], (ConfusionCell{"", "1", "1", 2}));
+  EXPECT_EQ(result->confusion_matrix[4], (ConfusionCell{"b", "1", "1", 1}));
   const MetricProfile& numeric = result->profile->metrics.at(0);
   EXPECT_EQ(numeric.counts, (std::vector<double>{2, 0, 0, 1}));
   EXPECT_EQ(numeric.nulls, 1);
@@ -96,6 +108,9 @@ TEST(TrainingResult, SaysWhatIsWrong) {
       {"/metrics/0/value", R"("3.1")", "metrics[0].value: expected number, got \"3.1\""},
       {"/metrics/0/value", "null", "metrics[0].value: required. "},
       {"/metrics/0/samples", "-1", "metrics[0].samples: expected integer of at least 0, got -1"},
+      {"/trainedFrom", R"("Not A Name")", "trainedFrom: expected the name of an object"},
+      {"/evaluationData", R"({"uri": "s3://d", "digest": "md5:1"})",
+       "evaluationData.digest: expected \"sha256:\" and 64"},
       {"/parameters", R"({"l2": 0.1})", "parameters.l2: expected string, got 0.1"},
       {"/profile", R"({"metrics": [{"metric": "m", "type": "Numeric", "bounds": [1],
          "counts": [1]}]})",

@@ -92,6 +92,17 @@ TEST_F(VersionTest, KeepsAFailureToo) {
   EXPECT_EQ(version_.status.gates.at(0).reference, "2");
 }
 
+TEST_F(VersionTest, SaysThatItWasComparedOnOtherData) {
+  version_.spec.evaluation_data = {"s3://new", "sha256:" + std::string(64, 'a'), 10};
+  parent_.spec.evaluation_data = {"s3://old", "sha256:" + std::string(64, 'b'), 10};
+  Step(&parent_);
+  EXPECT_EQ(version_.status.phase, api::VersionPhase::kApproved);
+  EXPECT_EQ(version_.status.gates.at(0).compared_on, api::ComparedOn::kOtherData);
+  EXPECT_EQ(version_.status.why,
+            "1 gates passed, 1 of them compared on other evaluation data; no approval required");
+  EXPECT_FALSE(Step(&parent_).status.has_value());
+}
+
 TEST_F(VersionTest, FailsWhatWasNeverCompared) {
   Step(nullptr);
   EXPECT_EQ(version_.status.phase, api::VersionPhase::kGatesFailed);

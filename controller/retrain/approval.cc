@@ -1,0 +1,125 @@
+#include "retrain/approval.h"
+
+#include <algorithm>
+
+#include "api/names.h"
+
+namespace perennial::retrain {
+namespace {
+
+using api::ApprovalDecision;
+
+// Whether a person made the version or asked for it; drifts and schedules have no author.
+bool HasAuthor(const api::Origin& origin) {
+  return origin.type != api::OriginType::kRun || origin.trigger_type == "Manual";
+}
+
+std::string HowToName(const api::Origin& origin) {
+  const std::string annotation(api::kAnnotationAuthor);
+  switch (origin.type) {
+    case api::OriginType::kSpec:
+      return "change spec.model together with the annotation " + annotation +
+             ", your user name, on the ModelDeployment";
+    case api::OriginType::kRun:
+      return "ask for runs with kubectl perennial retrain, which sets the annotation " + annotation;
+    case api::OriginType::kExternal:
+      break;
+  }
+  return "create the version with spec.origin.author, the user name of who creates it";
+}
+
+std::string Void(const Votes& votes, const api::ModelVersion& version) {
+  std::string out;
+  const auto add = [&](int count, const char* what) {
+    if (count > 0) out += "; " + std::to_string(count) + " approval(s) " + what;
+  };
+  add(votes.other_digest, "of another digest are void");
+  add(votes.late, "came too late and are void");
+  if (votes.own) {
+    out += "; " + version.spec.origin.author +
+           " made this version, so somebody else must approve it (separationOfDuties)";
+  }
+  if (votes.no_author) {
+    out +=
+        "; no approval counts, because separationOfDuties needs to know who made this version: " +
+        HowToName(version.spec.origin);
+  }
+  return out;
+}
+
+std::string HaveOf(const api::ApprovalRule& rule, const Votes& votes) {
+  return std::to_string(votes.approved.size()) + " of " + std::to_string(rule.approvers) +
+         " approvals";
+}
+
+}  // namespace
+
+api::ApprovalRule EffectiveApproval(const api::ModelVersion& version,
+                                    const api::ModelDeployment* deployment) {
+  api::ApprovalRule rule = version.spec.requirements.approval;
+  if (deployment != nullptr && deployment->spec.approval && deployment->spec.approval->required) {
+    const api::ApprovalRule& other = *deployment->spec.approval;
+    if (!rule.required) {
+      rule = other;
+    } else {
+      rule.approvers = std::max(rule.approvers, other.approvers);
+      rule.separation_of_duties |= other.separation_of_duties;
+      if (!rule.expires_after ||
+          (other.expires_after && other.expires_after->value < rule.expires_after->value)) {
+        rule.expires_after = other.expires_after;
+      }
+    }
+  }
+  rule.approvers = std::max(rule.approvers, 1);
+  return rule;
+}
+
+std::optional<WallTime> DeadlineOf(const api::ModelVersion& version,
+                                   const api::ApprovalRule& rule) {
+  if (!rule.required || !rule.expires_after) return std::nullopt;
+  return version.meta.created + rule.expires_after->value;
+}
+
+// An approval counts for the very artifact that it names: one given to another digest is void. A
+// rejection is final for its version; the way back is a new version of the same artifact.
+Votes CountVotes(const api::ModelVersion& version, const api::ApprovalRule& rule,
+                 const std::vector<std::shared_ptr<const api::ModelApproval>>& approvals) {
+  Votes votes;
+  const auto deadline = DeadlineOf(version, rule);
+  const api::Origin& origin = version.spec.origin;
+  const bool separate = rule.required && rule.separation_of_duties;
+  votes.no_author = separate && HasAuthor(origin) && origin.author.empty();
+  for (const auto& approval : approvals) {
+    if (approval->spec.digest != version.spec.model.digest) {
+      ++votes.other_digest;
+    } else if (approval->spec.decision == ApprovalDecision::kReject) {
+      if (votes.rejection == nullptr || approval->meta.key < votes.rejection->meta.key) {
+        votes.rejection = approval.get();
+      }
+    } else if (deadline && approval->meta.created > *deadline) {
+      ++votes.late;
+    } else if (separate && approval->spec.approver == origin.author) {
+      votes.own = true;
+    } else if (!votes.no_author) {
+      votes.approved.insert(approval->spec.approver);
+    }
+  }
+  return votes;
+}
+
+std::string WhyAwaiting(const api::ModelVersion& version, const api::ApprovalRule& rule,
+                        const Votes& votes) {
+  std::string why = HaveOf(rule, votes) + "; create a ModelApproval for this version";
+  if (!version.spec.model.digest.empty()) why += " with digest " + version.spec.model.digest;
+  if (const auto deadline = DeadlineOf(version, rule)) why += " by " + FormatTime(*deadline);
+  return why + Void(votes, version);
+}
+
+std::string WhyExpired(const api::ModelVersion& version, const api::ApprovalRule& rule,
+                       const Votes& votes, WallTime deadline) {
+  return HaveOf(rule, votes) + " by " + FormatTime(deadline) +
+         ", so the request has expired: retrain, or create a new ModelVersion of this artifact" +
+         Void(votes, version);
+}
+
+}  // namespace perennial::retrain

@@ -1,0 +1,14 @@
+#pragma once
+
+#include "api/model_deployment.h"
+#include "api/model_version.h"
+#include "base/clock.h"
+
+namespace perennial::retrain {
+
+// Keeps status.serving and status.trained_to_deployed of a version in step with what its deployment
+// (nullptr: gone) shows. What is closed never changes again. Pure.
+void UpdateServing(const api::ModelVersion& version, const api::ModelDeployment* deployment,
+                   WallTime now, api::ModelVersionStatus& status);
+
+}  // namespace perennial::retrain

@@ -1,0 +1,65 @@
+// Who asked for a run by hand stands in the version that comes of it.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "api/codec.h"
+#include "api/names.h"
+#include "retrain/render.h"
+#include "retrain/trigger.h"
+
+namespace perennial::retrain {
+namespace {
+
+using nlohmann::json;
+
+api::RetrainPolicy Policy() {
+  api::RetrainPolicy policy;
+  policy.meta.key = {"transit", "departures"};
+  policy.meta.uid = "policy-uid";
+  policy.spec.model_deployment = "departures";
+  policy.spec.job.emplace().job_template.text =
+      R"({"spec":{"template":{"spec":{"containers":[{"name":"train","image":"trainer:1"}]}}}})";
+  return policy;
+}
+
+json VersionOf(const api::RetrainPolicy& policy, const FiredTrigger& trigger) {
+  Observed seen;
+  seen.policy = std::make_shared<api::RetrainPolicy>(policy);
+  api::Run run;
+  run.name = "departures-run";
+  run.trigger_type = trigger.type;
+  run.trigger = trigger.identity;
+  run.evidence = trigger.evidence;
+  api::TrainingResult result;
+  result.artifact = {"http://store/m", "sha256:" + std::string(64, '0')};
+  result.trained_from = "departures-1";
+  result.evaluation_data = api::DataReference{"s3://holdout", "", 7};
+  return json::parse(RenderVersion(seen, run, result));
+}
+
+TEST(Author, OfARunByHandIsOnRecord) {
+  api::RetrainPolicy policy = Policy();
+  policy.meta.annotations[std::string(api::kAnnotationRetrain)] = "t1";
+  auto fired = EvaluateTriggers({&policy, {}}, WallTime{}).fired;
+  ASSERT_EQ(fired.size(), 1u);
+  EXPECT_FALSE(VersionOf(policy, fired[0])["spec"]["origin"].contains("author"));
+  policy.meta.annotations[std::string(api::kAnnotationAuthor)] = "ada";
+  fired = EvaluateTriggers({&policy, {}}, WallTime{}).fired;
+  EXPECT_EQ(fired[0].identity, "manual/t1");
+  const json version = VersionOf(policy, fired[0]);
+  EXPECT_EQ(version["spec"]["origin"]["author"], "ada");
+  EXPECT_EQ(version["spec"]["trainedFrom"], "departures-1");
+  EXPECT_EQ(version["spec"]["evaluationData"]["rows"], 7);
+}
+
+TEST(Author, IsNobodyWhereNobodyAsked) {
+  const json version = VersionOf(Policy(), {"Drift", "drift/1", R"({"author": "drift"})"});
+  EXPECT_FALSE(version["spec"]["origin"].contains("author"));
+  EXPECT_FALSE(
+      VersionOf(Policy(), {"Manual", "manual/1", "[1]"})["spec"]["origin"].contains("author"));
+}
+
+}  // namespace
+}  // namespace perennial::retrain
