@@ -9,8 +9,10 @@
 
 #include "api/codec.h"
 #include "api/names.h"
+#include "app/plain_text.h"
 #include "app/preflight.h"
 #include "app/status_text.h"
+#include "app/why.h"
 #include "base/hash.h"
 #include "retrain/queue.h"
 
@@ -18,12 +20,6 @@ namespace perennial::app {
 namespace {
 
 using nlohmann::json;
-
-// A text at a path, or empty.
-std::string Text(const json& object, const char* pointer) {
-  const json::json_pointer path(pointer);
-  return object.contains(path) && object[path].is_string() ? object[path].get<std::string>() : "";
-}
 
 Result<json> Get(const CommandContext& context, const kube::Resource& resource,
                  const std::string& name) {
@@ -60,8 +56,8 @@ Result<json> ListOf(const CommandContext& context, const kube::Resource& resourc
 }
 
 Status Annotate(const CommandContext& context, const kube::Resource& resource,
-                const std::string& name, std::string_view key, const std::string& value) {
-  const json patch = {{"metadata", {{"annotations", {{std::string(key), value}}}}}};
+                const std::string& name, const json& annotations) {
+  const json patch = {{"metadata", {{"annotations", annotations}}}};
   const auto written = context.client.MergePatch({resource, {context.ns, name}}, patch.dump());
   return written.ok() ? Ok() : Status(written.error());
 }
@@ -76,8 +72,8 @@ std::string Token(const CommandContext& context) {
 
 Status Ask(const CommandContext& context, const std::string& deployment,
            std::string_view annotation, const std::string& about, const std::string& what) {
-  PERENNIAL_TRY_STATUS(Annotate(context, api::kModelDeployments, deployment, annotation,
-                                about + ":" + Token(context)));
+  PERENNIAL_TRY_STATUS(Annotate(context, api::kModelDeployments, deployment,
+                                {{std::string(annotation), about + ":" + Token(context)}}));
   context.out << "asked ModelDeployment " << deployment << " to " << what << "\n";
   return Ok();
 }
@@ -140,6 +136,20 @@ Status PrintStatus(const CommandContext& context, const std::string& name) {
   return Ok();
 }
 
+Status PrintWhy(const CommandContext& context, const std::string& name, bool as_json) {
+  PERENNIAL_TRY(const json deployment, Get(context, api::kModelDeployments, name));
+  PERENNIAL_TRY(const json versions,
+                ListOf(context, api::kModelVersions, "/spec/modelDeployment", name));
+  PERENNIAL_TRY(const json approvals, ListOf(context, api::kModelApprovals, "", ""));
+  PERENNIAL_TRY(const json explanation, ExplainServing({deployment, versions, approvals}));
+  if (as_json) {
+    context.out << explanation.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
+  } else {
+    context.out << DescribeWhy(explanation);
+  }
+  return Ok();
+}
+
 Status Judge(const CommandContext& context, const std::string& version_name,
              api::ApprovalDecision decision, const std::string& reason) {
   PERENNIAL_TRY(const json object, Get(context, api::kModelVersions, version_name));
@@ -175,8 +185,11 @@ Status Judge(const CommandContext& context, const std::string& version_name,
 
 Status Retrain(const CommandContext& context, const std::string& policy) {
   const std::string token = Token(context);
-  PERENNIAL_TRY_STATUS(
-      Annotate(context, api::kRetrainPolicies, policy, api::kAnnotationRetrain, token));
+  // An approval may have to come from somebody else.
+  PERENNIAL_TRY(const std::string user, WhoAmI(context.transport));
+  PERENNIAL_TRY_STATUS(Annotate(context, api::kRetrainPolicies, policy,
+                                {{std::string(api::kAnnotationRetrain), token},
+                                 {std::string(api::kAnnotationAuthor), user}}));
   context.out << "asked RetrainPolicy " << policy << " for a run (" << token << ")\n";
   return Ok();
 }

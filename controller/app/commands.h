@@ -24,12 +24,15 @@ struct CommandContext {
 // Prints what DescribeStatus() says of a ModelDeployment.
 Status PrintStatus(const CommandContext& context, const std::string& deployment);
 
+// Prints why its model serves (app/why.h): as text, or as JSON.
+Status PrintWhy(const CommandContext& context, const std::string& deployment, bool as_json);
+
 // Creates the user's ModelApproval of the version's digest as it is now. The same decision again is
 // told and changes nothing.
 Status Judge(const CommandContext& context, const std::string& version,
              api::ApprovalDecision decision, const std::string& reason);
 
-// Annotates the policy with a token that was never used: one run starts.
+// Annotates the policy with a token that was never used, and with the user's name: one run starts.
 Status Retrain(const CommandContext& context, const std::string& policy);
 
 // Answers the rollout under way: end its step, give all traffic to its version now, pause, go on

@@ -79,6 +79,7 @@ class Controller::Impl {
         cache_(dependencies_.transport, dependencies_.clock, options_.ns, options_.workload_kinds),
         runs_(cache_.retrain_policies.store()),
         metrics_access_(dependencies_.transport, dependencies_.clock),
+        kpis_(cache_.model_versions.store(), cache_.drift_monitors.store(), dependencies_.clock),
         samples_(dependencies_.clock),
         pool_(samples_, dependencies_.clock, ScrapeOptions(options_)),
         queries_(samples_, dependencies_.clock, QueryOptions(options_)),
@@ -277,7 +278,7 @@ class Controller::Impl {
     }
     const ControllerMetrics metrics({cache_, runs_, samples_, pool_, events_, std::move(runners),
                                      options_.workers, election_ ? &*election_ : nullptr,
-                                     options_.lease_name, dependencies_.clock,
+                                     options_.lease_name, dependencies_.clock, kpis_,
                                      static_cast<std::size_t>(options_.object_series)});
     return {200, RenderMetrics(metrics), "text/plain; version=0.0.4; charset=utf-8"};
   }
@@ -293,6 +294,7 @@ class Controller::Impl {
   ClusterCache cache_;
   RunTally runs_;
   MetricsAccess metrics_access_;
+  KpiTally kpis_;
   scrape::SampleStore samples_;
   scrape::ScrapePool pool_;
   scrape::PromqlPool queries_;

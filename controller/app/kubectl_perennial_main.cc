@@ -27,6 +27,7 @@ struct Flags {
   std::string name;
   std::string reason;
   std::string to;
+  std::string output;
   bool full = false;
   std::vector<std::string> files;
 };
@@ -172,6 +173,11 @@ int Main(int argc, char** argv) {
   app.add_option("-n,--namespace", flags.ns, "Namespace; default: the context's");
   const auto* status =
       AddNamed(app, "status", "How a ModelDeployment stands, why, and what to do", "NAME", flags);
+  auto* why =
+      AddNamed(app, "why", "Why the model that serves does: promotion, approvals, gates, run",
+               "NAME", flags);
+  why->add_option("-o,--output", flags.output, "json; default: text")
+      ->check(CLI::IsMember({"json", "text"}));
   auto* approve = AddNamed(app, "approve", "Approves a ModelVersion as you", "VERSION", flags);
   auto* reject = AddNamed(app, "reject", "Rejects a ModelVersion as you", "VERSION", flags);
   approve->add_option("--reason", flags.reason, "Why; kept on record");
@@ -212,6 +218,7 @@ int Main(int argc, char** argv) {
   if (lint->parsed()) return LintFiles(flags);
   return WithCluster(flags, [&](const CommandContext& context) -> Status {
     if (status->parsed()) return PrintStatus(context, flags.name);
+    if (why->parsed()) return PrintWhy(context, flags.name, flags.output == "json");
     if (approve->parsed()) {
       return Judge(context, flags.name, ApprovalDecision::kApprove, flags.reason);
     }

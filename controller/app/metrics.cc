@@ -261,6 +261,8 @@ const char* PhaseName(api::VersionPhase phase) {
       return "Approved";
     case api::VersionPhase::kRejected:
       return "Rejected";
+    case api::VersionPhase::kExpired:
+      return "Expired";
   }
   return "Unknown";
 }
@@ -408,6 +410,7 @@ std::vector<MetricFamily> ControllerMetrics::Collect() const {
   CollectScrapes(sources_, out);
   CollectVersions(sources_, out);
   CollectRuns(sources_, out);
+  for (MetricFamily& family : sources_.kpis.Collect()) out.push_back(std::move(family));
   CollectRollouts(sources_, budget, out);
   CollectDrift(sources_, budget, out);
   out.push_back(Single("perennial_metrics_omitted_series",

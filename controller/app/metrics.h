@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "app/cluster_cache.h"
+#include "app/kpi.h"
 #include "base/clock.h"
 #include "kube/events.h"
 #include "kube/lease.h"
@@ -69,6 +70,7 @@ struct MetricSources {
   const kube::LeaderElection* election = nullptr;  // nullptr: without leader election
   std::string lease_name;
   const Clock& clock;
+  const KpiTally& kpis;
   std::size_t object_series = kMostObjectSeries;
 };
 

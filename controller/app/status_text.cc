@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "api/names.h"
+#include "app/plain_text.h"
 
 namespace perennial::app {
 namespace {
@@ -13,71 +14,12 @@ using nlohmann::json;
 
 constexpr size_t kMostVersions = 8;
 
-// The text or number at a path; empty where there is none. Bytes that could steer a terminal are
-// dropped: names and messages are other people's.
-std::string Text(const json& object, const char* pointer) {
-  const json::json_pointer path(pointer);
-  if (!object.is_object() || !object.contains(path)) return "";
-  const json& value = object[path];
-  std::string out = value.is_string() ? value.get<std::string>()
-                    : value.is_null() ? ""
-                                      : value.dump();
-  std::replace(out.begin(), out.end(), '\n', ' ');
-  std::erase_if(out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
-  return out;
-}
-
-const json& List(const json& object, const char* pointer) {
-  static const json kNone = json::array();
-  const json::json_pointer path(pointer);
-  return object.is_object() && object.contains(path) && object[path].is_array() ? object[path]
-                                                                                : kNone;
-}
-
 const json* Condition(const json& object, const char* type) {
   for (const json& condition : List(object, "/status/conditions")) {
     if (Text(condition, "/type") == type) return &condition;
   }
   return nullptr;
 }
-
-std::string Age(const std::string& time, WallTime now) {
-  const auto at = ParseTime(time);
-  if (!at) return "";
-  const auto seconds = std::max<std::int64_t>(0, std::chrono::floor<Seconds>(now - *at).count());
-  if (seconds < 120) return std::to_string(seconds) + "s";
-  if (seconds < 7'200) return std::to_string(seconds / 60) + "m";
-  if (seconds < 172'800) return std::to_string(seconds / 3600) + "h";
-  return std::to_string(seconds / 86'400) + "d";
-}
-
-// Columns as wide as their widest cell.
-class Table {
- public:
-  void Row(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
-
-  std::string Render() const {
-    std::vector<size_t> widths;
-    for (const auto& row : rows_) {
-      widths.resize(std::max(widths.size(), row.size()));
-      for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-    }
-    std::string out;
-    for (const auto& row : rows_) {
-      std::string line;
-      for (size_t i = 0; i < row.size(); ++i) {
-        line += row[i];
-        if (i + 1 < row.size()) line += std::string(widths[i] - row[i].size() + 2, ' ');
-      }
-      line.erase(line.find_last_not_of(' ') + 1);
-      out += line + "\n";
-    }
-    return out;
-  }
-
- private:
-  std::vector<std::vector<std::string>> rows_;
-};
 
 std::string Bar(const std::string& percent) {
   const int weight = std::clamp(std::atoi(percent.c_str()), 0, 100);

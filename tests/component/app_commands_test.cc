@@ -128,6 +128,7 @@ TEST_F(CommandsTest, RetrainAsksWithATokenThatIsNew) {
   clock_.Advance(Millis(1));
   ASSERT_TRUE(Retrain(As("ada"), "departures").ok());
   EXPECT_NE(Annotation(api::kRetrainPolicies, api::kAnnotationRetrain), first);
+  EXPECT_EQ(Annotation(api::kRetrainPolicies, api::kAnnotationAuthor), "ada");
 }
 
 TEST_F(CommandsTest, PromoteAndAbortNameTheVersionUnderWay) {
@@ -177,6 +178,23 @@ TEST_F(CommandsTest, NothingUnderWayIsNothingToAnswer) {
   ASSERT_FALSE(status.ok());
   EXPECT_NE(status.error().message.find("no rollout under way"), std::string::npos);
   EXPECT_EQ(Annotation(api::kModelDeployments, api::kAnnotationAbort), "");
+}
+
+TEST_F(CommandsTest, WhyIsTextOrJson) {
+  PutDeployment({{"champion", "departures-2"},
+                 {"variants",
+                  {{{"name", "champion"},
+                    {"version", "departures-2"},
+                    {"model", {{"uri", "http://models/2"}}}}}}});
+  ASSERT_TRUE(Judge(As("ada"), "departures-2", api::ApprovalDecision::kApprove, "fine").ok());
+  out_.str("");
+  const Status text = PrintWhy(As("ada"), "departures", false);
+  ASSERT_TRUE(text.ok()) << text.error().message;
+  EXPECT_NE(out_.str().find("champion  departures-2"), std::string::npos) << out_.str();
+  out_.str("");
+  ASSERT_TRUE(PrintWhy(As("ada"), "departures", true).ok());
+  const json why = json::parse(out_.str());
+  EXPECT_EQ(why["serving"][0]["chain"][0]["approvals"]["given"][0]["approver"], "ada");
 }
 
 TEST_F(CommandsTest, StatusShowsWhatBelongsToTheDeployment) {

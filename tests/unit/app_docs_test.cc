@@ -135,13 +135,14 @@ TEST(Docs, NameEveryMetricAndNoOther) {
   ::perennial::testing::FakeApiServer server(::perennial::testing::InProcess());
   ClusterCache cache(server.transport(), clock, "");
   const RunTally runs(cache.retrain_policies.store());
+  const KpiTally kpis(cache.model_versions.store(), cache.drift_monitors.store(), clock);
   scrape::SampleStore samples(clock);
   const scrape::ScrapePool pool(samples, clock);
   kube::Client client(server.transport(), clock, "test");
   const kube::EventRecorder events(client, clock, "perennial.dev/controller", "test");
   kube::LeaderElection election(client, clock, {"ns", "name", "me"});
   const ControllerMetrics metrics(
-      {cache, runs, samples, pool, events, {}, 2, &election, "x", clock});
+      {cache, runs, samples, pool, events, {}, 2, &election, "x", clock, kpis});
   Names collected;
   for (const auto& family : metrics.Collect()) collected.insert(family.name);
   const Names documented = Matches(Read(kRoot / "docs/reference/metrics.md"),

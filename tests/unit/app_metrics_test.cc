@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/names.h"
 #include "app/metrics.h"
 #include "app/options.h"
 #include "scrape/exposition.h"
@@ -37,7 +38,7 @@ class MetricsTest : public ::testing::Test {
 
   std::string Page() {
     const ControllerMetrics metrics(
-        {cache_, runs_, samples_, pool_, events_, {&core_}, 2, nullptr, "", clock_});
+        {cache_, runs_, samples_, pool_, events_, {&core_}, 2, nullptr, "", clock_, kpis_});
     return RenderMetrics(metrics);
   }
   bool Shows(const std::string& line) {
@@ -48,6 +49,7 @@ class MetricsTest : public ::testing::Test {
   NoTransport transport_;
   ClusterCache cache_{transport_, clock_, ""};
   RunTally runs_{cache_.retrain_policies.store()};
+  KpiTally kpis_{cache_.model_versions.store(), cache_.drift_monitors.store(), clock_};
   scrape::SampleStore samples_{clock_};
   scrape::ScrapePool pool_{samples_, clock_};
   kube::Client client_{transport_, clock_, "test"};
@@ -201,7 +203,7 @@ TEST_F(MetricsTest, ShowNoSingleObjectsWhereSwitchedOff) {
   });
   const auto page = [&](std::size_t most) {
     return RenderMetrics(ControllerMetrics(
-        {cache_, runs_, samples_, pool_, events_, {&core_}, 2, nullptr, "", clock_, most}));
+        {cache_, runs_, samples_, pool_, events_, {&core_}, 2, nullptr, "", clock_, kpis_, most}));
   };
   EXPECT_EQ(page(0).find("monitor=\"m\""), std::string::npos);
   EXPECT_NE(page(0).find("\nperennial_metrics_omitted_series 3\n"), std::string::npos) << page(0);
@@ -221,6 +223,39 @@ TEST_F(MetricsTest, AreAPageThatCanBeScraped) {
       [](const scrape::Series& series) { return series.kind == scrape::SeriesKind::kHistogram; });
   ASSERT_NE(histogram, page->series.end());
   EXPECT_EQ(histogram->bounds.size(), scrape::PoolCounters::kLatenessBounds.size() + 1);
+}
+
+TEST_F(MetricsTest, TellsHowLongFromTrainedToDeployed) {
+  const WallTime created = clock_.Wall();
+  const auto promoted = [&](Millis after) {
+    return [=](api::ModelVersion& version) {
+      version.meta.created = created;
+      version.meta.annotations[std::string(api::kAnnotationPromoted)] = FormatTime(created + after);
+    };
+  };
+  // Was promoted before this process looked.
+  Put(cache_.model_versions, "old", promoted(Seconds(5)));
+  EXPECT_TRUE(Shows("perennial_trained_to_deployed_seconds_count 0"));
+  Put(cache_.model_versions, "new", [](api::ModelVersion&) {});
+  Put(cache_.model_versions, "new", promoted(Seconds(7200)));
+  Put(cache_.model_versions, "new", promoted(Seconds(9000)));
+  EXPECT_TRUE(Shows("perennial_trained_to_deployed_seconds_count 1"));
+  EXPECT_TRUE(Shows("perennial_trained_to_deployed_seconds_sum 7200"));
+  EXPECT_TRUE(Shows(R"(perennial_trained_to_deployed_seconds_bucket{le="3600"} 0)"));
+  EXPECT_TRUE(Shows(R"(perennial_trained_to_deployed_seconds_bucket{le="14400"} 1)"));
+}
+
+TEST_F(MetricsTest, TellsHowLongADriftLasted) {
+  Put(cache_.drift_monitors, "m", [&](api::DriftMonitor& monitor) {
+    monitor.status.episode = api::Episode{};
+    monitor.status.episode->started = api::Time{clock_.Wall()};
+  });
+  EXPECT_TRUE(Shows("perennial_drift_to_recovered_seconds_count 0"));
+  clock_.Advance(Seconds(90));
+  Put(cache_.drift_monitors, "m",
+      [](api::DriftMonitor& monitor) { monitor.status.episode.reset(); });
+  EXPECT_TRUE(Shows("perennial_drift_to_recovered_seconds_count 1"));
+  EXPECT_TRUE(Shows("perennial_drift_to_recovered_seconds_sum 90"));
 }
 
 }  // namespace
