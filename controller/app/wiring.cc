@@ -67,7 +67,11 @@ bool ServesOtherwise(const api::ModelDeployment& a, const api::ModelDeployment& 
                      b.status.variants.end(), same);
 }
 
-// A version's serving history follows what its deployment shows of it.
+// A version's serving history follows what its deployment shows of it, shares in steps.
+constexpr int kShareStep = 5;
+bool SameShare(int a, int b) {
+  return a / kShareStep == b / kShareStep && (a > 0) == (b > 0);
+}
 void WakeServing(const api::ModelDeployment* before, const api::ModelDeployment* after,
                  kube::WorkQueue& versions) {
   const auto lacks = [](const api::ModelDeployment* other, const api::VariantStatus& variant) {
@@ -75,12 +79,13 @@ void WakeServing(const api::ModelDeployment* before, const api::ModelDeployment*
     return std::none_of(other->status.variants.begin(), other->status.variants.end(),
                         [&](const api::VariantStatus& same) {
                           return same.name == variant.name && same.version == variant.version &&
-                                 same.weight == variant.weight;
+                                 SameShare(same.weight, variant.weight);
                         });
   };
   for (const auto& [one, other] : {std::pair(before, after), std::pair(after, before)}) {
     if (one == nullptr) continue;
     for (const api::VariantStatus& variant : one->status.variants) {
+      if (variant.version.empty()) continue;
       if (lacks(other, variant)) versions.Add({one->meta.key.ns, variant.version});
     }
   }

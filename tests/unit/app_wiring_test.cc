@@ -98,6 +98,24 @@ TEST_F(WiringTest, AWeightsChangeWakesTheDeploymentAlone) {
   EXPECT_EQ(Woken(), (Set{"md a/model"}));
 }
 
+TEST_F(WiringTest, AShareThatMovedByAStepWakesTheVersionThatHasIt) {
+  api::VariantStatus variant;
+  variant.name = "challenger";
+  variant.version = "v7";
+  const auto weight = [&](int percent) {
+    variant.weight = percent;
+    Put(cache_.model_deployments, "a", "model",
+        [&](api::ModelDeployment& deployment) { deployment.status.variants = {variant}; });
+    return Woken().contains("mv a/v7");
+  };
+  EXPECT_TRUE(weight(0));
+  EXPECT_TRUE(weight(1));
+  EXPECT_FALSE(weight(4));
+  EXPECT_TRUE(weight(5));
+  EXPECT_FALSE(weight(9));
+  EXPECT_TRUE(weight(100));
+}
+
 TEST_F(WiringTest, AnApprovalRuleWakesTheVersions) {
   Put(cache_.model_deployments, "a", "model", [](api::ModelDeployment& deployment) {
     deployment.meta.generation = 2;
