@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <map>
 
-#include "stats/classification.h"
+#include "stats/confusion_matrix.h"
 #include "stats/fairness.h"
 
 namespace perennial::retrain {

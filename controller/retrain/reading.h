@@ -17,7 +17,7 @@ struct Reading {
 
 // The gate's metric of one version: one reading; with across: WorstGroup one of each group that was
 // evaluated on enough rows. What the result reports is taken; what it doesn't is computed from its
-// confusion matrix where that tells it (stats/classification.h, stats/fairness.h). Never empty.
+// confusion matrix where that tells it (stats/confusion_matrix.h, stats/fairness.h). Never empty.
 // Pure.
 std::vector<Reading> ReadMetric(const api::ModelVersionSpec& version, const api::Gate& gate);
 
