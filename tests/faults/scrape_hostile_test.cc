@@ -235,6 +235,53 @@ TEST(HttpFetch, IgnoresTheProxyOfTheEnvironment) {
   EXPECT_EQ(proxy.accepted(), 0u);
 }
 
+// However the address is written: what counts is where the connection would go.
+TEST(HttpFetch, RefusesMetadataAndTheApiServerInEverySpelling) {
+  SocketServer server([](Connection& peer) { peer.ReadHead(); });
+  FetchRequest request = RequestTo(server.port());
+  request.addresses = {};
+  const auto refused = [&](const std::string& host) {
+    request.url = "http://" + host + ":" + std::to_string(server.port()) + "/";
+    const Result<FetchedBody> fetched = Fetch(request);
+    ASSERT_FALSE(fetched.ok()) << host;
+    EXPECT_EQ(fetched.error().code, Errc::kForbidden) << host << ": " << fetched.error().message;
+  };
+  for (const char* host : {"169.254.169.254",
+                           "2852039166",
+                           "0xA9FEA9FE",
+                           "0251.0376.0251.0376",
+                           "169.254.43518",
+                           "[::ffff:169.254.169.254]",
+                           "[::ffff:a9fe:a9fe]",
+                           "[0:0:0:0:0:ffff:a9fe:a9fe]",
+                           "[64:ff9b::a9fe:a9fe]",
+                           "[2002:a9fe:a9fe::1]",
+                           "[fe80::1]",
+                           "[fd00:ec2::254]",
+                           "100.100.100.200",
+                           "2130706433",
+                           "0177.0.0.1",
+                           "0x7f.1",
+                           "127.255.255.254",
+                           "[::1]",
+                           "[::ffff:127.0.0.1]",
+                           "[::ffff:7f00:1]",
+                           "[::127.0.0.1]",
+                           "0.0.0.0",
+                           "0",
+                           "[::]"}) {
+    refused(host);
+  }
+  // The API server's own addresses, which the controller learns at its start, by number and by
+  // name; loopback stands for them here.
+  request.addresses.allow_loopback = true;
+  request.addresses.forbidden = {*ParseAddressRange("127.0.0.0/8")};
+  for (const char* host : {"127.0.0.1", "localhost", "LOCALHOST", "2130706433"}) {
+    refused(host);
+  }
+  EXPECT_EQ(server.accepted(), 0u);
+}
+
 TEST(HttpFetch, RefusesLoopbackUnlessToldOtherwise) {
   SocketServer server([](Connection& peer) { peer.ReadHead(); });
   FetchRequest request = RequestTo(server.port());

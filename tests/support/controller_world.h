@@ -1,0 +1,163 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "api/names.h"
+#include "app/controller.h"
+#include "support/fake_api_server.h"
+
+namespace perennial::testing {
+
+// What an API server answers beside objects: who asks, and what is installed.
+class Front final : public kube::Transport {
+ public:
+  explicit Front(kube::Transport& inner) : inner_(inner) {}
+
+  Result<kube::Response> Send(const kube::Request& request, Millis deadline) override {
+    using nlohmann::json;
+    if (request.path == "/apis/authentication.k8s.io/v1/selfsubjectreviews") {
+      return kube::Response{
+          201, R"({"status":{"userInfo":{"username":"system:serviceaccount:x:perennial"}}})", {}};
+    }
+    if (request.path == "/apis/perennial.dev/v1alpha1") {
+      ++asked;
+      json resources = json::array();
+      if (installed) {
+        for (const char* name : {"modeldeployments", "driftmonitors", "retrainpolicies",
+                                 "modelversions", "modelapprovals"}) {
+          resources.push_back({{"name", name}});
+        }
+      }
+      return kube::Response{200, json{{"resources", resources}}.dump(), {}};
+    }
+    return inner_.Send(request, std::min(deadline, most_patience));
+  }
+  Status Stream(const kube::Request& request, Millis idle,
+                const std::function<void(std::string_view)>& on_line,
+                std::stop_token stop) override {
+    return inner_.Stream(request, std::min(idle, most_silence), on_line, stop);
+  }
+
+  std::atomic<bool> installed{true};
+  std::atomic<int> asked{0};
+  // For those who can't wait for the real time limits, of calls and of watches.
+  Millis most_patience = Millis::max();
+  Millis most_silence = Millis::max();
+
+ private:
+  kube::Transport& inner_;
+};
+
+// True once `holds`, false after this time.
+template <class Condition>
+bool Eventually(Condition holds, Millis most = Millis(10'000)) {
+  for (Millis waited{0}; waited < most; waited += Millis(5)) {
+    if (holds()) return true;
+    std::this_thread::sleep_for(Millis(5));
+  }
+  return holds();
+}
+
+// The whole controller with its threads, against an API server in this process. The parts of the
+// cluster that it relies on (deployment and endpoint controllers, kubelet) are played here.
+class ControllerWorld {
+ public:
+  using json = nlohmann::json;
+
+  // `wire`: how the controller reaches the API server; without, as a function call.
+  explicit ControllerWorld(FakeApiServer& server, kube::Transport* wire = nullptr)
+      : server_(server), front(wire != nullptr ? *wire : server.transport()) {}
+
+  void Start(bool leader_elect = false, app::RunOptions options = {}) {
+    options.metrics_port = 0;
+    options.health_port = 0;
+    options.leader_elect = leader_elect;
+    options.instance = "test";
+    controller_ = std::make_unique<app::Controller>(
+        options, app::Controller::Dependencies{front, front, SystemClock(), [this] { lost = true; },
+                                               Millis(20)});
+    ASSERT_TRUE(controller_->Listen().ok());
+    thread_ = std::jthread([this](std::stop_token stop) { controller_->Run(stop); });
+  }
+  // As main does on SIGTERM.
+  void Stop() {
+    thread_.request_stop();
+    thread_.join();
+  }
+
+  void SetModel(const std::string& uri) {
+    json object = Model();
+    if (object.is_null()) {
+      object = json::parse(R"({
+        "metadata": {"namespace": "transit", "name": "departures"},
+        "spec": {"template": {"spec": {"containers": [
+          {"name": "model", "image": "m", "ports": [{"name": "http", "containerPort": 8080}]}]}}}})");
+    }
+    object["spec"]["model"] = {{"uri", uri}};
+    server_.Put(api::kModelDeployments, object);
+  }
+  json Model() {
+    return server_.Get({api::kModelDeployments, {"transit", "departures"}}).value_or(json());
+  }
+  std::string Champion() {
+    return Model().value(json::json_pointer("/status/champion"), std::string());
+  }
+
+  // The deployment controller, the kubelet and the endpoint slice controller: all pods are ready.
+  void MakePodsReady() {
+    for (const json& deployment : server_.List(api::kDeployments)) {
+      const int replicas = deployment["spec"].value("replicas", 1);
+      const kube::Key key{"transit", deployment["metadata"]["name"]};
+      server_.PutStatus({api::kDeployments, key},
+                        {{"observedGeneration", deployment["metadata"]["generation"]},
+                         {"replicas", replicas},
+                         {"updatedReplicas", replicas},
+                         {"readyReplicas", replicas},
+                         {"availableReplicas", replicas}});
+    }
+    for (const json& service : server_.List(api::kServices)) {
+      const std::string name = service["metadata"]["name"];
+      json labels = service["metadata"].value("labels", json::object());
+      labels["kubernetes.io/service-name"] = name;
+      server_.Put(api::kEndpointSlices,
+                  {{"metadata",
+                    {{"namespace", "transit"},
+                     {"name", name + "-x"},
+                     {"labels", labels},
+                     {"ownerReferences", json::array({{{"apiVersion", "v1"},
+                                                       {"kind", "Service"},
+                                                       {"name", name},
+                                                       {"uid", service["metadata"]["uid"]},
+                                                       {"controller", true}}})}}},
+                   {"addressType", "IPv4"},
+                   {"endpoints",
+                    {{{"addresses", {"127.0.0.1"}},
+                      {"conditions", {{"ready", true}}},
+                      {"targetRef", {{"kind", "Pod"}, {"name", name}, {"uid", name + "-uid"}}}}}},
+                   {"ports", {{{"name", "http"}, {"port", 1}}}}});
+    }
+  }
+
+  app::Controller& controller() { return *controller_; }
+
+ private:
+  FakeApiServer& server_;
+
+ public:
+  Front front;
+  std::atomic<bool> lost{false};
+
+ private:
+  std::unique_ptr<app::Controller> controller_;
+  std::jthread thread_;  // last: ends before what it uses
+};
+
+}  // namespace perennial::testing
