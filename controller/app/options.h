@@ -21,7 +21,7 @@ struct RunOptions {
   LogFormat log_format = LogFormat::kJson;
   int metrics_port = 8080;
   int health_port = 8081;
-  retrain::RunBudgets runs;  // under way at once
+  retrain::RunBudgets runs;   // under way at once
   bool metrics_auth = false;  // /metrics asks the API server who reads it
   bool leader_elect = false;
   std::string lease_namespace = "perennial-system";
