@@ -111,8 +111,9 @@ void StartRun(const Observed& seen, const TriggerOutcome& triggers, WallTime now
     Remember(trigger, triggers.fired, status);
     const bool waits = status.runs.front().phase == RunPhase::kWaiting;
     if (!waits) plan.actions.emplace_back(StartedEvent(status.runs.front()));
-    plan.why = trigger.type + " trigger " + (waits ? "recorded" : "started") + " run " +
-               status.runs.front().name;
+    // What the next look says as well: no write only to say it in other words.
+    plan.why = waits ? "run " + status.runs.front().name + ": " + status.runs.front().message
+                     : trigger.type + " trigger started run " + status.runs.front().name;
     return;
   }
 }
