@@ -52,6 +52,7 @@ class Storm : public ::testing::Test {
     api::RetrainPolicy policy;
     policy.meta.key = {ns, name};
     policy.meta.uid = "uid-" + name;
+    policy.meta.resource_version = std::to_string(++version_);
     policy.spec.model_deployment = "d";
     policy.spec.job = api::JobTemplate{};
     policy.spec.job->job_template.text =
