@@ -84,6 +84,7 @@ void ExpectValidDefaults(const char* name) {
   T value{};
   // Either of two fields must be given, and neither alone is required.
   if constexpr (std::is_same_v<T, RetrainPolicySpec>) value.job.emplace();
+  if constexpr (std::is_same_v<T, DriftMonitorSpec>) value.target.model_deployment = "departures";
   CheckCel(value, Path(name), problems);
   EXPECT_EQ(Join(problems), "");
 }

@@ -1,6 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <map>
+#include <string>
+
 #include "stats/classification.h"
+#include "support/vectors.h"
 
 namespace perennial::stats {
 namespace {
