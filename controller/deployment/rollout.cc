@@ -34,7 +34,10 @@ std::string WhyNotReady(const Running& running) {
   // What is missing then lies behind the pods, and comes by itself within seconds.
   if (running.service == nullptr) return ready + ", its Service does not exist yet";
   if (running.ready_endpoints == 0) return ready + ", its Service has no endpoints yet";
-  return ready + ", of which some have the template of before";
+  if (deployment.updated_replicas < deployment.replicas) {
+    return ready + ", of which some have the template of before";
+  }
+  return ready + ", and its traffic is about to be set";
 }
 
 bool ChampionServes(const Turn& turn) {

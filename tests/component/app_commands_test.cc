@@ -63,7 +63,7 @@ class CommandsTest : public ::testing::Test {
   void PutDeployment(json status) {
     server_.Put(api::kModelDeployments,
                 {{"metadata", {{"namespace", "transit"}, {"name", "departures"}}},
-                 {"spec", json::object()},
+                 {"spec", {{"template", {{"spec", {{"containers", json::array()}}}}}}},
                  {"status", std::move(status)}});
   }
   CommandContext As(const char* user) {
