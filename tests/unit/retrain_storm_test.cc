@@ -213,7 +213,8 @@ class Storm : public ::testing::Test {
     return all;
   }
 
-  static constexpr int kBetweenDeaths = 5'003;
+  static constexpr int kBetweenDeaths =
+      kFewer * 14 / 10;  // looks; after a start, all are looked at
   std::mt19937 random_{1};
   std::map<kube::Key, std::shared_ptr<const api::RetrainPolicy>> policies_;
   std::unique_ptr<Process> process_;
