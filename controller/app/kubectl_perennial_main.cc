@@ -89,6 +89,7 @@ struct ProfileFlags {
 Status AddBounds(const ProfileFlags& flags, std::vector<ProfileColumn>& columns) {
   std::map<std::string, std::vector<double>> bounds;
   std::vector<std::string> metrics;
+  metrics.reserve(columns.size());
   for (const ProfileColumn& column : columns) {
     metrics.push_back(column.metric.empty() ? column.column : column.metric);
   }

@@ -65,6 +65,7 @@ void Exclude(const api::ModelDeployment& deployment, std::vector<double>& best) 
 std::vector<int> Allocate(const std::vector<double>& best, int floor, int ceiling) {
   const auto n = static_cast<int>(best.size());
   std::vector<double> shares;
+  shares.reserve(best.size());
   for (const double one : best) shares.push_back(floor + (100.0 - n * floor) * one);
   // At most one can be above a ceiling of half or more; below that each passes its excess on.
   for (int round = 0; round < n; ++round) {
@@ -82,6 +83,7 @@ std::vector<int> Allocate(const std::vector<double>& best, int floor, int ceilin
     }
   }
   std::vector<int> parts;
+  parts.reserve(shares.size());
   for (const double share : shares) parts.push_back(static_cast<int>(share * kParts / 100));
   return Percentages(parts);
 }
