@@ -287,7 +287,10 @@ StoreUsage SampleStore::Impl::Usage(std::string_view prefix) const {
   for (const auto& state : all) {
     const std::lock_guard lock(state->mutex);
     std::size_t bytes = sizeof(SubscriptionState) + 256 + state->entries.size() * 384;
-    for (const std::string& name : state->wanted->names()) bytes += 160 + name.size() * 4;
+    // Null in a subscription that another thread is just making.
+    if (state->wanted != nullptr) {
+      for (const std::string& name : state->wanted->names()) bytes += 160 + name.size() * 4;
+    }
     for (const auto& [variant, window] : state->variants) {
       usage.series += window.series_count();
       bytes += window.bytes() + variant.size() + 64;
