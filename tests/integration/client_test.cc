@@ -163,6 +163,17 @@ TEST_F(ClientIntegrationTest, LeavingAFieldOutRemovesIt) {
   EXPECT_EQ(json::parse(*client_.Get(Map("a")))["data"], (json{{"x", "1"}, {"z", "3"}}));
 }
 
+// As support/fake_api_server.h has it, too.
+TEST_F(ClientIntegrationTest, WhatACreateSetStaysWhenItsManagerAppliesLess) {
+  const auto with = [&](const std::string& data) {
+    return MakeObject(Map("c"), R"({"data":)" + data + "}").dump();
+  };
+  ASSERT_TRUE(client_.Create(Map("c"), with(R"({"x":"1","y":"2"})")).ok());
+  ASSERT_TRUE(client_.Apply(Map("c"), with(R"({"x":"1","z":"3"})")).ok());
+  ASSERT_TRUE(client_.Apply(Map("c"), with(R"({"x":"1"})")).ok());
+  EXPECT_EQ(json::parse(*client_.Get(Map("c")))["data"], (json{{"x", "1"}, {"y", "2"}}));
+}
+
 TEST_F(ClientIntegrationTest, WritesTheStatusApart) {
   const auto created = client_.Create(Web(), WebBody(0));
   ASSERT_TRUE(created.ok()) << created.error().message;

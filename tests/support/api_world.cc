@@ -282,7 +282,8 @@ Response ApiWorld::Create(const ApiPath& path, json body) {
   }
   if (HasStatus(path)) body.erase("status");
   const json stored = Insert(target, std::move(body));
-  Find(target)->managers[path.Query("fieldManager")] = LeavesOf(stored);
+  // A create is an Update, whose fields stay when the same manager later applies less.
+  Find(target)->managers[path.Query("fieldManager") + "/update"] = LeavesOf(stored);
   return Response{201, stored.dump(), {}};
 }
 
@@ -404,6 +405,9 @@ void ApiWorld::Erase(const ApiPath& path) {
 }
 
 void ApiWorld::Record(Change change) {
+  Tally& tally = tallies_[{change.resource, change.key}];
+  if (change.before.is_null()) ++tally.created;
+  if (change.after.is_null()) ++tally.deleted;
   history_.push_back(std::move(change));
   changed_.notify_all();
 }
@@ -479,6 +483,16 @@ void ApiWorld::WakeWatches() {
   const std::lock_guard lock(mutex_);
   ++wakes_;
   changed_.notify_all();
+}
+
+std::map<kube::Ref, ApiWorld::Tally> ApiWorld::Tallies() const {
+  const std::lock_guard lock(mutex_);
+  std::map<kube::Ref, Tally> out;
+  for (const auto& [of, tally] : tallies_) {
+    const auto& [group, version, plural] = of.first;
+    out[{{group, version, plural, ""}, of.second}] = tally;
+  }
+  return out;
 }
 
 std::uint64_t ApiWorld::version() const {

@@ -59,6 +59,13 @@ class ApiWorld {
   void SendBookmarks();
   std::uint64_t version() const;
 
+  // How often an object of this name was created and deleted so far.
+  struct Tally {
+    int created = 0;
+    int deleted = 0;
+  };
+  std::map<kube::Ref, Tally> Tallies() const;
+
  private:
   using ResourceId = std::tuple<std::string, std::string, std::string>;
   struct Stored {
@@ -99,6 +106,7 @@ class ApiWorld {
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
   std::map<ResourceId, std::map<kube::Key, Stored>> objects_;
+  std::map<std::pair<ResourceId, kube::Key>, Tally> tallies_;
   std::vector<Change> history_;
   std::map<std::string, Snapshot> snapshots_;
   std::set<ResourceId> uninstalled_;

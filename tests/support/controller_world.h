@@ -12,6 +12,7 @@
 
 #include "api/names.h"
 #include "app/controller.h"
+#include "kube/client.h"
 #include "support/fake_api_server.h"
 
 namespace perennial::testing {
@@ -93,15 +94,21 @@ class ControllerWorld {
     thread_.join();
   }
 
+  // As a user does: a change of status that the controller makes at the same moment stays.
   void SetModel(const std::string& uri) {
-    json object = Model();
-    if (object.is_null()) {
-      object = json::parse(R"({
-        "metadata": {"namespace": "transit", "name": "departures"},
-        "spec": {"template": {"spec": {"containers": [
-          {"name": "model", "image": "m", "ports": [{"name": "http", "containerPort": 8080}]}]}}}})");
+    const json model = {{"uri", uri}};
+    if (!Model().is_null()) {
+      kube::Client user(server_.transport(), SystemClock(), "user");
+      const auto patched = user.MergePatch({api::kModelDeployments, {"transit", "departures"}},
+                                           json{{"spec", {{"model", model}}}}.dump());
+      EXPECT_TRUE(patched.ok());
+      return;
     }
-    object["spec"]["model"] = {{"uri", uri}};
+    json object = json::parse(R"({
+      "metadata": {"namespace": "transit", "name": "departures"},
+      "spec": {"template": {"spec": {"containers": [
+        {"name": "model", "image": "m", "ports": [{"name": "http", "containerPort": 8080}]}]}}}})");
+    object["spec"]["model"] = model;
     server_.Put(api::kModelDeployments, object);
   }
   json Model() {

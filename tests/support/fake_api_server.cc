@@ -431,6 +431,14 @@ std::string FakeApiServer::resource_version() const {
   return std::to_string(impl_->world_.version());
 }
 
+std::map<kube::Ref, ObjectTally> FakeApiServer::Tallies() const {
+  std::map<kube::Ref, ObjectTally> out;
+  for (const auto& [ref, tally] : impl_->world_.Tallies()) {
+    out[ref] = {tally.created, tally.deleted};
+  }
+  return out;
+}
+
 kube::Resource ConfigMaps() {
   return {"", "v1", "configmaps", "ConfigMap"};
 }

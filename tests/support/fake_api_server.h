@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -31,6 +32,11 @@ struct RecordedRequest {
   std::string authorization;  // of requests that came over the wire
   int connection = 0;         // number of the connection, 0 for transport()
   int status = 0;             // of the answer; 0 while there is none
+};
+
+struct ObjectTally {
+  int created = 0;
+  int deleted = 0;
 };
 
 // A Kubernetes API server in this process: objects of any resource with uid, generation and
@@ -79,6 +85,8 @@ class FakeApiServer {
   std::size_t Writes() const;  // requests that are not GET
   void ForgetRequests();
   std::string resource_version() const;  // the newest
+  // How often an object of each name was created and deleted, whoever did it.
+  std::map<kube::Ref, ObjectTally> Tallies() const;
 
  private:
   class Impl;

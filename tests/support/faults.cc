@@ -10,7 +10,11 @@ bool Match::operator()(const kube::Request& request) const {
   return (method.empty() || method == request.method) &&
          (path.empty() || request.path.find(path) != std::string::npos) &&
          (!watch || *watch == is_watch) &&
-         (body.empty() || request.body.find(body) != std::string::npos);
+         (body.empty() || request.body.find(body) != std::string::npos) &&
+         (!writes || request.method != "GET") &&
+         (!creates || request.method == "POST" ||
+          (request.content_type == "application/apply-patch+yaml" &&
+           request.body.find("resourceVersion") == std::string::npos));
 }
 
 namespace {

@@ -19,6 +19,8 @@ struct Match {
   std::string path;           // a part of path and query: "/deployments", "continue="
   std::optional<bool> watch;  // only watches, or only others
   std::string body;           // a part of the body
+  bool writes = false;        // whatever isn't a GET
+  bool creates = false;       // POST, and server-side apply without a version
 
   bool operator()(const kube::Request& request) const;
 };
