@@ -57,7 +57,11 @@ if(TARGET kubectl-perennial)
   set_tests_properties(e2e.approval PROPERTIES
     ENVIRONMENT "PERENNIAL_PLUGIN=$<TARGET_FILE:kubectl-perennial>")
 endif()
-perennial_story(rights FIXTURES full demo AFTER e2e.ab_guide COMMAND ${in_full} ${e2e}/rights_test.py)
+perennial_story(approval_guide FIXTURES full demo AFTER e2e.ab_guide
+  COMMAND ${in_full} ${e2e}/approval_guide_test.py)
+set_tests_properties(e2e.approval_guide PROPERTIES
+  ENVIRONMENT "PERENNIAL_BIN=${CMAKE_BINARY_DIR}/bin")
+perennial_story(rights FIXTURES full demo AFTER e2e.approval_guide COMMAND ${in_full} ${e2e}/rights_test.py)
 # After the rights of a default installation were checked: the guide grants one more.
 perennial_story(drift_guide FIXTURES full demo AFTER e2e.rights COMMAND ${in_full} ${e2e}/drift_guide_test.py)
 set_tests_properties(e2e.drift_guide PROPERTIES
