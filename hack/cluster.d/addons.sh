@@ -14,7 +14,7 @@ load_addon_images() { load_images "${ADDON_ARCHIVES[@]}"; }
 
 # addons_key changes whenever what is installed has to be installed again.
 addons_key() {
-  { cat "$HACK_DIR/cluster.d"/*.yaml; tool_path envoy-gateway-chart; } | sha256sum | cut -c1-12
+  { cat "$HACK_DIR/cluster.d"/{*.yaml,addons.sh}; tool_path envoy-gateway-chart; } | sha256sum | cut -c1-12
 }
 
 apply_dns() {
@@ -22,7 +22,8 @@ apply_dns() {
 }
 
 # install_gateway installs the chart that belongs to the built version, with its CRDs and those of
-# the Gateway API. Helm's caches stay in the cluster's folder.
+# the Gateway API. Helm's caches stay in the cluster's folder. The lease is long enough for a restart
+# of the API server: a gateway that loses it hangs until its liveness probe gives up, a minute later.
 install_gateway() {
   KUBECONFIG=$ADMIN_KUBECONFIG HELM_CACHE_HOME=$CLUSTER_DIR/helm HELM_CONFIG_HOME=$CLUSTER_DIR/helm \
     HELM_DATA_HOME=$CLUSTER_DIR/helm in_network "$(tool_path helm)" upgrade --install gateway \
@@ -30,6 +31,8 @@ install_gateway() {
     --set global.images.envoyGateway.image=perennial.dev/envoy-gateway:dev \
     --set global.images.envoyProxy.image=perennial.dev/envoy-proxy:dev \
     --set topologyInjector.enabled=false \
+    --set config.envoyGateway.provider.kubernetes.leaderElection.leaseDuration=60s \
+    --set config.envoyGateway.provider.kubernetes.leaderElection.renewDeadline=45s \
     --timeout 3m
   kubectl apply --server-side --filename "$HACK_DIR/cluster.d/gateway_class.yaml"
 }
