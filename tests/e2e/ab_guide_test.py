@@ -20,37 +20,18 @@ SPACE = "rides"
 HOST = "eta.example.org"
 
 # Exactly the metrics of the page. The second model errs by less, the third by more.
-SERVER = """
-import http.server, os, random
-import prometheus_client
+SERVER = story.model_server("""
 ERROR = prometheus_client.Histogram("prediction_error", "Absolute error, minutes.", buckets=[1, 2, 4, 8, 16])
 SQUARES = prometheus_client.Counter("prediction_error_squares", "Squares of the same.")
 PREDICTIONS = prometheus_client.Counter("predictions", "Requests for a prediction.")
 FAILURES = prometheus_client.Counter("prediction_failures", "Requests that got none.")
 SCALE = {"1": 3.0, "2": 2.2, "3": 4.5}[os.environ["MODEL_URI"].rsplit(":", 1)[1]]
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        body = b"ok"
-        if self.path == "/metrics":
-            body = prometheus_client.generate_latest()
-        elif self.path == "/predict":
-            error = random.expovariate(1 / SCALE)
-            ERROR.observe(error)
-            SQUARES.inc(error * error)
-            PREDICTIONS.inc()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
-"""
+""", """
+    error = random.expovariate(1 / SCALE)
+    ERROR.observe(error)
+    SQUARES.inc(error * error)
+    PREDICTIONS.inc()
+""")
 
 
 class Riders(threading.Thread):
@@ -82,7 +63,7 @@ def adapted(manifest):
     image = "image: example.org/eta-server:1"
     if image not in manifest:
         raise AssertionError(f"the page lost its {image}")
-    lines = "".join(f"          {line}\n" for line in SERVER.strip().splitlines())
+    lines = "".join(f"          {line}\n" for line in SERVER.splitlines())
     return manifest.replace(
         image, "image: perennial.dev/departures:dev\n        imagePullPolicy: IfNotPresent\n"
                "        command: [python3, -c]\n        args:\n        - |\n" + lines.rstrip("\n"))
@@ -94,15 +75,9 @@ class Guide(unittest.TestCase):
         cls.scratch = tempfile.TemporaryDirectory()
         cls.folder = pathlib.Path(cls.scratch.name)
         cls.riders = None
-        # The guide of drift detection uses the same names, and may be on its way out.
-        story.wait_for("the namespace is free", 120, lambda: not story.get("namespaces", SPACE))
-        story.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}})
-        story.apply({
-            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
-            "metadata": {"name": "edge", "namespace": SPACE},
-            "spec": {"gatewayClassName": "perennial", "listeners": [
-                {"name": "http", "protocol": "HTTP", "port": 80}]},
-        })
+        # The guide of drift detection uses the same names.
+        story.namespace(SPACE)
+        story.gateway(SPACE)
 
     @classmethod
     def tearDownClass(cls):
@@ -113,24 +88,8 @@ class Guide(unittest.TestCase):
         cls.scratch.cleanup()
 
     def let_riders_ask(self):
-        def address():
-            addresses = story.get("gateways.gateway.networking.k8s.io", "edge", SPACE).get(
-                "status", {}).get("addresses")
-            return addresses[0]["value"] if addresses else None
-
-        where = story.wait_for("the Gateway has an address", 60, address)
-
-        def answers():
-            connection = http.client.HTTPConnection(where, 80, timeout=5)
-            try:
-                connection.request("GET", "/healthz", headers={"Host": HOST})
-                return connection.getresponse().status == 200
-            except OSError:
-                return False
-            finally:
-                connection.close()
-
-        story.wait_for("the model answers", 60, answers)
+        where = story.gateway_address(SPACE)
+        story.wait_for("the model answers", 60, lambda: story.answers(where, "/healthz", HOST))
         type(self).riders = Riders(where)
         self.riders.start()
 

@@ -23,33 +23,16 @@ IMAGE = "perennial.dev/departures:dev"
 ZONES = ("centre", "harbour", "hills")
 
 # The model that somebody serves: it observes what it is asked for.
-SERVER = """
-import http.server, urllib.parse
-import prometheus_client
+SERVER = story.model_server("""
 DISTANCE = prometheus_client.Histogram(
     "feature_distance_km", "Distance of the requested ride.", buckets=[1, 2, 3, 5, 8, 13, 21])
 PREDICTIONS = prometheus_client.Counter("predictions", "Predictions by zone.", ["zone"])
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        url = urllib.parse.urlsplit(self.path)
-        body = b"ok"
-        if url.path == "/metrics":
-            body = prometheus_client.generate_latest()
-        for ride in urllib.parse.parse_qs(url.query).get("ride", ()):
-            distance, zone = ride.split(",")
-            DISTANCE.observe(float(distance))
-            PREDICTIONS.labels(zone).inc()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
-"""
+""", """
+    for ride in urllib.parse.parse_qs(url.query).get("ride", ()):
+        distance, zone = ride.split(",")
+        DISTANCE.observe(float(distance))
+        PREDICTIONS.labels(zone).inc()
+""")
 
 
 def shape(line):
@@ -140,7 +123,7 @@ class Guide(unittest.TestCase):
             writer = csv.writer(stream)
             writer.writerow(("distance_km", "zone"))
             writer.writerows(ride(chance) for _ in range(20_000))
-        story.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}})
+        story.namespace(SPACE)
         story.apply(deployment())
         story.apply(service())
         story.kubectl("-n", SPACE, "rollout", "status", "deployment/eta", "--timeout=120s")

@@ -1,118 +1,242 @@
 #!/usr/bin/env python3
-"""A model that speaks gRPC: a GRPCRoute that the gateway accepts splits its calls.
+"""A model that speaks gRPC, in a namespace that is restricted by Pod Security: a GRPCRoute that the gateway
+accepts splits its calls, a Job and a DriftMonitor judge each new version, batches run, and the weights of a
+fixed split follow the data.
 
-Needs a cluster with the controller in it. The calls are HTTP/2 with gRPC's content type by curl; the model
-server is an Envoy that answers with its version.
+Needs a cluster with the controller in it. Server and clients are gRPC's own: calls/calls.py.
 """
 
 import collections
-import time
+import json
 import unittest
 
 import story
-import traffic_test
 
 SPACE = "calls"
 NAME = "calls"
 HOST = "calls.example.org"
+BANDIT = "bandit"
+BANDIT_HOST = "bandit.example.org"
+ROUTES = "grpcroutes.gateway.networking.k8s.io"
+
+
+def pod(argument, **container):
+    """What Pod Security asks of every pod is in the template: the controller adds none of it."""
+    return {
+        "automountServiceAccountToken": False, "terminationGracePeriodSeconds": 5,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [{
+            "name": "model", "image": "perennial.dev/calls:dev", "imagePullPolicy": "IfNotPresent",
+            "args": [argument],
+            "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+            **container,
+        }],
+    }
+
+
+def served(name, host, spec):
+    server = pod("serve", readinessProbe={"grpc": {"port": 8081}, "periodSeconds": 1}, ports=[
+        {"name": "grpc", "containerPort": 8081}, {"name": "metrics", "containerPort": 9090}])
+    traffic = {"protocol": "GRPC", "port": "grpc",
+               "gateway": {"parentRefs": [{"name": "edge"}], "hostnames": [host]}}
+    return {
+        "apiVersion": "perennial.dev/v1alpha1", "kind": "ModelDeployment",
+        "metadata": {"name": name, "namespace": SPACE},
+        "spec": {
+            "template": {"spec": server}, "metrics": {"port": "metrics"}, "traffic": traffic,
+            "storage": {"image": "perennial.dev/calls:dev", "credentialsSecretRef": "store"}, **spec,
+        },
+    }
+
+
+def once(command):
+    """A Job's template that runs the command once."""
+    return {"spec": {"backoffLimit": 0, "template": {"spec": pod(command)}}}
 
 
 def deployment(model):
-    manifest = traffic_test.deployment(model)
-    manifest["metadata"] = {"name": NAME, "namespace": SPACE}
-    spec = manifest["spec"]
-    spec["replicas"] = 1
-    del spec["autoscaling"], spec["disruptionBudget"], spec["batch"]
-    spec["traffic"] = {
-        "protocol": "GRPC",
-        "gateway": {"parentRefs": [{"name": "edge"}], "hostnames": [HOST]},
-        "rules": [{"header": {"name": "x-tester", "value": "yes"}, "variant": "challenger"}],
-    }
-    spec["rollout"] = {"steps": [{"weight": 30, "pause": True}]}
+    manifest = served(NAME, HOST, {
+        "model": {"uri": model},
+        "batch": {"schedule": "0 0 1 1 *", "suspend": True, "jobTemplate": once("score")},
+        "rollout": {
+            "steps": [{"weight": 30, "pause": True}],
+            "analysis": {"interval": "1s", "window": "30s", "probes": [
+                {"name": "smoke", "step": 1, "job": {"template": once("smoke")}},
+                {"name": "drift", "driftMonitor": {"name": "watch", "signals": ["error"]}},
+            ]},
+        },
+    })
+    manifest["spec"]["traffic"]["rules"] = [
+        {"header": {"name": "x-tester", "value": "yes"}, "variant": "challenger"}]
     return manifest
 
 
-def status():
-    return story.model_deployment(NAME, SPACE).get("status", {})
+def monitor():
+    return {
+        "apiVersion": "perennial.dev/v1alpha1", "kind": "DriftMonitor",
+        "metadata": {"name": "watch", "namespace": SPACE},
+        "spec": {
+            "target": {"modelDeployment": NAME}, "interval": "1s", "window": "1m", "minSamples": 50,
+            "for": 2, "of": 2,
+            "signals": [{"name": "error", "type": "ModelPerformance", "metric": "prediction_error", "max": "4"}],
+        },
+    }
 
 
-def route():
-    return story.get("grpcroutes.gateway.networking.k8s.io", NAME, SPACE)
+def bandit():
+    return served(BANDIT, BANDIT_HOST, {
+        "variants": [{"name": name, "weight": 50, "model": {"uri": f"oci://models/{name}-{how}"}}
+                     for name, how in (("plain", "bad"), ("deep", "good"))],
+        "rollout": {"experiment": {
+            "primary": {"name": "error", "kind": "Mean", "goal": "Decrease", "metric": "prediction_error",
+                        "squares": "prediction_error_squares_total"},
+            "weights": "Thompson", "floor": 10, "minSamples": 100, "expectedSamples": 400,
+        }},
+    })
+
+
+def status(name=NAME):
+    return story.model_deployment(name, SPACE).get("status", {})
+
+
+def verdicts():
+    return {check["name"]: check["verdict"] for check in status().get("rollout", {}).get("checks", ())}
 
 
 class Grpc(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        story.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}})
-        story.apply({
-            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
-            "metadata": {"name": "edge", "namespace": SPACE},
-            "spec": {"gatewayClassName": "perennial", "listeners": [
-                {"name": "http", "protocol": "HTTP", "port": 80}]},
-        })
-        story.apply(deployment("oci://models/calls:1"))
-        story.kubectl("-n", SPACE, "wait", "--for=condition=Promoted", f"modeldeployment/{NAME}",
+        story.namespace(SPACE, restricted=True)
+        story.gateway(SPACE)
+        story.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "store", "namespace": SPACE},
+                     "stringData": {"STORE_TOKEN": "open"}})
+        story.apply(deployment("oci://models/calls-good"))
+        story.apply(bandit())
+        story.apply(monitor())
+        story.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "client", "namespace": SPACE},
+                     "spec": pod("infinity", command=["sleep"])})
+        story.wait_until_promoted(NAME, SPACE)
+        story.kubectl("-n", SPACE, "wait", "--for=condition=Ready", f"modeldeployment/{BANDIT}", "pod/client",
                       "--timeout=90s")
-        gateway = story.get("gateways.gateway.networking.k8s.io", "edge", SPACE)
-        cls.address = gateway["status"]["addresses"][0]["value"]
-        story.wait_for("the gateway answers", 30, lambda: cls.call(1, check=False))
+        cls.address = story.gateway_address(SPACE)
+        for host in (HOST, BANDIT_HOST):
+            story.wait_for("the gateway answers", 30, lambda host=host: cls.ask(host, 1, check=False))
 
     @classmethod
     def tearDownClass(cls):
         story.kubectl("delete", "namespace", SPACE, "--wait=false")
 
     @classmethod
-    def call(cls, calls, *headers, check=True):
-        """Returns {version: answers} of that many calls, and fails if one of them fails.
+    def ask(cls, host, calls, *tester, check=True):
+        """Returns {version: answers} of that many calls over one connection; one that fails raises."""
+        printed = story.kubectl("-n", SPACE, "exec", "client", "--", "python3", "calls.py", "call",
+                                f"{cls.address}:80", host, calls, *tester, check=check)
+        return collections.Counter(json.loads(printed or "{}"))
 
-        Each has a connection of its own: curl 7.88 can't use one again that began as HTTP/2.
-        """
-        words = [
-            "curl", "--http2-prior-knowledge", "--silent", "--show-error", "--fail", "--request", "POST",
-            "--header", "content-type: application/grpc", "--header", f"host: {HOST}",
-            "--header", "te: trailers", *headers, "--output", "/dev/null",
-            "--write-out", r"%header{x-version}\n", f"http://{cls.address}/models.Model/Predict",
-        ]
-        # xargs fails where one of them does.
-        printed = story.run("xargs", "-P", "4", "-I", "NUMBER", *words,
-                            text="".join(f"{n}\n" for n in range(calls)), check=check)
-        return collections.Counter(line for line in printed.splitlines() if line)
+    def call(self, calls, *tester):
+        return self.ask(HOST, calls, *tester)
+
+    def wait_for(self, what, seconds, probe):
+        return story.wait_for(what, seconds, probe, lambda: (status().get("why"), verdicts()))
+
+    def test_batches_run_with_the_model_that_serves(self):
+        variant = status()["variants"][0]
+        story.kubectl("-n", SPACE, "create", "job", "batch", f"--from=cronjob/{variant['service']}")
+        story.kubectl("-n", SPACE, "wait", "--for=condition=Complete", "job/batch", "--timeout=60s")
+        printed = json.loads(story.kubectl("-n", SPACE, "logs", "job/batch"))
+        self.assertEqual(printed, [variant["model"]["uri"], variant["version"], 2.0])
 
     def test_story(self):
         champion = status()["champion"]
         conditions = {
             condition["type"]: condition["status"]
-            for condition in route()["status"]["parents"][0]["conditions"]
+            for condition in story.get(ROUTES, NAME, SPACE)["status"]["parents"][0]["conditions"]
         }
         self.assertEqual(conditions["Accepted"], "True", conditions)
         self.assertEqual(conditions["ResolvedRefs"], "True", conditions)
         self.assertFalse(story.get("httproutes.gateway.networking.k8s.io", NAME, SPACE))
         self.assertEqual(set(self.call(50)), {champion})
+        champion = self.probed_and_promoted(champion)
+        self.rolled_back_by_drift(champion)
+        self.without_gateway()
+        self.at_rest(champion)
 
-        story.apply(deployment("oci://models/calls:2"))
-        story.wait_for("the step is in effect", 60,
-                       lambda: status().get("rollout", {}).get("inEffect") and status().get("challenger"),
-                       lambda: status().get("why"))
-        time.sleep(1)
-        challenger = status()["challenger"]
-        counts = self.call(400)
-        self.assertEqual(sum(counts.values()), 400)
-        chi_square = sum((counts[v] - 400 * w) ** 2 / (400 * w)
-                         for v, w in {champion: 0.7, challenger: 0.3}.items())
-        self.assertLess(chi_square, traffic_test.CHI_SQUARE_LIMIT, counts)
-        print(f"gRPC split {dict(counts)}, wanted 70/30: chi-square {chi_square:.2f}", flush=True)
-        self.assertEqual(set(self.call(20, "--header", "x-tester: yes")), {challenger})
+    def roll_out(self, model):
+        """Returns the challenger as soon as its step is in effect."""
+        story.apply(deployment(model))
+        self.wait_for("the step is in effect", 60,
+                      lambda: status().get("rollout", {}).get("inEffect") and status().get("challenger"))
+        return status()["challenger"]
 
-        story.kubectl("-n", SPACE, "annotate", "modeldeployment", NAME, f"perennial.dev/promote={challenger}")
-        story.wait_for("it is promoted", 60, lambda: status().get("champion") == challenger,
-                       lambda: status().get("why"))
+    def probed_and_promoted(self, champion):
+        challenger = self.roll_out("oci://models/calls-fine")
+        self.wait_for("its Job has passed", 60, lambda: verdicts().get("smoke") == "Pass")
+        self.assertEqual(verdicts()["drift"], "NoData", "nobody has called it but its Job")
+        story.assert_split(self.call(400), {champion: 0.7, challenger: 0.3}, "gRPC split")
+        self.assertEqual(set(self.call(20, "yes")), {challenger})
+        self.wait_for("its monitor is content", 60, lambda: verdicts() == {"smoke": "Pass", "drift": "Pass"})
+        pods = self.pods(challenger)
+        rollout = status()["rollout"]
+        job = next(check["job"] for check in rollout["checks"] if check["name"] == "smoke")
+        self.assertEqual([j["metadata"]["name"] for j in self.probe_jobs()], [job])
+        self.wait_for("it waits for a person alone", 30, lambda: "is a pause" in status()["why"])
+        story.kubectl("-n", SPACE, "annotate", "modeldeployment", NAME, "perennial.dev/resume=" + challenger)
+        self.wait_for("it is promoted", 60, lambda: status().get("champion") == challenger)
         self.assertEqual(set(self.call(50)), {challenger})
-        # Without a gateway there is no route.
+        self.assertEqual(self.pods(challenger), pods, "a promotion restarts nothing")
+        return challenger
+
+    @staticmethod
+    def pods(version):
+        """Returns {UID: restarts} of a version's pods."""
+        return {pod["metadata"]["uid"]: pod["status"]["containerStatuses"][0]["restartCount"]
+                for pod in story.get("pods", namespace=SPACE,
+                                     selector=f"perennial.dev/model-version={version}"
+                                              ",app.kubernetes.io/component=model-server")}
+
+    def probe_jobs(self):
+        return [job for job in story.get("jobs", namespace=SPACE)
+                if job["metadata"].get("ownerReferences", [{}])[0].get("kind") == "ModelDeployment"]
+
+    def rolled_back_by_drift(self, champion):
+        challenger = self.roll_out("oci://models/calls-bad")
+        self.assertEqual(set(self.call(400)), {champion, challenger})
+        self.wait_for("it is rolled back", 60, lambda: status()["rollout"]["phase"] == "RolledBack")
+        last = status()["history"][0]
+        self.assertEqual([last["version"], last["outcome"]], [challenger, "RolledBack"])
+        self.assertIn("failed check drift: signal error", last["message"])
+        self.assertEqual(set(self.call(50)), {champion})
+
+    def without_gateway(self):
         story.kubectl("-n", SPACE, "patch", "modeldeployment", NAME, "--type=json", "--patch",
                       '[{"op": "remove", "path": "/spec/traffic/rules"},'
                       ' {"op": "remove", "path": "/spec/traffic/gateway"},'
-                      ' {"op": "remove", "path": "/spec/rollout/steps"}]')
-        story.wait_for("the route is gone", 30, lambda: not route())
+                      ' {"op": "remove", "path": "/spec/rollout"}]')
+        self.wait_for("the route is gone", 30, lambda: not story.get(ROUTES, NAME, SPACE))
+
+    def at_rest(self, champion):
+        """Scaled to zero, and back, as any workload is."""
+        for replicas in (0, 1):
+            story.kubectl("-n", SPACE, "scale", "modeldeployment", NAME, f"--replicas={replicas}")
+            self.wait_for(f"{replicas} pods", 60, lambda wanted=replicas: len(self.pods(champion)) == wanted)
+        self.wait_for("it serves", 60,
+                      lambda: story.condition(story.model_deployment(NAME, SPACE), "Ready") == "True")
+
+    def test_weights_follow_the_data(self):
+        def weights():
+            return {variant["name"]: variant["weight"] for variant in status(BANDIT)["variants"]}
+
+        versions = {variant["name"]: variant["version"] for variant in status(BANDIT)["variants"]}
+        self.assertEqual(weights(), {"plain": 50, "deep": 50})
+        story.assert_split(self.ask(BANDIT_HOST, 600), {versions["plain"]: 0.5, versions["deep"]: 0.5},
+                           "before any data")
+        story.wait_for("the better one has what one may have", 60,
+                       lambda: weights() == {"plain": 10, "deep": 90}, lambda: status(BANDIT))
+        self.assertEqual(status(BANDIT)["comparisons"][0]["variant"], "deep")
+        story.assert_split(self.ask(BANDIT_HOST, 600), {versions["plain"]: 0.1, versions["deep"]: 0.9},
+                           "Thompson's weights")
+        self.assertEqual([v["weight"] for v in story.model_deployment(BANDIT, SPACE)["spec"]["variants"]],
+                         [50, 50], "the spec is the user's")
 
 
 if __name__ == "__main__":

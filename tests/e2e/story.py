@@ -3,9 +3,11 @@
 The tests run inside of the cluster's network with kubectl and helm in PATH; see tests.cmake.
 """
 
+import http.client
 import json
 import pathlib
 import subprocess
+import textwrap
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -65,6 +67,103 @@ def wait_for(what, seconds, probe, show=None):
 
 def model_deployment(name="departures", namespace=TRANSIT):
     return get("modeldeployments.perennial.dev", name, namespace)
+
+
+def namespace(name, restricted=False):
+    """Makes a namespace, perhaps one that Pod Security restricts.
+
+    One of that name from another story may still be on its way out.
+    """
+    def free():
+        return not get("namespaces", name).get("metadata", {}).get("deletionTimestamp")
+
+    wait_for(f"the namespace {name} is free", 120, free)
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"} if restricted else {}
+    apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+
+
+def gateway(namespace):
+    """Makes the Gateway "edge" for all host names of a namespace."""
+    apply({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
+        "metadata": {"name": "edge", "namespace": namespace},
+        "spec": {"gatewayClassName": "perennial", "listeners": [
+            {"name": "http", "protocol": "HTTP", "port": 80}]},
+    })
+
+
+def gateway_address(namespace):
+    """Returns the address of the Gateway "edge", as soon as it has one."""
+    def address():
+        addresses = get("gateways.gateway.networking.k8s.io", "edge", namespace).get(
+            "status", {}).get("addresses")
+        return addresses[0]["value"] if addresses else None
+
+    return wait_for("the Gateway has an address", 60, address)
+
+
+def wait_until_promoted(name, namespace):
+    kubectl("-n", namespace, "wait", "--for=condition=Promoted", f"modeldeployment/{name}", "--timeout=90s")
+
+
+# Of one degree of freedom at 0.1 %: a right split between two fails one run in a thousand.
+CHI_SQUARE_LIMIT = 10.83
+
+
+def assert_split(counts, wanted, what="split"):
+    """Fails where {version: answers} is not the wanted {version: share} of two."""
+    total = sum(counts.values())
+    if set(counts) != set(wanted):
+        raise AssertionError(f"{what}: {dict(counts)} is not {wanted}")
+    chi_square = sum((counts[v] - total * w) ** 2 / (total * w) for v, w in wanted.items())
+    print(f"{what} {dict(counts)}, wanted {wanted}: chi-square {chi_square:.2f}", flush=True)
+    if chi_square >= CHI_SQUARE_LIMIT:
+        raise AssertionError(f"{what}: chi-square {chi_square:.2f}")
+
+
+def answers(address, path="/", host=None):
+    """Whether an HTTP server, or the gateway for that host name, answers with success."""
+    connection = http.client.HTTPConnection(address, 80, timeout=5)
+    try:
+        connection.request("GET", path, headers={"Host": host} if host else {})
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+# A model server in Python: `DEFINE` makes its metrics, `OBSERVE` is what it does for the request `url`.
+SERVER = """
+import http.server, os, random, urllib.parse
+import prometheus_client
+DEFINE
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        url = urllib.parse.urlsplit(self.path)
+        body = b"ok"
+        if url.path == "/metrics":
+            body = prometheus_client.generate_latest()
+        elif url.path == "/predict":
+OBSERVE
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
+"""
+
+
+def model_server(define, observe):
+    """Returns the program of a model server that has /predict and /metrics."""
+    return SERVER.strip().replace("DEFINE", define.strip()).replace(
+        "OBSERVE", textwrap.indent(textwrap.dedent(observe).strip(), " " * 12))
 
 
 def load_driver():

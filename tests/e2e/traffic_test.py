@@ -21,8 +21,6 @@ SPACE = "split"
 NAME = "split"
 HOST = "split.example.org"
 IMAGE = "perennial.dev/envoy-proxy:dev"
-# Of one degree of freedom at 0.1 %: a right split fails one run in a thousand.
-CHI_SQUARE_LIMIT = 10.83
 # How long after its end clients may still be sent to a pod that was killed.
 KILLED_POD_SECONDS = 5
 
@@ -182,19 +180,12 @@ def annotate(command, value):
 class Traffic(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        story.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}})
-        story.apply({
-            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
-            "metadata": {"name": "edge", "namespace": SPACE},
-            "spec": {"gatewayClassName": "perennial", "listeners": [
-                {"name": "http", "protocol": "HTTP", "port": 80}]},
-        })
+        story.namespace(SPACE)
+        story.gateway(SPACE)
         story.apply(deployment("oci://models/split:1"))
-        story.kubectl("-n", SPACE, "wait", "--for=condition=Promoted", f"modeldeployment/{NAME}",
-                      "--timeout=90s")
-        gateway = story.get("gateways.gateway.networking.k8s.io", "edge", SPACE)
-        cls.address = gateway["status"]["addresses"][0]["value"]
-        story.wait_for("the gateway answers", 30, cls.answers)
+        story.wait_until_promoted(NAME, SPACE)
+        cls.address = story.gateway_address(SPACE)
+        story.wait_for("the gateway answers", 30, lambda: story.answers(cls.address, host=HOST))
         cls.steady = Steady(cls.address)
         cls.steady.start()
 
@@ -203,13 +194,6 @@ class Traffic(unittest.TestCase):
         cls.steady.over.set()
         cls.steady.join()
         story.kubectl("delete", "namespace", SPACE, "--wait=false")
-
-    @classmethod
-    def answers(cls):
-        try:
-            return Client(cls.address).ask()[0]
-        except (OSError, AssertionError, http.client.HTTPException):
-            return None
 
     def wait_for_step(self, step):
         story.wait_for(
@@ -229,19 +213,13 @@ class Traffic(unittest.TestCase):
         client = Client(self.address)
         return collections.Counter(client.ask()[0] for _ in range(requests))
 
-    def assert_split(self, counts, wanted):
-        total = sum(counts.values())
-        self.assertEqual(set(counts), set(wanted), counts)
-        chi_square = sum((counts[v] - total * w) ** 2 / (total * w) for v, w in wanted.items())
-        self.assertLess(chi_square, CHI_SQUARE_LIMIT, f"{counts} is not {wanted}")
-        print(f"split {dict(counts)}, wanted {wanted}: chi-square {chi_square:.2f}", flush=True)
-
     def test_story(self):
         champion = status()["champion"]
         story.apply(deployment("oci://models/split:2"))
         self.shadow(champion)
         jar = self.assigned(champion)
         self.moved(champion, jar)
+        self.held()
         self.rolled_back(champion, jar)
         self.promoted_and_undone(champion)
         killed = self.killed(champion)
@@ -275,7 +253,7 @@ class Traffic(unittest.TestCase):
         """Returns the cookies of clients that were assigned at 20 %."""
         self.wait_for_step(1)
         challenger = status()["challenger"]
-        self.assert_split(self.split(), {champion: 0.8, challenger: 0.2})
+        story.assert_split(self.split(), {champion: 0.8, challenger: 0.2})
         client = Client(self.address)
         jar = [client.ask() for _ in range(300)]
         self.assertTrue(all(cookie for _, cookie in jar), "no cookie is set")
@@ -297,8 +275,20 @@ class Traffic(unittest.TestCase):
             scaler = story.get("horizontalpodautoscalers.autoscaling", name, SPACE)
             self.assertEqual(scaler["spec"]["scaleTargetRef"]["name"], name)
             self.assertTrue(story.get("poddisruptionbudgets.policy", name, SPACE))
+        rules = story.get("httproutes.gateway.networking.k8s.io", NAME, SPACE)["spec"]["rules"]
+        self.assertEqual({rule["timeouts"]["request"] for rule in rules}, {"10s"})
         self.assertEqual({a == b for a, b in self.replay(jar)}, {True}, "a client lost its variant")
-        self.assert_split(self.split(), {champion: 0.4, challenger: 0.6})
+        story.assert_split(self.split(), {champion: 0.4, challenger: 0.6})
+
+    def held(self):
+        """A pause of a person's own is over when he says so, and ends no step."""
+        challenger = status()["challenger"]
+        for command, paused in (("pause", True), ("resume", False)):
+            annotate(command, f"{challenger}:held")
+            story.wait_for(f"the answer to {command}", 30,
+                           lambda wanted=paused: status()["rollout"].get("paused", False) == wanted,
+                           lambda: status().get("commands"))
+        self.assertEqual(status()["rollout"]["step"], 2)
 
     def rolled_back(self, champion, jar):
         """Nobody gets the bad version any more, whatever cookie he brings."""
@@ -316,10 +306,14 @@ class Traffic(unittest.TestCase):
         annotate("promote", f"{again}:1")
         self.wait_for_champion(again)
         self.assertEqual(set(self.split(100)), {again})
+        kept = {pod["metadata"]["uid"] for pod in pods_of(champion)}
+        self.assertTrue(kept, "keepPrevious keeps the pods of the version before")
         kill_controller()
         annotate("undo", f"{champion}:1")
         self.wait_for_champion(champion)
         self.assertEqual(set(self.split(100)), {champion})
+        self.assertLessEqual(kept, {pod["metadata"]["uid"] for pod in pods_of(champion)},
+                             "a way back inside of keepPrevious starts no pod")
 
     def killed(self, champion):
         """One of two pods dies at once: others answer. Returns the times of the ends of pods."""
