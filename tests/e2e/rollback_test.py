@@ -101,7 +101,7 @@ class Rollback(unittest.TestCase):
         story.next_load_driver_line()
         answered = story.next_load_driver_line()["by_version"]
         self.assertGreater(answered.get(challenger, 0), 0, "the challenger never answered anybody")
-        until = time.monotonic() + 20
+        until = time.monotonic() + 8
         while time.monotonic() < until:
             self.assertEqual(story.route_weights(), weights)
             time.sleep(1)
