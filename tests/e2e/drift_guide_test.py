@@ -128,6 +128,8 @@ class Guide(unittest.TestCase):
         story.apply(service())
         story.kubectl("-n", SPACE, "rollout", "status", "deployment/eta", "--timeout=120s")
         address = story.get("services", "eta", SPACE)["spec"]["clusterIP"]
+        # Pods are ready a moment before the node's proxy leads to them.
+        story.wait_for("the Service answers", 30, lambda: story.answers(address))
         cls.riders = Riders(address)
         for _ in range(100):  # what both pods have seen before anybody looks
             cls.riders.ask(30)
