@@ -271,6 +271,7 @@ struct CheckStatus {
   int inconclusive = 0;           // undecided ones in a row
   std::optional<Time> looked_at;  // the look that was counted last
   std::string job;                // of a probe that runs one
+  std::string job_uid;            // since that Job was seen: a second one is none of ours
   bool operator==(const CheckStatus&) const = default;
 };
 

@@ -318,6 +318,7 @@ struct Schema<CheckStatus> {
       Field{"inconclusive", &T::inconclusive, "Undecided looks in a row.", Rules{.min = 0}},
       Field{"lookedAt", &T::looked_at, "The look that was counted last.", Rules{}},
       Field{"job", &T::job, "The Job of a probe.", Rules{}},
+      Field{"jobUID", &T::job_uid, "Its UID, since it is there: it never runs twice.", Rules{}},
   };
 };
 

@@ -135,8 +135,8 @@ bool TellsMore(const std::vector<CheckStatus>& before, const std::vector<CheckSt
     const CheckStatus& b = after[i];
     if (a.name != b.name || a.verdict != b.verdict || a.threshold != b.threshold ||
         a.looks != b.looks || a.failures != b.failures || a.inconclusive != b.inconclusive ||
-        a.job != b.job || SaysOtherwise(a, b) || Moved(a.challenger, b.challenger) ||
-        Moved(a.champion, b.champion)) {
+        a.job != b.job || a.job_uid != b.job_uid || SaysOtherwise(a, b) ||
+        Moved(a.challenger, b.challenger) || Moved(a.champion, b.champion)) {
       return true;
     }
   }

@@ -19,8 +19,10 @@ using api::SignalState;
 using api::Verdict;
 using nlohmann::json;
 
-// A finished Job's pods are kept this long for people to read, unless its template says otherwise.
+// A finished Job's pods are kept this long for people to read, unless its template says otherwise;
+// and this long in any case, since a verdict that nobody has seen is none.
 constexpr int kKeepFinishedSeconds = 86'400;
+constexpr int kKeepUnseenSeconds = 3'600;
 
 // ---- of a DriftMonitor ----
 
@@ -110,18 +112,32 @@ std::string JobName(const api::ModelDeployment& deployment, const std::string& v
                      ShortHash(deployment.meta.uid + "/" + version + "/" + probe));
 }
 
+// Nobody knows how it would have ended, nor what it has done so far: a person decides.
+CheckStatus Vanished(CheckStatus look) {
+  look.verdict = Verdict::kInconclusive;
+  look.message = "Job " + look.job +
+                 " was deleted before its verdict was seen, and runs once for a version: kubectl "
+                 "perennial resume goes on without it, abort and then retry run another";
+  return look;
+}
+
 CheckStatus LookAtJob(const Observed& seen, const api::RolloutStatus& rollout,
                       const api::AnalysisProbe& probe, const CheckStatus* before) {
   CheckStatus look;
   look.name = probe.name;
   look.job = JobName(*seen.deployment, rollout.version, probe.name);
-  const auto job = std::find_if(seen.jobs.begin(), seen.jobs.end(),
-                                [&](const auto& one) { return one->meta.key.name == look.job; });
   const bool on_record = before != nullptr && before->job == look.job;
+  if (on_record) look.job_uid = before->job_uid;
+  const auto job = std::find_if(seen.jobs.begin(), seen.jobs.end(), [&](const auto& one) {
+    return one->meta.key.name == look.job &&
+           (look.job_uid.empty() || look.job_uid == one->meta.uid);
+  });
   if (job == seen.jobs.end()) {
+    if (!look.job_uid.empty()) return Vanished(std::move(look));
     look.message = "Job " + look.job + (on_record ? " is being started" : " is to be started");
     return look;
   }
+  look.job_uid = (*job)->meta.uid;
   switch ((*job)->state) {
     case api::JobState::kRunning:
       look.message = "Job " + look.job + " runs";
@@ -170,8 +186,11 @@ kube::CreateObject RenderJob(const api::ModelDeployment& deployment,
   json& pod = spec["template"];
   SetEnvironment(pod["spec"]["containers"], Environment(deployment, version));
   if (!pod["spec"].contains("restartPolicy")) pod["spec"]["restartPolicy"] = "Never";
-  if (!spec.contains("ttlSecondsAfterFinished")) {
-    spec["ttlSecondsAfterFinished"] = kKeepFinishedSeconds;
+  json& keep = spec["ttlSecondsAfterFinished"];
+  if (keep.is_null()) keep = kKeepFinishedSeconds;
+  // What is no number is left to the API server to refuse.
+  if (keep.is_number_integer()) {
+    keep = std::max<std::int64_t>(keep.get<std::int64_t>(), kKeepUnseenSeconds);
   }
   // Not the label by which pods serve: no Service may select these.
   json labels = LabelsOf(deployment, version.meta.key.name);
@@ -250,7 +269,8 @@ std::vector<kube::CreateObject> MissingJobs(const Observed& seen) {
     const std::string name = JobName(*seen.deployment, rollout->version, probe.name);
     const bool asked =
         std::any_of(rollout->checks.begin(), rollout->checks.end(), [&](const CheckStatus& check) {
-          return check.name == probe.name && check.job == name && check.verdict == Verdict::kNoData;
+          return check.name == probe.name && check.job == name && check.job_uid.empty() &&
+                 check.verdict == Verdict::kNoData;
         });
     const bool there = std::any_of(seen.jobs.begin(), seen.jobs.end(),
                                    [&](const auto& job) { return job->meta.key.name == name; });

@@ -15,7 +15,7 @@ api::CheckStatus LookAtProbe(const Observed& seen, const api::RolloutStatus& rol
 // What is wrong with a Job's template, or nothing.
 std::optional<std::string> ProbeProblem(const api::ModelDeployment& deployment);
 
-// Jobs that are on record and neither exist nor have ended.
+// Jobs that are on record and were never seen: one that was, and is gone, is not made again.
 std::vector<kube::CreateObject> MissingJobs(const Observed& seen);
 
 // The verdict of `success` and `failure` over `object` (JSON text). One alone decides both ways.

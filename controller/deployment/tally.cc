@@ -78,6 +78,7 @@ std::string Explain(Outcome outcome, const Limits& limits, const CheckStatus& st
     case Outcome::kNoData:
       return "no verdict without data, so no next step; " + what;
     case Outcome::kInconclusive:
+      if (!status.job.empty()) return "no verdict of " + what;
       return "inconclusive check " + what + " (" + std::to_string(status.inconclusive) +
              " looks in a row, inconclusiveLimit is " + std::to_string(limits.inconclusive) + ")";
     case Outcome::kFailing:

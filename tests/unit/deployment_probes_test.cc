@@ -144,6 +144,9 @@ struct Probed : ServingWorld {
     ADD_FAILURE() << "no Job";
     return objects.begin()->second;
   }
+  void RemoveJobs() {
+    std::erase_if(objects, [](const auto& entry) { return entry.first.resource == api::kJobs; });
+  }
   void EndJob(const char* how) {
     Job()["status"] = {{"conditions", json::array({{{"type", how},
                                                     {"status", "True"},
@@ -228,11 +231,57 @@ TEST(Probes, RunAJobOnceAndGoOnWhenItSucceeds) {
   EXPECT_EQ(world.Status().rollout->step, 1);
   EXPECT_EQ(world.Check().verdict, kP);
   // Gone after its time, its verdict stands.
-  std::erase_if(world.objects,
-                [](const auto& entry) { return entry.first.resource == api::kJobs; });
+  world.RemoveJobs();
   world.Live(minutes(5));
   EXPECT_EQ(world.Champion(), world.v2);
   EXPECT_EQ(world.Jobs(), 0) << "it is not run again";
+}
+
+TEST(Probes, WaitForAPersonWhenAJobIsGoneWithoutAVerdict) {
+  Probed world(kJobProbe);
+  ASSERT_EQ(world.Check().job_uid, world.Job()["metadata"]["uid"]);
+  const json job = world.Job();
+  world.RemoveJobs();
+  world.Live(minutes(10));
+  EXPECT_EQ(world.Jobs(), 0) << "it is not run again";
+  EXPECT_EQ(world.Check().verdict, kI);
+  EXPECT_EQ(world.Phase(), api::RolloutPhase::kPaused);
+  EXPECT_EQ(world.Status().rollout->step, 0);
+  EXPECT_NE(world.Status().why.find("was deleted before its verdict was seen"), std::string::npos)
+      << world.Status().why;
+  // Another of its name is somebody's own.
+  json other = job;
+  other["metadata"]["uid"] = "another";
+  other["status"] = {{"conditions", json::array({{{"type", "Complete"}, {"status", "True"}}})}};
+  world.objects[{api::kJobs, {"transit", job["metadata"]["name"]}}] = other;
+  world.Live(minutes(1));
+  EXPECT_EQ(world.Check().verdict, kI);
+  EXPECT_EQ(world.Status().rollout->step, 0);
+  world.Annotate(api::kAnnotationResume, world.v2);
+  world.Live(minutes(5));
+  EXPECT_EQ(world.Champion(), world.v2);
+}
+
+// Between the write that makes it and the watch that shows it, it may be made again: that was no
+// run.
+TEST(Probes, MakeAJobAgainThatNobodySaw) {
+  Probed world(kJobProbe);
+  world.RemoveJobs();
+  world.status["rollout"]["checks"][0].erase("jobUID");
+  world.Settle();
+  EXPECT_EQ(world.Jobs(), 1);
+}
+
+TEST(Probes, KeepAJobUntilItsVerdictIsSeen) {
+  const auto kept = [](const json& ttl) {
+    json probe = json::parse(kJobProbe);
+    if (!ttl.is_null()) probe["job"]["template"]["spec"]["ttlSecondsAfterFinished"] = ttl;
+    Probed world(probe.dump().c_str());
+    return world.Job()["spec"]["ttlSecondsAfterFinished"];
+  };
+  EXPECT_EQ(kept(nullptr), 86'400);
+  EXPECT_EQ(kept(0), 3'600);
+  EXPECT_EQ(kept(7'200), 7'200);
 }
 
 TEST(Probes, RollBackWhenAJobFails) {
