@@ -8,6 +8,7 @@ Needs a cluster with the controller in it. Server and clients are gRPC's own: ca
 
 import collections
 import json
+import time
 import unittest
 
 import story
@@ -17,6 +18,8 @@ NAME = "calls"
 HOST = "calls.example.org"
 BANDIT = "bandit"
 BANDIT_HOST = "bandit.example.org"
+# A proxy follows the accepted route with a delay.
+PROXY_SECONDS = 1
 ROUTES = "grpcroutes.gateway.networking.k8s.io"
 
 
@@ -166,6 +169,7 @@ class Grpc(unittest.TestCase):
         story.apply(deployment(model))
         self.wait_for("the step is in effect", 60,
                       lambda: status().get("rollout", {}).get("inEffect") and status().get("challenger"))
+        time.sleep(PROXY_SECONDS)
         return status()["challenger"]
 
     def probed_and_promoted(self, champion):
@@ -182,6 +186,7 @@ class Grpc(unittest.TestCase):
         self.wait_for("it waits for a person alone", 30, lambda: "is a pause" in status()["why"])
         story.kubectl("-n", SPACE, "annotate", "modeldeployment", NAME, "perennial.dev/resume=" + challenger)
         self.wait_for("it is promoted", 60, lambda: status().get("champion") == challenger)
+        time.sleep(PROXY_SECONDS)
         self.assertEqual(set(self.call(50)), {challenger})
         self.assertEqual(self.pods(challenger), pods, "a promotion restarts nothing")
         return challenger
@@ -189,7 +194,10 @@ class Grpc(unittest.TestCase):
     @staticmethod
     def pods(version):
         """Returns {UID: restarts} of a version's pods."""
-        return {pod["metadata"]["uid"]: pod["status"]["containerStatuses"][0]["restartCount"]
+        def restarts(pod):  # one that was made this moment has no containers yet
+            return sum(one["restartCount"] for one in pod["status"].get("containerStatuses", ()))
+
+        return {pod["metadata"]["uid"]: restarts(pod)
                 for pod in story.get("pods", namespace=SPACE,
                                      selector=f"perennial.dev/model-version={version}"
                                               ",app.kubernetes.io/component=model-server")}
@@ -232,6 +240,7 @@ class Grpc(unittest.TestCase):
                            "before any data")
         story.wait_for("the better one has what one may have", 60,
                        lambda: weights() == {"plain": 10, "deep": 90}, lambda: status(BANDIT))
+        time.sleep(PROXY_SECONDS)
         self.assertEqual(status(BANDIT)["comparisons"][0]["variant"], "deep")
         story.assert_split(self.ask(BANDIT_HOST, 600), {versions["plain"]: 0.1, versions["deep"]: 0.9},
                            "Thompson's weights")
