@@ -1,0 +1,63 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "faults/story_world.h"
+
+namespace perennial::testing {
+
+// A story of the product, told from its beginning to a state that stays.
+struct Plot {
+  std::string name;
+  std::function<void(StoryWorld&)> story;
+  StoryOptions options{};
+};
+
+// The six scenarios at each of whose requests the controller is killed.
+Plot FirstRollout();
+Plot DriftRun();   // drift, a run, a version that waits for approval
+Plot Approval();   // of an edit of spec.model, and the rejection of another
+Plot Promotion();  // the whole cure of a drift; its chapter begins with the challenger's rollout
+Plot Rollback();   // the same with pods that never get ready
+Plot Deletion();   // of everything, in the middle of a rollout
+std::vector<Plot> Scenarios();
+
+// Drift, run, approval and promotion from the first write on, and the same trained by a TrainJob.
+Plot DriftIsCured();
+Plot AWorkloadCuresTheDrift();
+// The same with a rollout that is probed by a Job and by the monitor, and with autoscaled pods.
+Plot DriftIsCuredUnderProbes();
+Plot BadModelIsRolledBack();
+
+struct Told {
+  std::string summary;
+  std::string tally;
+  int calls = 0;
+  int writes = 0;
+  std::pair<int, int> chapter;  // calls and writes before what the story is about
+  int crashes = 0;
+  int idle_writes = 0;  // in the ten minutes after the end
+  std::vector<std::string> violations;
+  std::vector<std::string> log;
+};
+
+// What adds to the plot: troubles and outages of its options are replaced where given.
+Told Tell(const Plot& plot, std::vector<Trouble> trouble = {},
+          std::optional<std::uint32_t> lag = {},
+          const std::function<void(StoryWorld&)>& prepare = nullptr);
+
+// The oracles: end state, creations and deletions, no broken promise, silence afterwards. `at`: the
+// write around which the log is shown.
+void ExpectSame(const Told& told, const Told& reference, int at);
+
+bool Says(const Told& told, const std::string& line);
+
+// Lets the world run until this holds, half an hour at most, and then a little longer.
+void RunUntil(StoryWorld& world, const std::function<bool()>& holds, Millis longer);
+std::string Champion(const StoryWorld& world);
+std::string Challenger(const StoryWorld& world);
+std::string LastOutcome(const StoryWorld& world);
+
+}  // namespace perennial::testing

@@ -1,0 +1,87 @@
+// What came of a story, in words that don't depend on names, UIDs and times.
+#include <algorithm>
+
+#include "api/names.h"
+#include "faults/story_world.h"
+
+namespace perennial::testing {
+
+using nlohmann::json;
+
+std::string StoryWorld::Summary() const {
+  std::string out;
+  const auto& promoted = promises_.promoted_at();
+  const auto line = [&](const std::string& text) { out += text + "\n"; };
+  for (const json& version : VersionsByRevision()) {
+    const json origin = version["spec"].value("origin", json::object());
+    const std::string name = NameOf(version);
+    line(Alias(name) + " by " + origin.value("triggerType", "") + ": " + Phase(name) +
+         (promoted.contains(name) && !promoted.at(name).empty() ? ", promoted" : ""));
+  }
+  const json deployment = Object(api::kModelDeployments, "departures");
+  const json status = deployment.value("status", json::object());
+  line("champion " + Alias(status.value("champion", "")) + ", challenger " +
+       Alias(status.value("challenger", "")));
+  for (const json& condition : status.value("conditions", json::array())) {
+    line("  " + condition.value("type", "") + "=" + condition.value("status", "") + " " +
+         condition.value("reason", ""));
+  }
+  for (const json& entry : status.value("history", json::array())) {
+    line("  " + entry.value("outcome", "") + " " + Alias(entry.value("version", "")));
+  }
+  std::vector<std::string> children;
+  for (const json& child : Listed(api::kDeployments)) {
+    children.push_back("pods of " + Alias(LabelOf(child, api::kLabelVersion)) + ": " +
+                       std::to_string(child["spec"].value("replicas", 1)));
+  }
+  for (const json& route : Listed(api::kHttpRoutes)) {
+    for (const json& backend : route["spec"]["rules"][0]["backendRefs"]) {
+      const json child = Object(api::kDeployments, backend["name"]);
+      children.push_back("weight of " +
+                         (child.empty() ? "nobody" : Alias(LabelOf(child, api::kLabelVersion))) +
+                         ": " + std::to_string(backend.value("weight", 1)));
+    }
+  }
+  std::sort(children.begin(), children.end());
+  for (const std::string& child : children) line(child);
+  line("services: " + std::to_string(Listed(api::kServices).size()));
+  line("jobs: " + std::to_string(Listed(api::kJobs).size() + Listed(kTrainJobs).size()));
+  line("approvals: " + std::to_string(Listed(api::kModelApprovals).size()));
+  const json runs = Object(api::kRetrainPolicies, "departures")
+                        .value("status", json::object())
+                        .value("runs", json::array());
+  for (const json& run : runs) {
+    line("run by " + run.value("triggerType", "") + ": " + run.value("phase", "") + ", made " +
+         Alias(run.value("modelVersion", "")) +
+         (run.value("phase", "") == "Failed" ? ": " + run.value("message", "") : ""));
+  }
+  const json drift = Object(api::kDriftMonitors, "departures").value("status", json::object());
+  for (const json& condition : drift.value("conditions", json::array())) {
+    line("monitor " + condition.value("type", "") + "=" + condition.value("status", ""));
+  }
+  return out;
+}
+
+std::string StoryWorld::Tally() const {
+  // What the controller makes and removes; the rest is the story's own.
+  const std::set<std::string> ours = {
+      "deployments",         "services",      "httproutes",     "jobs",
+      "trainjobs",           "modelversions", "modelapprovals", "horizontalpodautoscalers",
+      "poddisruptionbudgets"};
+  std::map<std::string, std::vector<std::string>> counts;
+  for (const auto& [ref, tally] : api_.Tallies()) {
+    if (!ours.contains(ref.resource.plural) || ref.key.name == "foreign") continue;
+    counts[ref.resource.plural].push_back("+" + std::to_string(tally.created) + "-" +
+                                          std::to_string(tally.deleted));
+  }
+  std::string out;
+  for (auto& [resource, of] : counts) {
+    std::sort(of.begin(), of.end());
+    out += resource + ":";
+    for (const std::string& one : of) out += " " + one;
+    out += "\n";
+  }
+  return out;
+}
+
+}  // namespace perennial::testing
