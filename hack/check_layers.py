@@ -13,10 +13,12 @@ ALLOWED = {
     "scrape": {"base", "stats"},
     "kube": {"base"},
     "api": {"base", "kube"},
-    "deployment": {"base", "kube", "api", "stats", "scrape"},
-    "drift": {"base", "kube", "api", "stats", "scrape"},
+    "source": {"base", "kube", "api", "stats", "scrape"},
+    "deployment": {"base", "kube", "api", "stats", "scrape", "source"},
+    "drift": {"base", "kube", "api", "stats", "scrape", "source"},
     "retrain": {"base", "kube", "api", "stats", "scrape"},
-    "app": {"base", "kube", "api", "stats", "scrape", "deployment", "drift", "retrain"},
+    "app": {"base", "kube", "api", "stats", "scrape", "source", "deployment", "drift",
+            "retrain"},
 }
 
 # What only the named files may use: (pattern, files, why).

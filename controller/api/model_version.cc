@@ -1,6 +1,7 @@
 #include "api/codec.h"
 #include "api/kinds.h"
 #include "api/model_version_schema.h"
+#include "api/names.h"
 #include "api/schema_describe.h"
 
 namespace perennial::api {
@@ -53,6 +54,11 @@ KindInfo ModelVersionKind() {
       {"GatesPassed", "Every gate passed, or the gates are a dry run."},
   };
   return kind;
+}
+
+std::optional<WallTime> PromotedAt(const ModelVersion& version) {
+  const std::string* text = kube::Find(version.meta.annotations, kAnnotationPromoted);
+  return text == nullptr ? std::nullopt : ParseTime(*text);
 }
 
 }  // namespace perennial::api

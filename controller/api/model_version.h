@@ -229,4 +229,7 @@ struct ModelVersion {
   bool operator==(const ModelVersion&) const = default;
 };
 
+// When it became champion, as annotation kAnnotationPromoted says; nullopt: never, or not readable.
+std::optional<WallTime> PromotedAt(const ModelVersion& version);
+
 }  // namespace perennial::api

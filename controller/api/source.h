@@ -77,18 +77,4 @@ struct Source {
 using SecretLookup =
     std::function<Result<std::string>(const kube::Key& secret, const std::string& key)>;
 
-// What the references of a source or endpoint stand for.
-struct Credentials {
-  std::string bearer_token;
-  std::string username;
-  std::string password;
-  std::string ca_pem;
-  std::string server_name;
-};
-
-Result<Credentials> CredentialsOf(const PrometheusSource& source, const std::string& ns,
-                                  const SecretLookup& lookup);
-Result<Credentials> CredentialsOf(const MetricsEndpoint& endpoint, const std::string& ns,
-                                  const SecretLookup& lookup);
-
 }  // namespace perennial::api

@@ -93,7 +93,7 @@ std::string RenderApproval(const CommandContext& context, const api::ModelVersio
       .dump();
 }
 
-// Where those of `policies` stand whose run waits, counted from what the namespace's policies show.
+// Where all policies of the namespace stand whose run waits, if one of `policies` does.
 Result<std::map<std::string, std::size_t>> PositionsOf(const CommandContext& context,
                                                        const json& policies) {
   const auto waiting = [](const json& object) -> std::optional<retrain::Claim> {
@@ -101,8 +101,8 @@ Result<std::map<std::string, std::size_t>> PositionsOf(const CommandContext& con
     auto claim = policy.ok() ? retrain::ClaimOf(*policy) : std::nullopt;
     return claim && !claim->active ? claim : std::nullopt;
   };
-  std::map<std::string, std::size_t> out;
-  if (std::none_of(policies.begin(), policies.end(), waiting)) return out;
+  std::map<std::string, std::size_t> positions;
+  if (std::none_of(policies.begin(), policies.end(), waiting)) return positions;
   PERENNIAL_TRY(const json all, ListOf(context, api::kRetrainPolicies, "/metadata/name", ""));
   std::set<std::pair<WallTime, std::string>> queue;
   for (const json& policy : all) {
@@ -111,13 +111,8 @@ Result<std::map<std::string, std::size_t>> PositionsOf(const CommandContext& con
     }
   }
   std::size_t position = 0;
-  std::map<std::string, std::size_t> positions;
   for (const auto& entry : queue) positions[entry.second] = ++position;
-  for (const json& policy : policies) {
-    const auto found = positions.find(Text(policy, "/metadata/name"));
-    if (found != positions.end()) out.insert(*found);
-  }
-  return out;
+  return positions;
 }
 
 }  // namespace

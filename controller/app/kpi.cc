@@ -5,23 +5,12 @@
 #include <optional>
 #include <utility>
 
-#include "api/names.h"
-
 namespace perennial::app {
-namespace {
-
-std::optional<WallTime> PromotedAt(const api::ModelVersion& version) {
-  const std::string* text = kube::Find(version.meta.annotations, api::kAnnotationPromoted);
-  return text == nullptr ? std::nullopt : ParseTime(*text);
-}
-
-}  // namespace
-
 KpiTally::KpiTally(kube::Store<api::ModelVersion>& versions,
                    kube::Store<api::DriftMonitor>& monitors, const Clock& clock) {
   versions.AddListener([this](const auto& before, const auto& after) {
-    if (before == nullptr || after == nullptr || PromotedAt(*before)) return;
-    const auto promoted = PromotedAt(*after);
+    if (before == nullptr || after == nullptr || api::PromotedAt(*before)) return;
+    const auto promoted = api::PromotedAt(*after);
     if (!promoted) return;
     const std::lock_guard lock(mutex_);
     trained_to_deployed_.Observe(*promoted - after->meta.created);

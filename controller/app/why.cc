@@ -14,6 +14,7 @@
 #include "app/plain_text.h"
 #include "retrain/approval.h"
 #include "retrain/gates.h"
+#include "retrain/serving.h"
 
 namespace perennial::app {
 namespace {
@@ -160,11 +161,11 @@ json Version(const Records& records, const api::ModelVersion& version) {
   }
   out["training"] = std::move(evaluation);
   const std::string& at = Annotation(version, api::kAnnotationPromoted);
-  if (const auto promoted = ParseTime(at)) {
-    const auto took = std::chrono::floor<Seconds>(*promoted - version.meta.created).count();
-    out["promoted"] = {{"at", at},
-                       {"because", Annotation(version, api::kAnnotationPromotedBecause)},
-                       {"trainedToDeployedSeconds", std::max<std::int64_t>(0, took)}};
+  if (const auto promoted = api::PromotedAt(version)) {
+    out["promoted"] = {
+        {"at", at},
+        {"because", Annotation(version, api::kAnnotationPromotedBecause)},
+        {"trainedToDeployedSeconds", retrain::TrainedToDeployed(version, *promoted)}};
   }
   return out;
 }

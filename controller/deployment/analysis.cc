@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "base/text.h"
 #include "deployment/probes.h"
 #include "deployment/quantity.h"
 
@@ -27,7 +28,7 @@ bool Enough(const api::Analysis& analysis, const api::Quantity& quantity,
 
 std::string TooFew(const char* who, const api::Analysis& analysis, const Measured& measured) {
   if (!measured.note.empty()) return std::string(who) + ": " + measured.note;
-  return std::string(who) + ": " + Text(measured.samples) + " samples, minSamples is " +
+  return std::string(who) + ": " + NumberText(measured.samples) + " samples, minSamples is " +
          std::to_string(analysis.min_samples);
 }
 
@@ -42,8 +43,8 @@ CheckStatus Compare(const api::AnalysisCheck& check, double challenger, double c
     thresholds += (thresholds.empty() ? "" : ", ") + std::string(name) + " " + bound->text;
     const bool good = upper ? value <= bound->value : value >= bound->value;
     if (good) return;
-    broken += (broken.empty() ? "" : "; ") + Text(value) + (upper ? " is above " : " is below ") +
-              name + " " + bound->text;
+    broken += (broken.empty() ? "" : "; ") + NumberText(value) +
+              (upper ? " is above " : " is below ") + name + " " + bound->text;
   };
   limit(check.max, "max", challenger, true);
   limit(check.min, "min", challenger, false);
@@ -70,8 +71,8 @@ CheckStatus Ask(const api::LookRules& rules, double challenger, double champion,
       {"challenger", challenger}, {"champion", champion}, {"samples", status.samples}};
   status.verdict = VerdictOf(rules, object.dump());
   status.threshold = rules.success.empty() ? "not " + rules.failure : rules.success;
-  const std::string values = "challenger " + Text(challenger) +
-                             (status.champion.empty() ? "" : ", champion " + Text(champion));
+  const std::string values = "challenger " + NumberText(challenger) +
+                             (status.champion.empty() ? "" : ", champion " + NumberText(champion));
   if (status.verdict == Verdict::kFail) {
     status.message =
         values + ": " + (rules.failure.empty() ? "not " + rules.success : rules.failure);
@@ -103,7 +104,7 @@ CheckStatus LookAtCheck(const api::Analysis& analysis, const api::AnalysisCheck&
   status.name = check.quantity.name;
   const Measured challenger = Measure(check.quantity, challenger_view);
   status.samples = static_cast<std::int64_t>(challenger.samples);
-  if (challenger.value) status.challenger = Text(*challenger.value);
+  if (challenger.value) status.challenger = NumberText(*challenger.value);
   if (Stale(analysis, challenger_view)) {
     status.message = "challenger: no pod's metrics could be read lately";
     return status;
@@ -115,7 +116,7 @@ CheckStatus LookAtCheck(const api::Analysis& analysis, const api::AnalysisCheck&
   double reference = *challenger.value;
   if (ReadsChampion(check)) {
     const Measured champion = Measure(check.quantity, champion_view);
-    if (champion.value) status.champion = Text(*champion.value);
+    if (champion.value) status.champion = NumberText(*champion.value);
     if (Stale(analysis, champion_view) || !Enough(analysis, check.quantity, champion)) {
       status.message = TooFew("champion", analysis, champion);
       return status;

@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <numbers>
+#include <span>
 
 #include "stats/bayes.h"
 #include "stats/distributions.h"
@@ -10,17 +11,28 @@
 namespace perennial::deployment {
 namespace {
 
+// Of each arm's better rate; empty where an arm holds no proportion.
+std::vector<stats::BetaPosterior> PosteriorsOf(api::Goal goal, std::span<const stats::Arm> arms) {
+  std::vector<stats::BetaPosterior> posteriors;
+  posteriors.reserve(arms.size());
+  for (const stats::Arm& arm : arms) {
+    if (!(arm.n > 0) || !(arm.sum >= 0) || arm.sum > arm.n) return {};
+    // The smaller rate of the one is the greater rate of the other.
+    posteriors.push_back(
+        stats::PosteriorOf(goal == api::Goal::kIncrease ? arm.sum : arm.n - arm.sum, arm.n));
+  }
+  return posteriors;
+}
+
 std::optional<Belief> OfProportions(api::Goal goal, const stats::Arm& champion,
                                     const stats::Arm& challenger) {
-  const auto posterior = [&](const stats::Arm& arm) {
-    // The smaller rate of the one is the greater rate of the other.
-    return stats::PosteriorOf(goal == api::Goal::kIncrease ? arm.sum : arm.n - arm.sum, arm.n);
-  };
-  for (const stats::Arm* arm : {&champion, &challenger}) {
-    if (!(arm->n > 0) || !(arm->sum >= 0) || arm->sum > arm->n) return std::nullopt;
-  }
-  const std::array arms{posterior(champion), posterior(challenger)};
-  return Belief{stats::ProbabilitiesToBeBest(arms)[1], stats::ExpectedLosses(arms)[1]};
+  const auto posteriors = PosteriorsOf(goal, std::array{champion, challenger});
+  if (posteriors.empty()) return std::nullopt;
+  return Belief{stats::ProbabilitiesToBeBest(posteriors)[1], stats::ExpectedLosses(posteriors)[1]};
+}
+
+double NormalDensity(double z) {
+  return std::exp(-z * z / 2) / std::sqrt(2 * std::numbers::pi);
 }
 
 std::optional<double> VarianceOfMean(const stats::Arm& arm) {
@@ -41,8 +53,8 @@ std::optional<Belief> OfMeans(api::Goal goal, const stats::Arm& champion,
   if (!(deviation > 0)) return std::nullopt;
   const double effect = challenger.sum / challenger.n - champion.sum / champion.n;
   const double z = (goal == api::Goal::kIncrease ? effect : -effect) / deviation;
-  const double density = std::exp(-z * z / 2) / std::sqrt(2 * std::numbers::pi);
-  return Belief{stats::NormalCdf(z), deviation * (density - z * stats::NormalUpperTail(z))};
+  return Belief{stats::NormalCdf(z),
+                deviation * (NormalDensity(z) - z * stats::NormalUpperTail(z))};
 }
 
 struct Normal {
@@ -58,7 +70,7 @@ double ProbabilityOfGreatest(const std::vector<Normal>& laws, std::size_t i) {
   double sum = 0;
   for (int k = 0; k <= kHalfSteps; ++k) {
     const double z = -8 + k * width;
-    double value = std::exp(-z * z / 2) / std::sqrt(2 * std::numbers::pi);
+    double value = NormalDensity(z);
     const double x = laws[i].mean + z * laws[i].deviation;
     for (std::size_t j = 0; j < laws.size(); ++j) {
       if (j != i) value *= stats::NormalCdf((x - laws[j].mean) / laws[j].deviation);
@@ -88,13 +100,8 @@ std::vector<double> BestOfMeans(api::Goal goal, const std::vector<stats::Arm>& a
 }
 
 std::vector<double> BestOfProportions(api::Goal goal, const std::vector<stats::Arm>& arms) {
-  std::vector<stats::BetaPosterior> posteriors;
-  for (const stats::Arm& arm : arms) {
-    if (!(arm.n > 0) || !(arm.sum >= 0) || arm.sum > arm.n) return {};
-    posteriors.push_back(
-        stats::PosteriorOf(goal == api::Goal::kIncrease ? arm.sum : arm.n - arm.sum, arm.n));
-  }
-  return stats::ProbabilitiesToBeBest(posteriors);
+  const auto posteriors = PosteriorsOf(goal, arms);
+  return posteriors.empty() ? std::vector<double>() : stats::ProbabilitiesToBeBest(posteriors);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "base/text.h"
 #include "deployment/belief.h"
 #include "deployment/counts.h"
 #include "deployment/quantity.h"
@@ -74,20 +75,20 @@ api::CheckStatus Guard(const api::Guardrail& guardrail, const Comparison& seen) 
   status.name = guardrail.quantity.name;
   status.threshold = "maxIncrease " + guardrail.max_increase.text;
   status.samples = static_cast<std::int64_t>(seen.challenger.samples);
-  if (seen.challenger.value) status.challenger = Text(*seen.challenger.value);
-  if (seen.champion.value) status.champion = Text(*seen.champion.value);
+  if (seen.challenger.value) status.challenger = NumberText(*seen.challenger.value);
+  if (seen.champion.value) status.champion = NumberText(*seen.champion.value);
   const stats::SequentialResult& result = seen.result;
   if (!result.enough || !result.upper || !result.lower) {
     status.message = seen.note.empty() ? "not enough samples yet" : seen.note;
   } else if (*result.lower > guardrail.max_increase.value) {
     status.verdict = Verdict::kFail;
-    status.message =
-        "increase of at least " + Text(*result.lower) + " is above " + guardrail.max_increase.text;
+    status.message = "increase of at least " + NumberText(*result.lower) + " is above " +
+                     guardrail.max_increase.text;
   } else if (*result.upper <= guardrail.max_increase.value) {
     status.verdict = Verdict::kPass;
   } else {
     status.verdict = Verdict::kInconclusive;
-    status.message = "an increase of up to " + Text(*result.upper) + " is not ruled out yet";
+    status.message = "an increase of up to " + NumberText(*result.upper) + " is not ruled out yet";
   }
   return status;
 }
@@ -122,8 +123,8 @@ void TellBelief(const api::Primary& primary, const Comparison& seen, ExperimentS
   const auto belief =
       Believe(KindOf(primary.quantity), primary.goal, seen.champion.arm, seen.challenger.arm);
   if (!belief) return;
-  status.probability_better = Text(std::round(belief->probability_better * 1e4) / 1e4);
-  status.expected_loss = Text(belief->expected_loss);
+  status.probability_better = NumberText(std::round(belief->probability_better * 1e4) / 1e4);
+  status.expected_loss = NumberText(belief->expected_loss);
 }
 
 void Record(const api::Quantity& quantity, const Comparison& seen, ExperimentStatus& status) {
@@ -182,12 +183,12 @@ ExperimentLook Judge(const api::Experiment& experiment,
   const Comparison primary = Compare(counted, experiment.primary.quantity);
   double p = PValueOf(before);
   if (primary.result.enough) p = std::min(p, primary.result.p_value);
-  status.p_value = Text(p);
+  status.p_value = NumberText(p);
   status.champion_samples = static_cast<std::int64_t>(primary.champion.samples);
   status.challenger_samples = static_cast<std::int64_t>(primary.challenger.samples);
-  if (primary.result.effect) status.effect = Text(*primary.result.effect);
-  if (primary.result.lower) status.lower = Text(*primary.result.lower);
-  if (primary.result.upper) status.upper = Text(*primary.result.upper);
+  if (primary.result.effect) status.effect = NumberText(*primary.result.effect);
+  if (primary.result.lower) status.lower = NumberText(*primary.result.lower);
+  if (primary.result.upper) status.upper = NumberText(*primary.result.upper);
   TellBelief(experiment.primary, primary, status);
   Record(experiment.primary.quantity, primary, status);
   for (const api::Guardrail& guardrail : experiment.guardrails) {

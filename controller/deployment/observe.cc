@@ -9,6 +9,7 @@
 #include "deployment/fleet.h"
 #include "deployment/judgement.h"
 #include "deployment/quantity.h"
+#include "source/access.h"
 
 namespace perennial::deployment {
 namespace {
@@ -85,41 +86,22 @@ std::vector<std::string> MeasuredVersions(const api::ModelDeployment& deployment
 
 // A Prometheus that scrapes the pods, or nothing: then the pods are asked.
 std::optional<scrape::PromqlSource> PrometheusOf(const Observed& seen) {
-  const auto& source = seen.deployment->spec.rollout.source;
-  if (!source || !source->prometheus) return std::nullopt;
-  const api::PrometheusSource& prometheus = *source->prometheus;
-  scrape::PromqlSource promql;
-  promql.url = prometheus.url;
-  promql.ns = seen.deployment->meta.key.ns;
-  promql.namespace_label = prometheus.namespace_label;
-  promql.pod_label = prometheus.pod_label;
-  promql.version_label = prometheus.version_label;
-  for (const api::LabelMatch& match : prometheus.matchers) {
-    promql.matchers.emplace_back(match.label, match.value);
-  }
+  const auto& from = seen.deployment->spec.rollout.source;
+  if (!from || !from->prometheus) return std::nullopt;
+  scrape::PromqlSource promql = source::QueriesOf(*from->prometheus, seen.deployment->meta.key.ns);
   for (const std::string& version : MeasuredVersions(*seen.deployment)) {
     promql.variants.emplace_back(version, ChildName(*seen.deployment, version));
   }
   return promql;
 }
 
-// How they are asked; nullopt if what that takes can't be read: then they are not asked at all.
-std::optional<scrape::Access> AccessOf(const Observed& seen, const api::SecretLookup& secrets) {
-  const api::MetricsEndpoint& metrics = seen.deployment->spec.metrics;
-  const auto& source = seen.deployment->spec.rollout.source;
-  const bool prometheus = source && source->prometheus;
+// How they are asked. With an error they are not asked at all.
+Result<scrape::Access> AccessOf(const Observed& seen, const api::SecretLookup& secrets) {
+  const api::ModelDeploymentSpec& spec = seen.deployment->spec;
   const std::string& ns = seen.deployment->meta.key.ns;
-  const auto from = prometheus ? CredentialsOf(*source->prometheus, ns, secrets)
-                               : CredentialsOf(metrics, ns, secrets);
-  if (!from.ok()) return std::nullopt;
-  scrape::Access access;
-  access.tls = !prometheus && metrics.scheme == api::Scheme::kHttps;
-  access.bearer_token = from->bearer_token;
-  access.username = from->username;
-  access.password = from->password;
-  access.ca_pem = from->ca_pem;
-  access.server_name = from->server_name;
-  return access;
+  const auto& from = spec.rollout.source;
+  return from && from->prometheus ? source::AccessTo(*from->prometheus, ns, secrets)
+                                  : source::AccessTo(spec.metrics, ns, secrets);
 }
 
 std::string IdentityOf(const api::ModelDeployment& deployment) {
@@ -161,9 +143,9 @@ scrape::Subscription SubscriptionFor(const Observed& seen, const api::SecretLook
   subscription.totals = rollout.experiment.has_value();
   // Probes alone read nothing of the pods.
   if (subscription.metrics.empty()) return subscription;
-  const std::optional<scrape::Access> access = AccessOf(seen, secrets);
-  if (!access) return subscription;
-  subscription.access = *access;
+  auto access = AccessOf(seen, secrets);
+  if (!access.ok()) return subscription;
+  subscription.access = *std::move(access);
   subscription.promql = PrometheusOf(seen);
   for (const std::string& version : MeasuredVersions(*seen.deployment)) {
     auto targets = TargetsOf(seen, version);

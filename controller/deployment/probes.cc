@@ -8,6 +8,7 @@
 #include "api/object_expression.h"
 #include "base/hash.h"
 #include "deployment/fleet.h"
+#include "deployment/pod_template.h"
 #include "deployment/render.h"
 #include "deployment/seal.h"
 
@@ -112,6 +113,12 @@ std::string JobName(const api::ModelDeployment& deployment, const std::string& v
                      ShortHash(deployment.meta.uid + "/" + version + "/" + probe));
 }
 
+const api::JobView* FindJob(const Observed& seen, const std::string& name) {
+  const auto job = std::find_if(seen.jobs.begin(), seen.jobs.end(),
+                                [&](const auto& one) { return one->meta.key.name == name; });
+  return job == seen.jobs.end() ? nullptr : job->get();
+}
+
 // Nobody knows how it would have ended, nor what it has done so far: a person decides.
 CheckStatus Vanished(CheckStatus look) {
   look.verdict = Verdict::kInconclusive;
@@ -128,17 +135,15 @@ CheckStatus LookAtJob(const Observed& seen, const api::RolloutStatus& rollout,
   look.job = JobName(*seen.deployment, rollout.version, probe.name);
   const bool on_record = before != nullptr && before->job == look.job;
   if (on_record) look.job_uid = before->job_uid;
-  const auto job = std::find_if(seen.jobs.begin(), seen.jobs.end(), [&](const auto& one) {
-    return one->meta.key.name == look.job &&
-           (look.job_uid.empty() || look.job_uid == one->meta.uid);
-  });
-  if (job == seen.jobs.end()) {
+  const api::JobView* job = FindJob(seen, look.job);
+  // Not one that somebody made under its name.
+  if (job == nullptr || (!look.job_uid.empty() && look.job_uid != job->meta.uid)) {
     if (!look.job_uid.empty()) return Vanished(std::move(look));
     look.message = "Job " + look.job + (on_record ? " is being started" : " is to be started");
     return look;
   }
-  look.job_uid = (*job)->meta.uid;
-  switch ((*job)->state) {
+  look.job_uid = job->meta.uid;
+  switch (job->state) {
     case api::JobState::kRunning:
       look.message = "Job " + look.job + " runs";
       break;
@@ -148,7 +153,7 @@ CheckStatus LookAtJob(const Observed& seen, const api::RolloutStatus& rollout,
       break;
     case api::JobState::kFailed:
       look.verdict = Verdict::kFail;
-      look.message = "Job " + look.job + " failed: " + (*job)->reason + " " + (*job)->message;
+      look.message = "Job " + look.job + " failed: " + job->reason + " " + job->message;
       break;
   }
   return look;
@@ -159,24 +164,9 @@ json Environment(const api::ModelDeployment& deployment, const api::ModelVersion
   const json service = json::parse(RenderService(deployment, name).body, nullptr, false);
   const json port = service["spec"]["ports"][0]["port"];
   const std::string host = ChildName(deployment, name) + "." + deployment.meta.key.ns + ".svc";
-  return {{{"name", "MODEL_URI"}, {"value", version.spec.model.uri}},
-          {{"name", "MODEL_DIGEST"}, {"value", version.spec.model.digest}},
-          {{"name", "MODEL_VERSION"}, {"value", name}},
-          {{"name", "MODEL_SERVICE"}, {"value", host + ":" + port.dump()}}};
-}
-
-// Our variables first, so that what names the model is true; the template's others follow.
-void SetEnvironment(json& containers, const json& ours) {
-  for (json& container : containers) {
-    json env = ours;
-    for (const json& entry : container.value("env", json::array())) {
-      const bool taken = std::any_of(ours.begin(), ours.end(), [&](const json& our) {
-        return our["name"] == entry.value("name", json());
-      });
-      if (!taken) env.push_back(entry);
-    }
-    container["env"] = std::move(env);
-  }
+  json env = ModelEnvironment(version.spec.model, name);
+  env.push_back({{"name", "MODEL_SERVICE"}, {"value", host + ":" + port.dump()}});
+  return env;
 }
 
 kube::CreateObject RenderJob(const api::ModelDeployment& deployment,
@@ -184,18 +174,15 @@ kube::CreateObject RenderJob(const api::ModelDeployment& deployment,
   const json from = json::parse(probe.job->job_template.text, nullptr, false);
   json spec = from.value("spec", json::object());
   json& pod = spec["template"];
-  SetEnvironment(pod["spec"]["containers"], Environment(deployment, version));
-  if (!pod["spec"].contains("restartPolicy")) pod["spec"]["restartPolicy"] = "Never";
+  const json env = Environment(deployment, version);
+  for (json& container : pod["spec"]["containers"]) SetEnvironment(container, env);
+  MakeJobPods(pod, deployment, version.meta.key.name);
   json& keep = spec["ttlSecondsAfterFinished"];
   if (keep.is_null()) keep = kKeepFinishedSeconds;
   // What is no number is left to the API server to refuse.
   if (keep.is_number_integer()) {
     keep = std::max<std::int64_t>(keep.get<std::int64_t>(), kKeepUnseenSeconds);
   }
-  // Not the label by which pods serve: no Service may select these.
-  json labels = LabelsOf(deployment, version.meta.key.name);
-  labels.erase(std::string(kLabelComponent));
-  pod["metadata"]["labels"].update(labels);
   const std::string name = JobName(deployment, version.meta.key.name, probe.name);
   json job =
       json::parse(Seal(deployment, api::kJobs, name, version.meta.key.name, std::move(spec)).body);
@@ -206,21 +193,8 @@ kube::CreateObject RenderJob(const api::ModelDeployment& deployment,
 }
 
 bool IsJobTemplate(const json& value) {
-  const json::json_pointer containers("/spec/template/spec/containers");
-  if (!value.is_object() || !value.contains(containers) || !value[containers].is_array() ||
-      value[containers].empty()) {
-    return false;
-  }
-  const json& pod = value["spec"]["template"];
-  const json metadata = pod.value("metadata", json::object());
-  return metadata.is_object() && metadata.value("labels", json::object()).is_object() &&
-         std::all_of(value[containers].begin(), value[containers].end(), [](const json& one) {
-           if (!one.is_object()) return false;
-           const json env = one.value("env", json::array());
-           return env.is_array() && std::all_of(env.begin(), env.end(), [](const json& entry) {
-                    return entry.is_object();
-                  });
-         });
+  const json::json_pointer pod("/spec/template");
+  return value.is_object() && value.contains(pod) && IsPodTemplate(value[pod]);
 }
 
 }  // namespace
@@ -272,9 +246,8 @@ std::vector<kube::CreateObject> MissingJobs(const Observed& seen) {
           return check.name == probe.name && check.job == name && check.job_uid.empty() &&
                  check.verdict == Verdict::kNoData;
         });
-    const bool there = std::any_of(seen.jobs.begin(), seen.jobs.end(),
-                                   [&](const auto& job) { return job->meta.key.name == name; });
-    if (asked && !there) missing.push_back(RenderJob(*seen.deployment, *version, probe));
+    if (asked && FindJob(seen, name) == nullptr)
+      missing.push_back(RenderJob(*seen.deployment, *version, probe));
   }
   return missing;
 }

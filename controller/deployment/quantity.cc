@@ -131,10 +131,4 @@ std::vector<std::string> MetricsOf(const api::Quantity& quantity) {
   return metrics;
 }
 
-std::string Text(double value) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%.6g", value);
-  return text;
-}
-
 }  // namespace perennial::deployment

@@ -24,7 +24,4 @@ Measured Measure(const api::Quantity& quantity, const scrape::WindowView& view);
 // The metric families that a quantity reads.
 std::vector<std::string> MetricsOf(const api::Quantity& quantity);
 
-// A number as status shows it: six significant digits.
-std::string Text(double value);
-
 }  // namespace perennial::deployment

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "deployment/delivery.h"
 #include "deployment/fleet.h"
+#include "deployment/pod_template.h"
 
 namespace perennial::deployment {
 namespace {
@@ -42,22 +43,6 @@ int PortOf(const api::ModelDeployment& deployment, const std::string& name) {
     }
   });
   return found;
-}
-
-// Ours first, and a template's own variables of the same names are left out: what a server reports
-// as its version must be true.
-void SetEnvironment(json& container, const WantedVariant& variant) {
-  json env = {{{"name", "MODEL_URI"}, {"value", variant.model.uri}},
-              {{"name", "MODEL_DIGEST"}, {"value", variant.model.digest}},
-              {{"name", "MODEL_VERSION"}, {"value", variant.version}}};
-  const size_t ours = env.size();
-  for (const json& entry : container.value("env", json::array())) {
-    const json name = entry.is_object() ? entry.value("name", json()) : json();
-    const bool taken = std::any_of(env.begin(), env.begin() + static_cast<std::ptrdiff_t>(ours),
-                                   [&](const json& our) { return our["name"] == name; });
-    if (!taken) env.push_back(entry);
-  }
-  container["env"] = std::move(env);
 }
 
 json PodTemplate(const api::ModelDeployment& deployment, const WantedVariant& variant) {
@@ -200,10 +185,6 @@ std::optional<std::string> TemplateProblem(const api::ModelDeployment& deploymen
     }
   }
   return std::nullopt;
-}
-
-void SetModelEnvironment(json& pod_template, const WantedVariant& variant) {
-  ForEachContainer(pod_template, [&](json& container) { SetEnvironment(container, variant); });
 }
 
 Rendered RenderDeployment(const api::ModelDeployment& deployment, const WantedVariant& variant) {

@@ -15,9 +15,6 @@ namespace perennial::deployment {
 // What is wrong with spec.template, or nothing.
 std::optional<std::string> TemplateProblem(const api::ModelDeployment& deployment);
 
-// Gives every container MODEL_URI, MODEL_DIGEST and MODEL_VERSION.
-void SetModelEnvironment(nlohmann::json& pod_template, const WantedVariant& variant);
-
 // The pods of one version: the user's template with our labels, and MODEL_URI, MODEL_DIGEST and
 // MODEL_VERSION in every container. The template must have no problem; so in all of these.
 Rendered RenderDeployment(const api::ModelDeployment& deployment, const WantedVariant& variant);

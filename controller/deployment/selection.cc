@@ -46,20 +46,16 @@ const ModelVersion* NewestDeclared(const Observed& seen, const std::string& vari
   });
 }
 
-std::string PromotedAt(const ModelVersion& version) {
-  const std::string* at = kube::Find(version.meta.annotations, api::kAnnotationPromoted);
-  return at != nullptr && ParseTime(*at) ? FormatTime(*ParseTime(*at)) : "";
-}
-
-// RFC 3339 in UTC sorts as text.
 template <class Accept>
 const ModelVersion* LastPromoted(const Observed& seen, Accept accept) {
   const ModelVersion* last = nullptr;
+  std::optional<WallTime> last_at;
   for (const auto& version : seen.versions) {
-    if (PromotedAt(*version).empty() || !accept(*version)) continue;
-    if (last == nullptr || PromotedAt(*version) > PromotedAt(*last) ||
-        (PromotedAt(*version) == PromotedAt(*last) && NewerThan(*version, *last))) {
+    const auto at = api::PromotedAt(*version);
+    if (!at || !accept(*version)) continue;
+    if (last == nullptr || at > last_at || (at == last_at && NewerThan(*version, *last))) {
       last = version.get();
+      last_at = at;
     }
   }
   return last;

@@ -16,9 +16,8 @@ namespace {
 using scrape::SeriesKind;
 using scrape::SeriesWindow;
 
-const std::string& LabelOf(const api::Signal& signal) {
-  static const std::string kFeature = "feature";
-  return signal.label.empty() ? kFeature : signal.label;
+std::string FeatureLabel(const api::Signal& signal) {
+  return signal.label.empty() ? "feature" : signal.label;
 }
 
 // What was seen of one feature.
@@ -62,7 +61,7 @@ std::string NoteOf(const stats::Categories& baseline, const stats::Categories& c
 }  // namespace
 
 GatheredImportances GatherImportances(const api::Signal& signal, const scrape::WindowView& window) {
-  const std::string& label = LabelOf(signal);
+  const std::string label = FeatureLabel(signal);
   const std::string what = "metric " + signal.metric + " with label " + label;
   std::map<std::string, Seen> features;
   Importances out;
@@ -70,10 +69,9 @@ GatheredImportances GatherImportances(const api::Signal& signal, const scrape::W
   for (const SeriesWindow& series : window.series) {
     if (series.metric != signal.metric) continue;
     exposed = true;
-    const auto feature = std::find_if(series.labels.begin(), series.labels.end(),
-                                      [&](const auto& pair) { return pair.first == label; });
-    if (feature == series.labels.end()) continue;
-    Seen& seen = features[feature->second];
+    const std::string* feature = LabelOf(series, label);
+    if (feature == nullptr) continue;
+    Seen& seen = features[*feature];
     if (series.kind == SeriesKind::kCounter || series.kind == SeriesKind::kUnknown) {
       seen.increase += series.increase;
       continue;

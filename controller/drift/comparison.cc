@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/text.h"
 #include "drift/explain.h"
 #include "drift/gather.h"
 #include "drift/preset.h"

@@ -6,6 +6,7 @@
 #include <utility>
 #include <variant>
 
+#include "base/text.h"
 #include "drift/attribution.h"
 #include "drift/comparison.h"
 #include "drift/fairness.h"

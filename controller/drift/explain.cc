@@ -31,9 +31,9 @@ struct Bins {
 
   std::string NameOf(std::size_t i) const {
     if (bounds.empty()) return CutText(names[i], kLongestBin);
-    if (i == bounds.size()) return "> " + Number(bounds.back(), "%.6g");
-    if (i == 0) return "<= " + Number(bounds.front(), "%.6g");
-    return "(" + Number(bounds[i - 1], "%.6g") + ", " + Number(bounds[i], "%.6g") + "]";
+    if (i == bounds.size()) return "> " + NumberText(bounds.back());
+    if (i == 0) return "<= " + NumberText(bounds.front());
+    return "(" + NumberText(bounds[i - 1]) + ", " + NumberText(bounds[i]) + "]";
   }
 };
 

@@ -16,13 +16,6 @@ using scrape::SeriesKind;
 using scrape::SeriesWindow;
 using stats::GroupOutcomes;
 
-const std::string* LabelOf(const SeriesWindow& series, const std::string& name) {
-  for (const auto& [label, value] : series.labels) {
-    if (label == name) return &value;
-  }
-  return nullptr;
-}
-
 std::string Percent(const char* what, std::optional<double> rate) {
   if (!rate) return "";
   char text[64];

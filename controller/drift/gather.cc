@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/text.h"
 #include "stats/histogram.h"
 
 namespace perennial::drift {
@@ -58,10 +59,11 @@ Evaluation Wrong(std::string message) {
   return Without(SignalState::kError, std::move(message));
 }
 
-std::string NumberText(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.6g", value);
-  return text;
+const std::string* LabelOf(const SeriesWindow& series, const std::string& name) {
+  for (const auto& [label, value] : series.labels) {
+    if (label == name) return &value;
+  }
+  return nullptr;
 }
 
 std::string CountText(double value) {
@@ -226,9 +228,7 @@ std::variant<api::Signal, Evaluation> WithBounds(const api::Signal& signal,
   api::Signal out = signal;
   const auto narrow = [](std::optional<api::Decimal>& bound, double value, bool upper) {
     if (bound && (upper ? bound->value <= value : bound->value >= value)) return;
-    char text[32];
-    std::snprintf(text, sizeof text, "%.6g", value);
-    bound = api::Decimal{value, text};
+    bound = api::Decimal{value, NumberText(value)};
   };
   const double base = recorded->value;
   const double part = std::abs(base);

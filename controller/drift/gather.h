@@ -24,9 +24,11 @@ namespace perennial::drift {
 Evaluation NoData(std::string message, double samples = 0);
 Evaluation Wrong(std::string message);
 
-// How numbers stand in status and messages: six digits; a whole number.
-std::string NumberText(double value);
+// A number of samples.
 std::string CountText(double value);
+
+// nullptr: the series has no such label.
+const std::string* LabelOf(const scrape::SeriesWindow& series, const std::string& name);
 
 std::string TooFewSamples(double samples, std::int64_t min_samples);
 // Why a metric is missing: what the scrapes say, if they say anything.

@@ -12,13 +12,6 @@ namespace {
 using scrape::SeriesKind;
 using scrape::SeriesWindow;
 
-const std::string* LabelOf(const SeriesWindow& series, const std::string& name) {
-  for (const auto& [label, value] : series.labels) {
-    if (label == name) return &value;
-  }
-  return nullptr;
-}
-
 GatheredQuantity OfClasses(const api::Performance& asked, const scrape::WindowView& window) {
   stats::Classified counted;
   bool any = false;

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/text.h"
 #include "drift/comparison.h"
 #include "stats/categories.h"
 #include "stats/histogram.h"

@@ -6,6 +6,7 @@
 #include "api/names.h"
 #include "drift/evaluation.h"
 #include "drift/observe.h"
+#include "source/access.h"
 
 namespace perennial::drift {
 namespace {
@@ -109,34 +110,14 @@ void DriftReconciler::Subscribe(const std::string& id, const Expressions& expres
 
 Status DriftReconciler::AddSource(const Observed& seen, scrape::Subscription& subscription) const {
   const std::string& ns = seen.monitor->meta.key.ns;
-  const std::optional<api::Source>& source = seen.monitor->spec.source;
-  scrape::Access& access = subscription.access;
-  const auto fill = [&](const api::Credentials& from) {
-    access.bearer_token = from.bearer_token;
-    access.username = from.username;
-    access.password = from.password;
-    access.ca_pem = from.ca_pem;
-    access.server_name = from.server_name;
-  };
-  if (!source || !source->prometheus) {
-    const api::MetricsEndpoint& metrics = MetricsOf(seen);
-    access.tls = metrics.scheme == api::Scheme::kHttps;
-    PERENNIAL_TRY(const api::Credentials credentials, CredentialsOf(metrics, ns, secrets_));
-    fill(credentials);
+  const std::optional<api::Source>& from = seen.monitor->spec.source;
+  if (!from || !from->prometheus) {
+    PERENNIAL_TRY(subscription.access, source::AccessTo(MetricsOf(seen), ns, secrets_));
     return Ok();
   }
-  const api::PrometheusSource& prometheus = *source->prometheus;
-  PERENNIAL_TRY(const api::Credentials credentials, CredentialsOf(prometheus, ns, secrets_));
-  fill(credentials);
-  scrape::PromqlSource promql;
-  promql.url = prometheus.url;
-  promql.ns = ns;
-  promql.namespace_label = prometheus.namespace_label;
-  promql.pod_label = prometheus.pod_label;
-  promql.version_label = prometheus.version_label;
-  for (const api::LabelMatch& match : prometheus.matchers) {
-    promql.matchers.emplace_back(match.label, match.value);
-  }
+  const api::PrometheusSource& prometheus = *from->prometheus;
+  PERENNIAL_TRY(subscription.access, source::AccessTo(prometheus, ns, secrets_));
+  scrape::PromqlSource promql = source::QueriesOf(prometheus, ns);
   for (const api::VariantStatus& variant : VariantsOf(seen)) {
     // A version's Deployment has its Service's name.
     if (variant.service.empty() || variant.version.empty()) continue;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "base/text.h"
 #include "drift/gather.h"
 
 namespace perennial::drift {

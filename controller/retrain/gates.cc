@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/text.h"
+
 namespace perennial::retrain {
 namespace {
 
@@ -74,7 +76,7 @@ Judged JudgeValue(GateStatus status, const Bound& bound, const Reading& reading)
   status.verdict = pass ? Verdict::kPass : Verdict::kFail;
   if (!pass) {
     Append(status.message,
-           FormatNumber(value) + (bound.upper ? " is above " : " is below ") + bound.limit->text);
+           NumberText(value) + (bound.upper ? " is above " : " is below ") + bound.limit->text);
   }
   Append(status.message, reading.note);
   return {std::move(status), bound.upper ? value - limit : limit - value};
@@ -136,14 +138,14 @@ Judged JudgeChange(GateStatus status, const api::Gate& gate, const Bound& bound,
                                                    (group.empty() ? "" : "{" + group + "}") +
                                                    ": nothing to compare with");
   }
-  status.reference = FormatNumber(*found->value);
+  status.reference = NumberText(*found->value);
   if (!SameData(gate, version, *other, status)) return {std::move(status), kCannotBeJudged};
   const double change =
       gate.max_increase ? *reading.value - *found->value : *found->value - *reading.value;
   const bool pass = change <= bound.limit->value;
   status.verdict = pass ? Verdict::kPass : Verdict::kFail;
   if (!pass) {
-    Append(status.message, status.value + " is " + FormatNumber(change) +
+    Append(status.message, status.value + " is " + NumberText(change) +
                                (gate.max_increase ? " above " : " below ") + name + " " + with +
                                "'s " + status.reference + ", more than " + bound.limit->text);
   }
@@ -159,7 +161,7 @@ Judged JudgeReading(const api::Gate& gate, const Bound& bound, const api::ModelV
   status.threshold = bound.limit->text;
   status.verdict = Verdict::kFail;
   if (!reading.value) return Fail(std::move(status), reading.note);
-  status.value = FormatNumber(*reading.value);
+  status.value = NumberText(*reading.value);
   if (gate.versus == GateComparison::kAbsolute) {
     return JudgeValue(std::move(status), bound, reading);
   }

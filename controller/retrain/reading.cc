@@ -1,9 +1,9 @@
 #include "retrain/reading.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <map>
 
+#include "base/text.h"
 #include "stats/confusion_matrix.h"
 #include "stats/fairness.h"
 
@@ -143,8 +143,8 @@ Reading ReadSpread(const api::ModelVersionSpec& version, const api::Gate& gate) 
       std::minmax_element(readings.begin(), readings.end(),
                           [](const Reading& a, const Reading& b) { return *a.value < *b.value; });
   Reading out;
-  out.note = "lowest: " + low->group + " (" + FormatNumber(*low->value) +
-             "), greatest: " + high->group + " (" + FormatNumber(*high->value) + ")";
+  out.note = "lowest: " + low->group + " (" + NumberText(*low->value) +
+             "), greatest: " + high->group + " (" + NumberText(*high->value) + ")";
   if (!left_out.empty()) out.note += "; " + left_out;
   if (gate.across == GateAcross::kGroupDifference) {
     out.value = *high->value - *low->value;
@@ -217,7 +217,7 @@ Reading ReadFairness(const api::ModelVersionSpec& version, const api::Gate& gate
   Reading out;
   out.value = result.value;
   out.note = "lowest: " + result.lowest + ", greatest: " + result.greatest + "; at " +
-             (stats::IsRatio(measure) ? "most " : "least ") + FormatNumber(result.certain) +
+             (stats::IsRatio(measure) ? "most " : "least ") + NumberText(result.certain) +
              " with 95 % confidence";
   if (!left_out.empty()) out.note += "; " + left_out;
   return out;
@@ -249,12 +249,6 @@ std::vector<Reading> ReadMetric(const api::ModelVersionSpec& version, const api:
   Reading reading = ReadOne(version, gate, gate.group).reading;
   reading.group.clear();  // the gate itself names it
   return {std::move(reading)};
-}
-
-std::string FormatNumber(double value) {
-  char buffer[40];
-  std::snprintf(buffer, sizeof buffer, "%.6g", value);
-  return buffer;
 }
 
 }  // namespace perennial::retrain

@@ -21,7 +21,4 @@ struct Reading {
 // Pure.
 std::vector<Reading> ReadMetric(const api::ModelVersionSpec& version, const api::Gate& gate);
 
-// At most six significant digits, without exponent where it fits.
-std::string FormatNumber(double value);
-
 }  // namespace perennial::retrain

@@ -17,11 +17,6 @@ constexpr std::size_t kMostServings = 10;
 constexpr int kShareStep = 5;
 constexpr std::size_t kLongestVerdict = 512;
 
-std::optional<WallTime> PromotedAt(const api::ModelVersion& version) {
-  const std::string* text = kube::Find(version.meta.annotations, api::kAnnotationPromoted);
-  return text == nullptr ? std::nullopt : ParseTime(*text);
-}
-
 const api::VariantStatus* VariantOf(const api::ModelDeployment* deployment,
                                     const std::string& version) {
   if (deployment == nullptr) return nullptr;
@@ -69,7 +64,7 @@ api::Serving Open(const api::ModelVersion& version, const api::VariantStatus& va
   serving.from = api::Time{now};
   // After a loss of status this is what is left of the past. A version that comes back after a
   // rollback still carries its first promotion for a moment.
-  const auto promoted = PromotedAt(version);
+  const auto promoted = api::PromotedAt(version);
   const bool again = promoted && !before.empty() && before.front().to &&
                      *promoted < before.front().to->value - Seconds(1);
   if (variant.name == "champion" && promoted && !again) serving.from = api::Time{*promoted};
@@ -80,17 +75,21 @@ api::Serving Open(const api::ModelVersion& version, const api::VariantStatus& va
 // Whether there is something to tell of it yet. Each look that tells is a write: a challenger
 // without traffic is none, and a champion's promotion is told with its time, which is on its way.
 bool Settled(const api::ModelVersion& version, const api::VariantStatus& variant, bool open) {
-  if (variant.name == "champion") return PromotedAt(version).has_value();
+  if (variant.name == "champion") return api::PromotedAt(version).has_value();
   return open || variant.weight > 0;
 }
 
 }  // namespace
 
+std::int64_t TrainedToDeployed(const api::ModelVersion& version, WallTime promoted) {
+  const auto took = std::chrono::floor<Seconds>(promoted - version.meta.created);
+  return std::max<std::int64_t>(0, took.count());
+}
+
 void UpdateServing(const api::ModelVersion& version, const api::ModelDeployment* deployment,
                    WallTime now, api::ModelVersionStatus& status) {
-  if (const auto promoted = PromotedAt(version); promoted && !status.trained_to_deployed) {
-    const auto took = std::chrono::floor<Seconds>(*promoted - version.meta.created);
-    status.trained_to_deployed = std::max<std::int64_t>(0, took.count());
+  if (const auto promoted = api::PromotedAt(version); promoted && !status.trained_to_deployed) {
+    status.trained_to_deployed = TrainedToDeployed(version, *promoted);
   }
   // A deployment that was restored without its status knows nothing yet.
   if (deployment != nullptr && deployment->status.observed_generation < 0) return;

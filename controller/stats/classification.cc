@@ -1,14 +1,11 @@
 #include "stats/classification.h"
 
 namespace perennial::stats {
-namespace {
 
 std::optional<double> Share(double part, double whole) {
   if (!(whole > 0)) return std::nullopt;
   return part / whole;
 }
-
-}  // namespace
 
 std::optional<double> Accuracy(const Classified& counted) {
   return Share(counted.correct, counted.total);

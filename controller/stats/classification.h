@@ -4,6 +4,9 @@
 
 namespace perennial::stats {
 
+// part / whole; absent where the whole is 0.
+std::optional<double> Share(double part, double whole);
+
 // What came of predictions whose truth is known. Of more than two classes, "positive" is one of
 // them.
 struct Classified {

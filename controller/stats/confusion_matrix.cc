@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/check.h"
+#include "stats/classification.h"
 
 namespace perennial::stats {
 namespace {
@@ -18,52 +19,42 @@ constexpr std::array<std::string_view, 11> kNames{
     "matthews_correlation",
     "precision",
     "recall",
-    "f1",
+    "f1_score",
     "specificity",
     "false_positive_rate",
     "false_negative_rate",
     "selection_rate",
 };
 
-struct ClassTotals {
-  double actual = 0;
-  double predicted = 0;
-  double right = 0;
-};
-
 struct Totals {
   double rows = 0;
   double right = 0;
-  std::map<std::string_view, ClassTotals> classes;
+  std::map<std::string_view, Classified> classes;  // each as the positive one
 };
 
 Totals Sum(std::span<const ConfusionCount> matrix) {
   Totals totals;
   for (const ConfusionCount& cell : matrix) {
     totals.rows += cell.count;
-    totals.classes[cell.actual].actual += cell.count;
-    totals.classes[cell.predicted].predicted += cell.count;
+    totals.classes[cell.actual].actual_positives += cell.count;
+    totals.classes[cell.predicted].predicted_positives += cell.count;
     if (cell.actual != cell.predicted) continue;
     totals.right += cell.count;
-    totals.classes[cell.actual].right += cell.count;
+    totals.classes[cell.actual].true_positives += cell.count;
   }
   return totals;
-}
-
-std::optional<double> Over(double count, double total) {
-  if (!(total > 0)) return std::nullopt;
-  return count / total;
 }
 
 std::optional<double> BalancedAccuracy(const Totals& totals) {
   double sum = 0;
   double occurring = 0;
   for (const auto& [name, of] : totals.classes) {
-    if (!(of.actual > 0)) continue;
-    sum += of.right / of.actual;
+    const auto recall = Recall(of);
+    if (!recall) continue;
+    sum += *recall;
     ++occurring;
   }
-  return Over(sum, occurring);
+  return Share(sum, occurring);
 }
 
 // J. Gorodkin, Comparing two K-category assignments by a K-category correlation coefficient (2004);
@@ -73,33 +64,32 @@ std::optional<double> Matthews(const Totals& totals) {
   double predicted = 0;
   double actual = 0;
   for (const auto& [name, of] : totals.classes) {
-    product += of.predicted * of.actual;
-    predicted += of.predicted * of.predicted;
-    actual += of.actual * of.actual;
+    product += of.predicted_positives * of.actual_positives;
+    predicted += of.predicted_positives * of.predicted_positives;
+    actual += of.actual_positives * of.actual_positives;
   }
   const double all = totals.rows * totals.rows;
-  return Over(totals.right * totals.rows - product, std::sqrt((all - predicted) * (all - actual)));
+  return Share(totals.right * totals.rows - product, std::sqrt((all - predicted) * (all - actual)));
 }
 
-std::optional<double> OfClass(ClassificationMeasure measure, const Totals& totals,
-                              const ClassTotals& of) {
-  const double negatives = totals.rows - of.actual;
-  const double false_positives = of.predicted - of.right;
+std::optional<double> OfClass(ClassificationMeasure measure, double rows, const Classified& of) {
+  const double negatives = rows - of.actual_positives;
+  const double false_positives = of.predicted_positives - of.true_positives;
   switch (measure) {
     case ClassificationMeasure::kPrecision:
-      return Over(of.right, of.predicted);
+      return Precision(of);
     case ClassificationMeasure::kRecall:
-      return Over(of.right, of.actual);
+      return Recall(of);
     case ClassificationMeasure::kF1:
-      return Over(2 * of.right, of.predicted + of.actual);
+      return F1Score(of);
     case ClassificationMeasure::kSpecificity:
-      return Over(negatives - false_positives, negatives);
+      return Share(negatives - false_positives, negatives);
     case ClassificationMeasure::kFalsePositiveRate:
-      return Over(false_positives, negatives);
+      return Share(false_positives, negatives);
     case ClassificationMeasure::kFalseNegativeRate:
-      return Over(of.actual - of.right, of.actual);
+      return Share(of.actual_positives - of.true_positives, of.actual_positives);
     case ClassificationMeasure::kSelectionRate:
-      return Over(of.predicted, totals.rows);
+      return Share(of.predicted_positives, rows);
     default:
       return std::nullopt;
   }
@@ -166,7 +156,7 @@ ClassificationResult MeasureClassification(ClassificationMeasure measure,
                                          "\": set positive to one of " + NamesOf(totals);
     return result;
   }
-  result.value = OfClass(measure, totals, of->second);
+  result.value = OfClass(measure, totals.rows, of->second);
   if (!result.value) result.note = "there are no rows to divide by";
   return result;
 }

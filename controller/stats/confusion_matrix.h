@@ -32,7 +32,7 @@ enum class ClassificationMeasure {
 };
 
 // "accuracy", "error_rate", "balanced_accuracy", "matthews_correlation", "precision", "recall",
-// "f1", "specificity", "false_positive_rate", "false_negative_rate", "selection_rate".
+// "f1_score", "specificity", "false_positive_rate", "false_negative_rate", "selection_rate".
 std::string_view ToString(ClassificationMeasure measure);
 std::optional<ClassificationMeasure> ParseClassificationMeasure(std::string_view name);
 // Whether it is about one class.

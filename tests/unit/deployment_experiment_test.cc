@@ -4,6 +4,7 @@
 #include <cmath>
 #include <random>
 
+#include "base/text.h"
 #include "deployment/analysis.h"
 #include "deployment/experiment.h"
 #include "deployment/quantity.h"
@@ -58,7 +59,7 @@ api::Quantity FailureRate() {
 api::Experiment AbTest(double margin = 0.02) {
   api::Experiment experiment;
   experiment.primary = {ErrorMean(), api::Goal::kDecrease};
-  experiment.guardrails = {{FailureRate(), {margin, Text(margin)}}};
+  experiment.guardrails = {{FailureRate(), {margin, NumberText(margin)}}};
   experiment.min_samples = 200;
   experiment.expected_samples = 2000;
   return experiment;
@@ -117,7 +118,7 @@ TEST(Analysis, ComparesWithBoundsAndWithTheChampion) {
   for (const auto& c : kCases) {
     SCOPED_TRACE(c.name);
     const auto decimal = [](std::optional<double> value) {
-      return value ? std::optional(api::Decimal{*value, Text(*value)}) : std::nullopt;
+      return value ? std::optional(api::Decimal{*value, NumberText(*value)}) : std::nullopt;
     };
     api::Analysis analysis;
     analysis.checks = {

@@ -26,7 +26,7 @@ TEST(ConfusionMatrix, ComputesWhatTextbooksDo) {
   EXPECT_DOUBLE_EQ(Value("error_rate", kRare), 1 - 0.94);
   EXPECT_DOUBLE_EQ(Value("precision", kRare), 0.75);
   EXPECT_DOUBLE_EQ(Value("recall", kRare), 0.6);
-  EXPECT_DOUBLE_EQ(Value("f1", kRare), 2 * 0.75 * 0.6 / (0.75 + 0.6));
+  EXPECT_DOUBLE_EQ(Value("f1_score", kRare), 2 * 0.75 * 0.6 / (0.75 + 0.6));
   EXPECT_DOUBLE_EQ(Value("specificity", kRare), 880.0 / 900);
   EXPECT_DOUBLE_EQ(Value("false_positive_rate", kRare), 20.0 / 900);
   EXPECT_DOUBLE_EQ(Value("false_negative_rate", kRare), 0.4);
