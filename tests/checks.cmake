@@ -18,8 +18,16 @@ endif()
 
 # perennial_sanitized_test(PRESET NAME [LAUNCHER...]) runs a binary of that preset's build.
 function(perennial_sanitized_test preset name)
-  add_test(NAME ${preset}.${name} COMMAND ${ARGN} ${PROJECT_SOURCE_DIR}/build/${preset}/bin/${name})
-  set_tests_properties(${preset}.${name} PROPERTIES LABELS sanitizer TIMEOUT 1200 PROCESSORS 2
+  set(processors 1)
+  set(launcher ${ARGN})
+  if(name STREQUAL component)
+    set(processors 2)
+  elseif(name MATCHES "^unit_")
+    list(PREPEND launcher ${YIELDING})
+  endif()
+  add_test(NAME ${preset}.${name}
+    COMMAND ${launcher} ${PROJECT_SOURCE_DIR}/build/${preset}/bin/${name})
+  set_tests_properties(${preset}.${name} PROPERTIES LABELS sanitizer TIMEOUT 1200 PROCESSORS ${processors}
     ENVIRONMENT "UBSAN_OPTIONS=print_stacktrace=1;TSAN_OPTIONS=suppressions=${CMAKE_CURRENT_SOURCE_DIR}/tsan.suppressions")
 endfunction()
 
@@ -36,8 +44,8 @@ if(PERENNIAL_SANITIZER_TESTS)
   perennial_restart_tests(asan.restart ${PROJECT_SOURCE_DIR}/build/asan/bin/restart)
   perennial_restart_tests(asan.stories ${PROJECT_SOURCE_DIR}/build/asan/bin/stories)
 else()
-  perennial_restart_tests(restart restart)
-  perennial_restart_tests(stories stories)
+  perennial_restart_tests(restart $<TARGET_FILE:restart>)
+  perennial_restart_tests(stories $<TARGET_FILE:stories>)
 endif()
 
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
@@ -49,7 +57,7 @@ endfunction()
 perennial_check(lint.layers lint ${Python3_EXECUTABLE} hack/check_layers.py)
 perennial_check(lint.format lint hack/format --check)
 perennial_check(lint.scripts lint hack/lint-scripts)
-perennial_check(lint.tidy lint hack/tidy)
-# It uses all cores; with an empty cache for minutes.
-set_tests_properties(lint.tidy PROPERTIES PROCESSORS 2 TIMEOUT 1200)
+perennial_check(lint.tidy lint ${YIELDING} hack/tidy)
+# With an empty cache for minutes.
+set_tests_properties(lint.tidy PROPERTIES TIMEOUT 2400)
 perennial_check(sample.departures sample samples/departures/run_tests.sh)

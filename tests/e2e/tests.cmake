@@ -12,7 +12,7 @@ function(perennial_cluster kind)
   add_test(NAME cluster.${kind}.up COMMAND ${cluster} ${kind} up ${ARGN})
   add_test(NAME cluster.${kind}.down COMMAND ${cluster} ${kind} down)
   set_tests_properties(cluster.${kind}.up cluster.${kind}.down PROPERTIES
-    LABELS cluster TIMEOUT 3600 RUN_SERIAL TRUE)
+    LABELS cluster TIMEOUT 3600 PROCESSORS 2)
   set_tests_properties(cluster.${kind}.up PROPERTIES FIXTURES_SETUP ${kind})
   set_tests_properties(cluster.${kind}.down PROPERTIES FIXTURES_CLEANUP ${kind})
 endfunction()
@@ -26,18 +26,21 @@ endif()
 # All of it, with the project's own images: for whole stories.
 perennial_cluster(full)
 add_test(NAME cluster.full.images COMMAND ${e2e}/load_images)
-set_tests_properties(cluster.full.images PROPERTIES LABELS cluster TIMEOUT 3600 RUN_SERIAL TRUE
+set_tests_properties(cluster.full.images PROPERTIES LABELS cluster TIMEOUT 3600 PROCESSORS 2
   FIXTURES_SETUP full DEPENDS cluster.full.up)
+# The longest chain of all begins first.
+set_tests_properties(cluster.full.up cluster.full.images PROPERTIES COST 1000)
 
-# One after the other: they share the cluster and measure time on it.
+# One after the other: they share the cluster and measure time on it. They wait more than they work,
+# so that what only computes (and yields to them, see YIELDING) runs beside them.
 function(perennial_story name)
   cmake_parse_arguments(ARG "" "SETUP" "FIXTURES;COMMAND;AFTER" ${ARGN})
   if(ARG_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "e2e.${name}: what is ${ARG_UNPARSED_ARGUMENTS}?")
   endif()
   add_test(NAME e2e.${name} COMMAND ${ARG_COMMAND})
-  set_tests_properties(e2e.${name} PROPERTIES LABELS e2e TIMEOUT 900 RUN_SERIAL TRUE
-    FIXTURES_REQUIRED "${ARG_FIXTURES}" DEPENDS "${ARG_AFTER}")
+  set_tests_properties(e2e.${name} PROPERTIES LABELS e2e TIMEOUT 900 COST 1000
+    RESOURCE_LOCK full_cluster FIXTURES_REQUIRED "${ARG_FIXTURES}" DEPENDS "${ARG_AFTER}")
   if(ARG_SETUP)
     set_tests_properties(e2e.${name} PROPERTIES FIXTURES_SETUP ${ARG_SETUP})
   endif()
@@ -66,4 +69,5 @@ perennial_story(rights FIXTURES full demo AFTER e2e.approval_guide COMMAND ${in_
 perennial_story(drift_guide FIXTURES full demo AFTER e2e.rights COMMAND ${in_full} ${e2e}/drift_guide_test.py)
 set_tests_properties(e2e.drift_guide PROPERTIES
   ENVIRONMENT "PERENNIAL_BIN=${CMAKE_BINARY_DIR}/bin")
+perennial_story(prometheus FIXTURES full demo AFTER e2e.grpc COMMAND ${in_full} ${e2e}/prometheus_test.py)
 perennial_check(chart lint ${e2e}/chart_test)

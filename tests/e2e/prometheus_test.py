@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+"""Two monitors of the same real pods: one scrapes them, one asks Debian's Prometheus, which scrapes them in a pod of
+its own. What both have counted while neither saw a change must be the same to the last observation.
+
+Needs a cluster with the controller in it.
+"""
+
+import json
+import random
+import unittest
+
+import drift_guide_test as rides
+import story
+
+SPACE = "agreement"
+OBSERVATIONS = 3_000
+MONITORS = {"scraped": None, "asked": {"prometheus": {"url": f"http://prometheus.{SPACE}:9090"}}}
+
+
+def pods():
+    """Returns {name: address} of the model's pods."""
+    return {pod["metadata"]["name"]: pod["status"]["podIP"]
+            for pod in story.get("pods", namespace=SPACE, selector="app=eta")}
+
+
+def prometheus(targets):
+    """Returns the objects of a Prometheus that scrapes `targets` as a cluster's own would name them."""
+    config = {
+        "global": {"scrape_interval": "2s", "scrape_timeout": "1s"},
+        "scrape_configs": [{
+            "job_name": "pods",
+            "static_configs": [{"targets": [f"{address}:8080"], "labels": {"namespace": SPACE, "pod": name}}
+                               for name, address in targets.items()],
+        }],
+    }
+    labels = {"app": "prometheus"}
+    meta = {"name": "prometheus", "namespace": SPACE, "labels": labels}
+    container = {
+        "name": "prometheus", "image": rides.IMAGE, "imagePullPolicy": "IfNotPresent",
+        "command": ["/opt/prometheus", "--config.file=/config/prometheus.yml", "--storage.tsdb.path=/data"],
+        "readinessProbe": {"httpGet": {"path": "/-/ready", "port": 9090}, "periodSeconds": 1},
+        "volumeMounts": [
+            {"name": "binary", "mountPath": "/opt/prometheus", "readOnly": True},
+            {"name": "config", "mountPath": "/config"},
+            {"name": "data", "mountPath": "/data"},
+        ],
+    }
+    volumes = [
+        # The package's binary: the machine and the image are the same Debian.
+        {"name": "binary", "hostPath": {"path": "/usr/bin/prometheus", "type": "File"}},
+        {"name": "config", "configMap": {"name": "prometheus"}},
+        {"name": "data", "emptyDir": {}},
+    ]
+    return [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"prometheus.yml": json.dumps(config)}},
+        {"apiVersion": "v1", "kind": "Service", "metadata": meta,
+         "spec": {"selector": labels, "ports": [{"port": 9090}]}},
+        {"apiVersion": "v1", "kind": "Pod", "metadata": meta,
+         "spec": {"containers": [container], "volumes": volumes, "terminationGracePeriodSeconds": 1}},
+    ]
+
+
+def monitor(name, source):
+    profile = {"rows": 100, "metrics": [{
+        "metric": "feature_distance_km", "type": "Numeric",
+        "bounds": [1, 2, 3, 5, 8, 13, 21], "counts": [9, 17, 18, 27, 20, 8, 1, 0],
+    }]}
+    spec = {
+        "target": {"service": {"name": "eta", "metrics": {"port": "http", "path": "/metrics"}}},
+        "baseline": {"from": "Inline", "profile": profile},
+        # The first look that is judged has seen all.
+        "interval": "5s", "window": "5m", "minSamples": OBSERVATIONS,
+        "signals": [{
+            "name": "distance", "type": "DataDrift", "metric": "feature_distance_km",
+            "tests": [{"measure": measure, "threshold": "0.25"} for measure in (
+                "population_stability_index", "jensen_shannon_distance", "normalized_wasserstein_distance")],
+        }],
+    }
+    if source:
+        spec["source"] = source
+    return {"apiVersion": "perennial.dev/v1alpha1", "kind": "DriftMonitor",
+            "metadata": {"name": name, "namespace": SPACE}, "spec": spec}
+
+
+def status(name):
+    return story.get("driftmonitors.perennial.dev", name, SPACE).get("status", {})
+
+
+def judged(name):
+    """Returns the monitor's only signal once it was judged."""
+    signals = status(name).get("signals", [{}])
+    return signals[0] if signals and signals[0].get("value") else None
+
+
+class Agreement(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        story.namespace(SPACE)
+        story.apply(rides.deployment(SPACE))
+        service = rides.service(SPACE)
+        service["metadata"]["labels"] = {"perennial.dev/use": "metrics"}
+        story.apply(service)
+        story.kubectl("-n", SPACE, "rollout", "status", "deployment/eta", "--timeout=120s")
+        for thing in prometheus(pods()):
+            story.apply(thing)
+        story.kubectl("-n", SPACE, "wait", "--for=condition=Ready", "pod/prometheus", "--timeout=120s")
+
+    @classmethod
+    def tearDownClass(cls):
+        story.kubectl("delete", "namespace", SPACE, "--wait=false")
+
+    def test_both_sources_count_the_same(self):
+        for name, source in MONITORS.items():
+            story.apply(monitor(name, source))
+        for name in MONITORS:
+            # A first scrape counts nothing: it must be over before anything happens.
+            story.wait_for(f"monitor {name} reads both pods", 60,
+                           lambda: status(name).get("targetsUp") == 2, lambda: status(name))
+        address = story.get("services", "eta", SPACE)["spec"]["clusterIP"]
+        story.wait_for("the Service answers", 30, lambda: story.answers(address))
+        riders = rides.Riders(address)
+        riders.chance = random.Random(11)
+        for _ in range(OBSERVATIONS // 30):
+            riders.ask(30)
+        seen = {name: story.wait_for(f"monitor {name} has a verdict", 60, lambda: judged(name),
+                                     lambda: status(name)) for name in MONITORS}
+        scraped, asked = seen["scraped"], seen["asked"]
+        self.assertEqual(scraped["samples"], OBSERVATIONS, "none was lost, none counted twice")
+        self.assertEqual(asked["samples"], OBSERVATIONS)
+        for ours, theirs in zip(scraped["tests"], asked["tests"], strict=True):
+            self.assertEqual(ours, theirs)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
