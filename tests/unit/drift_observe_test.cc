@@ -257,6 +257,7 @@ TEST_F(DriftObserve, RemembersALookUntilStatusShowsIt) {
   EXPECT_NE(latest(), nullptr);
   EXPECT_EQ(DriftReconciler::Decide(Observe(), clock_.Wall()).status, lost.status);
   EXPECT_EQ(Reconcile().status, lost.status);
+  EXPECT_EQ(latest(), nullptr);
 }
 
 TEST_F(DriftObserve, ANewReconcilerContinuesFromStatus) {
