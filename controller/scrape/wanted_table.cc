@@ -15,7 +15,7 @@ std::uint64_t HashOf(std::string_view name) {
   if (name.size() >= 8) {
     std::memcpy(&head, name.data(), 8);
     std::memcpy(&tail, name.data() + name.size() - 8, 8);
-  } else {
+  } else if (!name.empty()) {  // whose data may be null, which memcpy never takes
     std::memcpy(&head, name.data(), name.size());
   }
   std::uint64_t hash = (head ^ (tail * 0x9E3779B97F4A7C15ULL)) + name.size();
