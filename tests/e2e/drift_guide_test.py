@@ -47,7 +47,7 @@ def shape(line):
     return re.sub(r"\[0-9\.e-\]\+s\\s", r"[0-9ms]+\\s", pattern)
 
 
-def deployment(namespace):
+def deployment():
     labels = {"app": "eta"}
     container = {
         "name": "model", "image": IMAGE, "imagePullPolicy": "IfNotPresent",
@@ -57,7 +57,7 @@ def deployment(namespace):
     }
     return {
         "apiVersion": "apps/v1", "kind": "Deployment",
-        "metadata": {"name": "eta", "namespace": namespace},
+        "metadata": {"name": "eta", "namespace": SPACE},
         "spec": {
             "replicas": 2, "selector": {"matchLabels": labels},
             "template": {
@@ -68,9 +68,9 @@ def deployment(namespace):
     }
 
 
-def service(namespace):
+def service():
     return {
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "eta", "namespace": namespace},
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "eta", "namespace": SPACE},
         "spec": {
             "selector": {"app": "eta"},
             "ports": [{"name": "http", "port": 80, "targetPort": "http"}],
@@ -124,8 +124,8 @@ class Guide(unittest.TestCase):
             writer.writerow(("distance_km", "zone"))
             writer.writerows(ride(chance) for _ in range(20_000))
         story.namespace(SPACE)
-        story.apply(deployment(SPACE))
-        story.apply(service(SPACE))
+        story.apply(deployment())
+        story.apply(service())
         story.kubectl("-n", SPACE, "rollout", "status", "deployment/eta", "--timeout=120s")
         address = story.get("services", "eta", SPACE)["spec"]["clusterIP"]
         # Pods are ready a moment before the node's proxy leads to them.

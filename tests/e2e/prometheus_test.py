@@ -17,10 +17,29 @@ OBSERVATIONS = 3_000
 MONITORS = {"scraped": None, "asked": {"prometheus": {"url": f"http://prometheus.{SPACE}:9090"}}}
 
 
+def model_deployment():
+    container = {
+        "name": "model", "image": rides.IMAGE, "imagePullPolicy": "IfNotPresent",
+        "command": ["python3", "-c", rides.SERVER],
+        "ports": [{"name": "http", "containerPort": 8080}],
+        "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1},
+    }
+    return {
+        "apiVersion": "perennial.dev/v1alpha1", "kind": "ModelDeployment",
+        "metadata": {"name": "eta", "namespace": SPACE},
+        "spec": {
+            "model": {"uri": "http://models/eta:1"},
+            "replicas": 2,
+            "template": {"spec": {"containers": [container], "terminationGracePeriodSeconds": 1}},
+            "metrics": {"port": "http", "path": "/metrics"},
+        },
+    }
+
+
 def pods():
     """Returns {name: address} of the model's pods."""
     return {pod["metadata"]["name"]: pod["status"]["podIP"]
-            for pod in story.get("pods", namespace=SPACE, selector="app=eta")}
+            for pod in story.get("pods", namespace=SPACE, selector="perennial.dev/model-deployment=eta")}
 
 
 def prometheus(targets):
@@ -66,7 +85,7 @@ def monitor(name, source):
         "bounds": [1, 2, 3, 5, 8, 13, 21], "counts": [9, 17, 18, 27, 20, 8, 1, 0],
     }]}
     spec = {
-        "target": {"service": {"name": "eta", "metrics": {"port": "http", "path": "/metrics"}}},
+        "target": {"modelDeployment": "eta"},
         "baseline": {"from": "Inline", "profile": profile},
         # The first look that is judged has seen all.
         "interval": "5s", "window": "5m", "minSamples": OBSERVATIONS,
@@ -96,11 +115,8 @@ class Agreement(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         story.namespace(SPACE)
-        story.apply(rides.deployment(SPACE))
-        service = rides.service(SPACE)
-        service["metadata"]["labels"] = {"perennial.dev/use": "metrics"}
-        story.apply(service)
-        story.kubectl("-n", SPACE, "rollout", "status", "deployment/eta", "--timeout=120s")
+        story.apply(model_deployment())
+        story.wait_until_promoted("eta", SPACE)
         for thing in prometheus(pods()):
             story.apply(thing)
         story.kubectl("-n", SPACE, "wait", "--for=condition=Ready", "pod/prometheus", "--timeout=120s")
