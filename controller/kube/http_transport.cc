@@ -168,6 +168,8 @@ class Gate {
   bool Enter(Millis left, const std::stop_token& stop) {
     std::unique_lock lock(mutex_);
     if (!free_.wait_for(lock, stop, left, [&] { return places_ > 0; })) return false;
+    // Where there is a place at once, the wait never looks at `stop`.
+    if (stop.stop_requested()) return false;
     --places_;
     return true;
   }
