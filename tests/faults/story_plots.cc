@@ -37,14 +37,20 @@ bool Promoted(const StoryWorld& world, int version) {
   return LastOutcome(world) == "Promoted " + world.VersionName(version);
 }
 
-// The first model is trained and serves; then the inputs drift, a second one is trained, approved
-// and rolled out in two steps; on its baseline nothing drifts any more.
-void CureADrift(StoryWorld& world) {
+// The first model serves; then the inputs drift, and a second one is trained and about to be tried,
+// where the chapter begins.
+void LetADriftCallForTheSecond(StoryWorld& world) {
   Begin(world);
   world.drifted = true;
   RunUntil(
       world, [&] { return !Challenger(world).empty(); }, Millis(0));
   world.BeginChapter();
+}
+
+// The first model is trained and serves; then the inputs drift, a second one is trained, approved
+// and rolled out in two steps; on its baseline nothing drifts any more.
+void CureADrift(StoryWorld& world) {
+  LetADriftCallForTheSecond(world);
   RunUntil(
       world, [&] { return Promoted(world, 2) && !Drifted(world); }, minutes(3));
 }
@@ -52,11 +58,7 @@ void CureADrift(StoryWorld& world) {
 // The same, but the second model's pods never get ready: it is rolled back and rejected.
 void RollBack(StoryWorld& world) {
   world.broken = {2};
-  Begin(world);
-  world.drifted = true;
-  RunUntil(
-      world, [&] { return !Challenger(world).empty(); }, Millis(0));
-  world.BeginChapter();
+  LetADriftCallForTheSecond(world);
   RunUntil(
       world, [&] { return LastOutcome(world).starts_with("RolledBack"); }, minutes(3));
 }
