@@ -57,10 +57,34 @@ addons_ready() {
     deployment_available $GATEWAY_NAMESPACE envoy-gateway && gateway_class_accepted
 }
 
+# describe_gateway prints what is known of a gateway that doesn't become available.
+describe_gateway() {
+  kubectl --namespace $GATEWAY_NAMESPACE get pods -o wide || true
+  kubectl --namespace $GATEWAY_NAMESPACE get events --sort-by=.lastTimestamp | tail -n 8 || true
+  kubectl --namespace $GATEWAY_NAMESPACE logs deployment/envoy-gateway --tail=8 || true
+  kubectl --namespace $GATEWAY_NAMESPACE logs deployment/envoy-gateway --tail=8 --previous || true
+}
+
+# wait_for_gateway gives it a second process before it gives up: rarely, one has started and never
+# become ready. Why goes to where start_addons shows it.
+wait_for_gateway() {
+  local attempt
+  for attempt in first second; do
+    wait_until 75 deployment_available $GATEWAY_NAMESPACE envoy-gateway && return
+    echo "Envoy Gateway is not available after its $attempt start" >>"$LOG_DIR/gateway.log"
+    describe_gateway >>"$LOG_DIR/gateway.log" 2>&1
+    kubectl --namespace $GATEWAY_NAMESPACE delete pods --selector control-plane=envoy-gateway \
+      --wait=false
+  done
+  wait_until 75 deployment_available $GATEWAY_NAMESPACE envoy-gateway && return
+  describe_gateway
+  return 1
+}
+
 wait_for_addons() {
+  rm -f "$LOG_DIR/gateway.log"
   wait_until 120 deployment_available kube-system coredns || die 'cluster DNS is not available'
-  wait_until 120 deployment_available $GATEWAY_NAMESPACE envoy-gateway ||
-    die 'Envoy Gateway is not available'
+  wait_for_gateway || die 'Envoy Gateway is not available'
   wait_until 60 gateway_class_accepted || die 'the GatewayClass perennial is not accepted'
 }
 
@@ -75,4 +99,5 @@ start_addons() {
     step 'DNS and Envoy Gateway' "$LOG_DIR/up.log" install_addons
   fi
   step 'DNS and Envoy Gateway ready' "$LOG_DIR/up.log" wait_for_addons
+  if [[ -e $LOG_DIR/gateway.log ]]; then sed 's/^/    | /' "$LOG_DIR/gateway.log" >&2; fi
 }
