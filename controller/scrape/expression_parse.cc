@@ -7,6 +7,7 @@
 #include "scrape/expression.h"
 #include "scrape/expression_tokens.h"
 #include "scrape/expression_tree.h"
+#include "scrape/expression_value.h"
 
 namespace perennial::scrape::expression {
 namespace {
@@ -118,6 +119,7 @@ class Parser : private Cursor {
     if (metrics.empty()) {
       return At(1, "reads no metric: name one, as in rate(requests_total[1h])");
     }
+    if (root->type == Type::kHistogram) return NotANumber(root->column);
     return root;
   }
 
@@ -132,7 +134,8 @@ class Parser : private Cursor {
                             " numbers, metrics, calls and operators: split it into several "
                             "signals");
     }
-    return NodePtr(std::make_unique<const Node>(Node{column, std::move(what)}));
+    const Type type = TypeOf(what);
+    return NodePtr(std::make_unique<const Node>(Node{column, std::move(what), type}));
   }
 
   std::optional<Operator> PeekOperator() const {
@@ -170,6 +173,16 @@ class Parser : private Cursor {
     if (IsNumber(*left) && IsNumber(*right)) {
       if (op == Operator::kOr) return At(column, "'or' between two numbers: leave one out");
       return Make(column, Apply(op, std::get<double>(left->what), std::get<double>(right->what)));
+    }
+    for (const NodePtr* side : {&left, &right}) {
+      if (op != Operator::kOr && (*side)->type == Type::kHistogram) {
+        return NotANumber((*side)->column);
+      }
+    }
+    const std::set<Type> types{left->type, right->type};
+    if (types.contains(Type::kHistogram) && types.contains(Type::kNumber)) {
+      return At(column,
+                "'or' between a histogram and a number: make a number of the histogram first");
     }
     return Make(column, Binary{op, std::move(left), std::move(right)});
   }
@@ -250,6 +263,11 @@ class Parser : private Cursor {
       if (i < known->numbers) {
         call.numbers.push_back(std::get<double>((*argument)->what));
       } else {
+        const Type type = (*argument)->type;
+        if (TakesHistogram(known->function) && type == Type::kNumber) return wrong(first.column);
+        if (!range && !TakesHistogram(known->function) && type == Type::kHistogram) {
+          return NotANumber(first.column);
+        }
         call.of = *std::move(argument);
       }
     }
@@ -303,6 +321,7 @@ class Parser : private Cursor {
     if (IsNumber(*of)) {
       return At(column, name.text + " goes over the series of a metric, not over a number");
     }
+    if (how != Aggregation::kSum && of->type == Type::kHistogram) return NotANumber(column);
     if (!before && grouped()) {
       if (Status labels = Labels(aggregate); !labels.ok()) return labels.error();
     }

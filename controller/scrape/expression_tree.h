@@ -85,10 +85,23 @@ struct Binary {
   NodePtr right;
 };
 
+// What a part of an expression is: rate(x) is what the pods expose as x, so that it is known only
+// when it is evaluated.
+enum class Type { kNumber, kHistogram, kEither };
+
 struct Node {
   std::size_t column = 0;
   std::variant<double, Selector, Call, Aggregate, Binary> what;
+  Type type = Type::kNumber;
 };
+
+// Of a node of this kind, whose parts have their types.
+Type TypeOf(double constant);
+Type TypeOf(const Selector& level);
+Type TypeOf(const Call& call);
+Type TypeOf(const Aggregate& aggregate);
+Type TypeOf(const Binary& binary);
+bool TakesHistogram(Function function);
 
 // Of two numbers; a quotient by 0 is NaN.
 double Apply(Operator op, double left, double right);

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "scrape/exposition.h"
@@ -216,7 +217,7 @@ TEST_F(Expressions, HistogramsGiveQuantilesMeansAndShares) {
   EXPECT_PRED2(Has, Missing(R"(sum(rate(error_bucket{le="1.5"}[1h])))"),
                std::string("no bucket of error"));
   EXPECT_PRED2(Has, Misfit("histogram_quantile(0.5, rate(took[1h]))"), std::string("a summary"));
-  EXPECT_PRED2(Has, Misfit("histogram_avg(freshness)"), std::string("a number"));
+  EXPECT_PRED2(Has, Misfit("histogram_avg(rate(requests_total))"), std::string("a number"));
   EXPECT_PRED2(Has, Misfit("rate(error[1h]) + 1"),
                std::string("column 17: a histogram is no number"));
 }
@@ -333,6 +334,54 @@ TEST(Expression, ErrorsPointAtTheColumn) {
   };
   for (const auto& [text, want] : cases) {
     EXPECT_EQ(error(text).substr(0, want.size()), want) << text << ": " << error(text);
+  }
+}
+
+// What can be known before anything is measured is refused when it is written.
+TEST(Expression, ArgumentsOfTheWrongTypeAreRefused) {
+  const std::string number = " is used like ";
+  const std::string histogram = "a histogram is no number";
+  const std::vector<std::tuple<std::string, int, std::string>> cases{
+      {"histogram_quantile(0.5, x)", 25, number},
+      {"histogram_fraction(0, 1, x)", 26, number},
+      {"histogram_avg(x)", 15, number},
+      {"histogram_count(x)", 17, number},
+      {"histogram_sum(avg_over_time(x[1h]))", 15, number},
+      {"histogram_avg(vector(0))", 15, number},
+      {"histogram_avg(-rate(x[1h]))", 15, number},
+      {"histogram_avg(abs(rate(x[1h])))", 15, number},
+      {"histogram_avg(rate(x[1h]) > 1)", 15, number},
+      {"histogram_avg(histogram_avg(rate(x[1h])))", 15, number},
+      {"histogram_avg(sum(x))", 15, number},
+      {"histogram_avg(avg(rate(x[1h])))", 15, number},
+      {"histogram_avg(rate(x[1h]) or 0)", 15, number},
+      {"histogram_avg(rate(x_bucket{le=\"1\"}[1h]))", 15, number},
+      {"y + histogram_avg(x)", 19, number},
+      {"rate(x_bucket[1h])", 1, histogram},
+      {"sum by (a) (increase(x_bucket))", 1, histogram},
+      {"1 + rate(x_bucket[1h])", 5, histogram},
+      {"rate(x_bucket[1h]) * 2", 1, histogram},
+      {"-rate(x_bucket[1h])", 2, histogram},
+      {"y > sum(rate(x_bucket[1h]))", 5, histogram},
+      {"abs(rate(x_bucket[1h]))", 5, histogram},
+      {"sqrt(sum(rate(x_bucket[1h])))", 6, histogram},
+      {"avg(rate(x_bucket[1h]))", 5, histogram},
+      {"max by (a) (rate(x_bucket[1h]))", 13, histogram},
+      {"count(rate(x_bucket[1h]))", 7, histogram},
+      {"histogram_avg(rate(x_bucket[1h]) or 0)", 34, "'or' between a histogram and a number"},
+  };
+  for (const auto& [text, column, want] : cases) {
+    const auto parsed = Expression::Parse(text);
+    ASSERT_FALSE(parsed.ok()) << text;
+    EXPECT_TRUE(parsed.error().message.starts_with("column " + std::to_string(column) + ":"))
+        << text << ": " << parsed.error().message;
+    EXPECT_PRED2(Has, parsed.error().message, want);
+  }
+  for (const std::string text :
+       {"histogram_avg(rate(x[1h]))", "histogram_quantile(0.5, sum by (le) (rate(x_bucket[1h])))",
+        "histogram_avg(rate(x[1h]) or rate(x_bucket[1h]))",
+        "rate(x_bucket{le=\"1\"}[1h]) / rate(x_count[1h])", "rate(x[1h]) or 0"}) {
+    EXPECT_TRUE(Expression::Parse(text).ok()) << text;
   }
 }
 
