@@ -1,18 +1,6 @@
-#include <cstddef>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <string>
-#include <string_view>
-
+#include "fuzz_input.h"
 #include "support/kubeconfig_property.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const std::string why =
-      perennial::testing::ViolatedByKubeconfig({reinterpret_cast<const char*>(data), size});
-  if (!why.empty()) {
-    std::fprintf(stderr, "%s\n", why.c_str());
-    std::abort();
-  }
-  return 0;
+  return perennial::fuzz::Check(perennial::testing::ViolatedByKubeconfig, data, size);
 }
