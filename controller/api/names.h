@@ -54,6 +54,8 @@ inline constexpr std::string_view kManagedBy = "perennial";
 inline constexpr std::string_view kLabelUse = "perennial.dev/use";
 inline constexpr std::string_view kUseMetrics = "metrics";
 inline constexpr std::string_view kUseBaseline = "baseline";
+// A Secret, events: a sender of events has to know it.
+inline constexpr std::string_view kUseEvents = "events";
 
 // What people ask for, on a ModelDeployment; the value names the ModelVersion that is meant, so a
 // stale request does nothing: VERSION, VERSION/STEP (promote), either with ":TOKEN" where the same

@@ -8,6 +8,7 @@
 #include "api/drift_monitor.h"
 #include "api/model_version.h"
 #include "api/scalars.h"
+#include "api/source.h"
 #include "kube/meta.h"
 
 namespace perennial::api {
@@ -27,10 +28,38 @@ struct ScheduleTrigger {
   bool operator==(const ScheduleTrigger&) const = default;
 };
 
+// A number made of metrics that reaches a bound.
+struct NewDataTrigger {
+  std::string expression;
+  Decimal threshold;
+  Duration window{Millis(3'600'000)};  // what rate(x) without brackets reads
+  Duration interval{Millis(60'000)};   // between two looks
+  std::optional<Source> source;
+  bool operator==(const NewDataTrigger&) const = default;
+};
+
+// An entry of a Secret that tells whether a sender of events is who it says.
+struct EventSecret {
+  std::string name;
+  std::string key;
+  bool operator==(const EventSecret&) const = default;
+};
+
+// A CloudEvent that somebody posts. Exactly one of the secrets is set.
+struct EventTrigger {
+  std::string type;
+  std::string source;  // empty: any
+  std::optional<EventSecret> bearer_token{};
+  std::optional<EventSecret> signature{};
+  bool operator==(const EventTrigger&) const = default;
+};
+
 // Exactly one member is set.
 struct Trigger {
   std::optional<DriftTrigger> drift;
   std::optional<ScheduleTrigger> schedule;
+  std::optional<NewDataTrigger> new_data{};
+  std::optional<EventTrigger> event{};
   bool operator==(const Trigger&) const = default;
 };
 
@@ -103,7 +132,7 @@ enum class RunPhase { kPending, kRunning, kSucceeded, kFailed, kWaiting };
 // run.
 struct Run {
   std::string name;
-  std::string trigger_type;  // Drift, Schedule, Manual
+  std::string trigger_type;  // Drift, Schedule, NewData, Event, Manual
   std::string trigger;       // identity: one trigger, at most one run
   std::string evidence;      // JSON
   RunPhase phase = RunPhase::kPending;
@@ -125,12 +154,35 @@ struct Run {
   bool operator==(const Run&) const = default;
 };
 
+// How the expression of a newData trigger stands to its threshold.
+enum class DataState { kNoData, kBelow, kReached };
+struct NewDataStatus {
+  std::string trigger;  // names expression, threshold and window: an edited trigger is another one
+  DataState state = DataState::kNoData;
+  Time since;
+  std::string value;              // when it came to this state
+  std::optional<Time> reached{};  // when it crossed the threshold, until it is seen below again
+  std::string message;            // why there is no data
+  bool operator==(const NewDataStatus&) const = default;
+};
+
+// An event that was taken and whose run has not been recorded yet.
+struct TakenEvent {
+  std::string id;
+  std::string source;
+  std::string type;
+  Time received;
+  bool operator==(const TakenEvent&) const = default;
+};
+
 struct RetrainPolicyStatus {
   std::int64_t observed_generation = -1;
   std::vector<Run> runs;                      // newest first
   std::vector<std::string> handled_triggers;  // identities, newest first, at most 50
   std::optional<Time> last_schedule;          // the last scheduled time that was handled or skipped
   std::optional<Time> next_schedule;
+  std::vector<NewDataStatus> new_data;  // one for each newData trigger
+  std::vector<TakenEvent> events;       // oldest first
   std::string why;
   std::vector<kube::Condition> conditions;
   bool operator==(const RetrainPolicyStatus&) const = default;

@@ -4,6 +4,7 @@
 #include "api/drift_monitor_schema.h"
 #include "api/model_version_schema.h"
 #include "api/retrain_policy.h"
+#include "api/source_schema.h"
 
 namespace perennial::api {
 
@@ -56,16 +57,85 @@ struct Schema<ScheduleTrigger> {
 };
 
 template <>
+struct Schema<NewDataTrigger> {
+  using T = NewDataTrigger;
+  static constexpr std::tuple kFields{
+      Field{"expression", &T::expression,
+            "A number made of metrics of the model's pods, all versions together, in the "
+            "expressions of a DriftMonitor's signals: sum(increase(labelled_rows_total[24h])).",
+            Rules{.required = true, .min_length = 1, .max_length = 2048}},
+      Field{"threshold", &T::threshold,
+            "A run starts when the expression reaches it, and again when it reaches it after it "
+            "was below.",
+            Rules{.required = true}},
+      Field{"window", &T::window, "What rate(x) and increase(x) without brackets read.", Rules{}},
+      Field{"interval", &T::interval, "Time between two looks.", Rules{}},
+      Field{"source", &T::source, "Where the metrics are; without it, the pods themselves.",
+            Rules{}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"!has(self.interval) || duration(self.interval) >= duration('1s')",
+             "interval must be at least 1s", "interval",
+             [](const T& v) { return v.interval.value >= Seconds(1); }},
+      Cel<T>{"!has(self.window) || duration(self.window) >= duration('1s')",
+             "window must be at least 1s", "window",
+             [](const T& v) { return v.window.value >= Seconds(1); }},
+  };
+};
+
+template <>
+struct Schema<EventSecret> {
+  using T = EventSecret;
+  static constexpr std::tuple kFields{
+      Field{"name", &T::name,
+            "A Secret in this namespace, with the label perennial.dev/use: events.",
+            Required(kSecretName)},
+      Field{"key", &T::key, "The entry of its data.", Required(kSecretEntry)},
+  };
+};
+
+template <>
+struct Schema<EventTrigger> {
+  using T = EventTrigger;
+  static constexpr std::tuple kFields{
+      Field{"type", &T::type, "The event's type, such as org.example.rows.loaded.",
+            Rules{.required = true, .min_length = 1, .max_length = 256}},
+      Field{"source", &T::source, "The event's source; without it, any.",
+            Rules{.max_length = 1024}},
+      Field{"bearerTokenSecretRef", &T::bearer_token, "What the sender must give as bearer token.",
+            Rules{}},
+      Field{"signatureSecretRef", &T::signature,
+            "The key with which the sender must sign the request's body: HMAC with SHA-256, in the "
+            "header X-Hub-Signature-256. In structured mode only, where the body is the event.",
+            Rules{}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"has(self.bearerTokenSecretRef) != has(self.signatureSecretRef)",
+             "a sender must show who it is: set either bearerTokenSecretRef or signatureSecretRef",
+             "", [](const T& v) { return v.bearer_token.has_value() != v.signature.has_value(); }},
+  };
+};
+
+template <>
 struct Schema<Trigger> {
   using T = Trigger;
   static constexpr std::tuple kFields{
       Field{"drift", &T::drift, "A drift: at most one run for each episode.", Rules{}},
       Field{"schedule", &T::schedule, "A time: at most one run for each.", Rules{}},
+      Field{"newData", &T::new_data,
+            "Enough new data: at most one run each time that a number reaches a threshold.",
+            Rules{}},
+      Field{"event", &T::event, "A CloudEvent that is posted: at most one run for each.", Rules{}},
   };
   static constexpr std::array kCel{
-      Cel<T>{"has(self.drift) != has(self.schedule)",
-             "a trigger is one thing: set either drift or schedule", "",
-             [](const T& v) { return v.drift.has_value() != v.schedule.has_value(); }},
+      Cel<T>{"[has(self.drift), has(self.schedule), has(self.newData), has(self.event)]"
+             ".filter(x, x).size() == 1",
+             "a trigger is one thing: set drift, schedule, newData or event", "",
+             [](const T& v) {
+               return (v.drift ? 1 : 0) + (v.schedule ? 1 : 0) + (v.new_data ? 1 : 0) +
+                          (v.event ? 1 : 0) ==
+                      1;
+             }},
   };
 };
 
@@ -221,7 +291,7 @@ struct Schema<Run> {
   static constexpr std::tuple kFields{
       Field{"name", &T::name, "Its name; Job and ModelVersion are named after it.",
             Rules{.required = true}},
-      Field{"triggerType", &T::trigger_type, "Drift, Schedule or Manual.", Rules{}},
+      Field{"triggerType", &T::trigger_type, "Drift, Schedule, NewData, Event or Manual.", Rules{}},
       Field{"trigger", &T::trigger, "The trigger's identity: one trigger, at most one run.",
             Rules{}},
       Field{"evidence", &T::evidence, "What was seen when the trigger fired, as JSON text.",
@@ -256,6 +326,37 @@ struct Schema<Run> {
 };
 
 template <>
+struct EnumNames<DataState> {
+  static constexpr std::array<std::string_view, 3> kNames{"NoData", "Below", "Reached"};
+};
+
+template <>
+struct Schema<NewDataStatus> {
+  using T = NewDataStatus;
+  static constexpr std::tuple kFields{
+      Field{"trigger", &T::trigger, "A name made of the trigger's fields.",
+            Rules{.required = true}},
+      Field{"state", &T::state, "NoData, Below or Reached.", Rules{.always = true}},
+      Field{"since", &T::since, "When it came to this state.", Rules{}},
+      Field{"value", &T::value, "The expression's value then.", Rules{}},
+      Field{"reached", &T::reached,
+            "When it reached the threshold; gone once it is seen below again.", Rules{}},
+      Field{"message", &T::message, "Why there is no data.", kMessage},
+  };
+};
+
+template <>
+struct Schema<TakenEvent> {
+  using T = TakenEvent;
+  static constexpr std::tuple kFields{
+      Field{"id", &T::id, "The event's id.", Rules{.required = true}},
+      Field{"source", &T::source, "Its source.", Rules{.required = true}},
+      Field{"type", &T::type, "Its type.", Rules{.required = true}},
+      Field{"received", &T::received, "When it came.", Rules{}},
+  };
+};
+
+template <>
 struct Schema<RetrainPolicyStatus> {
   using T = RetrainPolicyStatus;
   static constexpr std::tuple kFields{
@@ -267,6 +368,9 @@ struct Schema<RetrainPolicyStatus> {
       Field{"lastSchedule", &T::last_schedule, "The last scheduled time that was handled.",
             Rules{}},
       Field{"nextSchedule", &T::next_schedule, "The next scheduled time.", Rules{}},
+      Field{"newData", &T::new_data, "How each newData trigger stands.", Rules{.max_items = 16}},
+      Field{"events", &T::events, "Events that were taken and have no run yet, oldest first.",
+            Rules{.max_items = 16}},
       Field{"why", &T::why, "What it does or waits for, in one sentence.", kMessage},
       Field{"conditions", &T::conditions, kConditionsDoc, kConditions},
   };

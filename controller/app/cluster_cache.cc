@@ -136,6 +136,7 @@ void ClusterCache::AddIndexes() {
   disruption_budgets.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::ChildView>);
   endpoint_slices.store().AddIndex(deployment::kSlicesByService, deployment::ServiceOf);
   model_deployments.store().AddIndex(kByUid, UidOf<api::ModelDeployment>);
+  retrain_policies.store().AddIndex(kByUid, UidOf<api::RetrainPolicy>);
   drift_monitors.store().AddIndex(kByUid, UidOf<api::DriftMonitor>);
   cron_jobs.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::CronJobView>);
   jobs.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::JobView>);

@@ -27,7 +27,8 @@ inline constexpr std::string_view kVersionsByParent = "parent";
 inline constexpr std::string_view kMonitorsByBaseline = "baseline";
 inline constexpr std::string_view kMonitorsByService = "service";
 
-// ModelDeployments and DriftMonitors by their UID: subscriptions to samples carry it.
+// ModelDeployments, DriftMonitors and RetrainPolicies by their UID: subscriptions to samples carry
+// it.
 inline constexpr std::string_view kByUid = "uid";
 
 // All that the controllers know of the cluster: one informer for each resource, with the indexes

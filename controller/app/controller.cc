@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "app/cluster_cache.h"
+#include "app/event_endpoint.h"
 #include "app/http_server.h"
 #include "app/metrics.h"
 #include "app/metrics_access.h"
@@ -86,6 +87,14 @@ class Controller::Impl {
         secret_client_(dependencies_.transport, dependencies_.clock, "perennial-secrets",
                        {.deadline = kSecretDeadline}),
         secrets_(secret_client_, dependencies_.clock),
+        event_secrets_(secret_client_, dependencies_.clock, api::kUseEvents),
+        intake_client_(dependencies_.transport, dependencies_.clock, Work::kPolicyManager,
+                       {.deadline = kSecretDeadline}),
+        intake_({cache_.retrain_policies.store(), intake_client_,
+                 [this](const kube::Key& secret, const std::string& key) {
+                   return event_secrets_.Read(secret, key);
+                 },
+                 dependencies_.clock}),
         event_client_(dependencies_.transport, dependencies_.clock, "perennial-events"),
         lease_client_(dependencies_.lease_transport, dependencies_.clock, "perennial-lease"),
         events_(event_client_, dependencies_.clock, "perennial.dev/controller", options_.instance) {
@@ -109,6 +118,15 @@ class Controller::Impl {
         HttpServer::Listen(
             options_.metrics_port, [this](const HttpRequest& request) { return Metrics(request); },
             dependencies_.clock));
+    if (options_.events_port == 0) return Ok();
+    PERENNIAL_TRY(events_server_,
+                  HttpServer::ListenForPosts(
+                      options_.events_port,
+                      [this](const HttpRequest& request) {
+                        // Before the first list nobody is known.
+                        return synced_ ? intake_.Take(request) : HttpReply{503, "not ready\n"};
+                      },
+                      dependencies_.clock, kEventLimits));
     return Ok();
   }
 
@@ -265,7 +283,8 @@ class Controller::Impl {
 
   HttpReply Metrics(const HttpRequest& request) {
     if (options_.metrics_auth) {
-      const int status = metrics_access_.Check(request.authorization, request.path);
+      const int status =
+          metrics_access_.Check(request.Header("authorization").value_or(""), request.path);
       if (status == 401) return {401, "a bearer token that the API server knows is needed\n"};
       if (status == 403) return {403, "not allowed to get this path\n"};
       if (status != 200) return {503, "the API server cannot be asked at the moment\n"};
@@ -300,6 +319,9 @@ class Controller::Impl {
   scrape::PromqlPool queries_;
   kube::Client secret_client_;
   SecretReader secrets_;
+  SecretReader event_secrets_;
+  kube::Client intake_client_;
+  EventEndpoint intake_;
   kube::Client event_client_;
   kube::Client lease_client_;
   kube::EventRecorder events_;
@@ -308,6 +330,7 @@ class Controller::Impl {
   // Last: their threads use the others.
   std::unique_ptr<HttpServer> health_server_;
   std::unique_ptr<HttpServer> metrics_server_;
+  std::unique_ptr<HttpServer> events_server_;
 };
 
 Controller::Controller(RunOptions options, Dependencies dependencies)

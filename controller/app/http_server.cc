@@ -9,11 +9,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdint>
 #include <cstring>
 #include <list>
 #include <thread>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace perennial::app {
@@ -44,6 +46,8 @@ const char* ReasonPhrase(int status) {
   switch (status) {
     case 200:
       return "OK";
+    case 202:
+      return "Accepted";
     case 400:
       return "Bad Request";
     case 401:
@@ -54,6 +58,14 @@ const char* ReasonPhrase(int status) {
       return "Not Found";
     case 405:
       return "Method Not Allowed";
+    case 411:
+      return "Length Required";
+    case 413:
+      return "Content Too Large";
+    case 422:
+      return "Unprocessable Content";
+    case 429:
+      return "Too Many Requests";
     case 431:
       return "Request Header Fields Too Large";
     case 503:
@@ -74,45 +86,90 @@ std::string Serialize(const HttpReply& reply, bool with_body) {
   return out;
 }
 
-// The value of the header of this name (lower case), without the space around it; empty where there
-// is none, or more than one, which a proxy could read differently (RFC 9110, 5.3).
-std::string_view HeaderOf(std::string_view head, std::string_view name) {
-  std::string_view found;
-  int count = 0;
-  for (size_t at = head.find("\r\n"); at != std::string_view::npos && at + 2 < head.size();) {
-    const size_t begin = at + 2;
-    at = head.find("\r\n", begin);
-    const std::string_view line = head.substr(begin, at == head.npos ? at : at - begin);
-    const size_t colon = line.find(':');
-    if (colon != name.size() ||
-        !std::equal(name.begin(), name.end(), line.begin(), [](char a, char b) {
-          return a == (b >= 'A' && b <= 'Z' ? static_cast<char>(b - 'A' + 'a') : b);
-        })) {
-      continue;
-    }
-    ++count;
-    found = line.substr(colon + 1);
-  }
-  if (count != 1) return {};
-  const size_t first = found.find_first_not_of(" \t");
-  if (first == found.npos) return {};
-  return found.substr(first, found.find_last_not_of(" \t") - first + 1);
-}
-
-// Answers a whole request head (RFC 9112, 3: method SP request-target SP HTTP-version).
-std::string Answer(std::string_view head, const HttpHandler& handler) {
+// The request line (RFC 9112, 3: method SP request-target SP HTTP-version), or why it is none.
+std::variant<HttpRequest, HttpReply> ReadRequestLine(std::string_view head) {
   const std::string_view line = head.substr(0, head.find_first_of("\r\n"));
   const size_t first = line.find(' ');
   const size_t second = first == std::string_view::npos ? first : line.find(' ', first + 1);
   if (second == std::string_view::npos || line.substr(second + 1).rfind("HTTP/1.", 0) != 0) {
-    return Serialize({400, "not an HTTP/1.1 request\n"}, true);
+    return HttpReply{400, "not an HTTP/1.1 request\n"};
   }
-  const std::string_view method = line.substr(0, first);
-  std::string_view path = line.substr(first + 1, second - first - 1);
-  path = path.substr(0, path.find('?'));
-  if (path.empty() || path.front() != '/') return Serialize({400, "bad path\n"}, true);
-  if (method != "GET" && method != "HEAD") return Serialize({405, "GET or HEAD only\n"}, true);
-  return Serialize(handler({path, HeaderOf(head, "authorization")}), method == "GET");
+  HttpRequest request;
+  request.method = line.substr(0, first);
+  request.path = line.substr(first + 1, second - first - 1);
+  request.path = request.path.substr(0, request.path.find('?'));
+  request.head = head;
+  if (request.path.empty() || request.path.front() != '/') return HttpReply{400, "bad path\n"};
+  return request;
+}
+
+std::string AnswerPage(std::string_view head, const HttpHandler& handler) {
+  const auto line = ReadRequestLine(head);
+  if (const auto* reply = std::get_if<HttpReply>(&line)) return Serialize(*reply, true);
+  const HttpRequest& request = std::get<HttpRequest>(line);
+  if (request.method != "GET" && request.method != "HEAD") {
+    return Serialize({405, "GET or HEAD only\n"}, true);
+  }
+  return Serialize(handler(request), request.method == "GET");
+}
+
+std::string AnswerPost(std::string_view head, std::string_view body, const HttpHandler& handler) {
+  const auto line = ReadRequestLine(head);
+  if (const auto* reply = std::get_if<HttpReply>(&line)) return Serialize(*reply, true);
+  HttpRequest request = std::get<HttpRequest>(line);
+  request.body = body;
+  return Serialize(handler(request), true);
+}
+
+std::string Lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
+
+std::string_view Trimmed(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+// All values of one header. Lines that continue others, or have a space before their colon, are no
+// headers (RFC 9112, 5): whatever they were meant to be, they match no name.
+std::vector<std::string_view> ValuesOf(std::string_view head, std::string_view name) {
+  std::vector<std::string_view> out;
+  for (size_t at = head.find("\r\n"); at != std::string_view::npos;) {
+    const size_t begin = at + 2;
+    at = head.find("\r\n", begin);
+    const std::string_view line =
+        head.substr(begin, at == std::string_view::npos ? at : at - begin);
+    const size_t colon = line.find(':');
+    if (colon == std::string_view::npos || Lower(line.substr(0, colon)) != name) continue;
+    out.push_back(Trimmed(line.substr(colon + 1)));
+  }
+  return out;
+}
+
+// How long the body of a POST is, or the answer to one that doesn't say so in the one plain way:
+// two ideas of where a body ends are how requests are smuggled (RFC 9112, 6.3).
+std::variant<size_t, HttpReply> BodyLength(std::string_view head, size_t most) {
+  const auto line = ReadRequestLine(head);
+  if (const auto* reply = std::get_if<HttpReply>(&line)) return *reply;
+  if (std::get<HttpRequest>(line).method != "POST") return HttpReply{405, "POST only\n"};
+  const auto lengths = ValuesOf(head, "content-length");
+  if (!ValuesOf(head, "transfer-encoding").empty() || lengths.empty()) {
+    return HttpReply{411, "send a Content-Length and no Transfer-Encoding\n"};
+  }
+  size_t length = 0;
+  const std::string_view text = lengths.front();
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
+  if (error == std::errc::result_out_of_range) return HttpReply{413, "body too large\n"};
+  if (lengths.size() > 1 || error != std::errc() || end != text.data() + text.size()) {
+    return HttpReply{400, "bad Content-Length\n"};
+  }
+  if (length > most) return HttpReply{413, "body too large\n"};
+  return length;
 }
 
 Descriptor OpenListener(int port) {
@@ -160,11 +217,12 @@ int PortOf(int fd) {
 
 class HttpServer::Impl {
  public:
-  Impl(Descriptor listener, Descriptor wake, HttpHandler handler, const Clock& clock,
+  Impl(Descriptor listener, Descriptor wake, Takes takes, HttpHandler handler, const Clock& clock,
        HttpLimits limits)
       : listener_(std::move(listener)),
         wake_(std::move(wake)),
         port_(PortOf(listener_.get())),
+        takes_(takes),
         handler_(std::move(handler)),
         clock_(clock),
         limits_(limits),
@@ -188,6 +246,9 @@ class HttpServer::Impl {
     State state = State::kReading;
     std::string in{};
     std::string out{};
+    std::size_t looked = 0;  // bytes in which the head's end is not
+    std::size_t head = 0;    // its length, once known
+    std::size_t body = 0;
     std::size_t sent = 0;
     bool done = false;
   };
@@ -275,18 +336,37 @@ class HttpServer::Impl {
         return;
       }
       connection.in.append(buffer, static_cast<size_t>(got));
-      if (connection.in.size() > limits_.request_bytes) {
-        connection.out = Serialize({431, "request too large\n"}, true);
-      } else if (connection.in.find("\r\n\r\n") != std::string::npos) {
-        connection.out = Answer(connection.in, handler_);
-      } else {
-        continue;
-      }
+      auto answer = AnswerIfWhole(connection);
+      if (!answer) continue;
+      connection.out = *std::move(answer);
       connection.in.clear();
       connection.state = State::kWriting;
       connection.deadline = now + limits_.response_timeout;
       return;
     }
+  }
+
+  std::optional<std::string> AnswerIfWhole(Connection& connection) {
+    const std::string_view in = connection.in;
+    // The end of the head is looked for once in each byte, and not again while a body comes.
+    if (connection.head == 0) {
+      const size_t from = connection.looked > 3 ? connection.looked - 3 : 0;
+      const size_t end = in.find("\r\n\r\n", from);
+      connection.looked = in.size();
+      const size_t head = end == std::string_view::npos ? in.size() : end + 4;
+      if (head > limits_.request_bytes) return Serialize({431, "request too large\n"}, true);
+      if (end == std::string_view::npos) return std::nullopt;
+      connection.head = head;
+      if (takes_ == Takes::kPosts) {
+        const auto length = BodyLength(in.substr(0, head), limits_.body_bytes);
+        if (const auto* reply = std::get_if<HttpReply>(&length)) return Serialize(*reply, true);
+        connection.body = std::get<size_t>(length);
+      }
+    }
+    const std::string_view head = in.substr(0, connection.head);
+    if (takes_ == Takes::kPages) return AnswerPage(head, handler_);
+    if (in.size() - connection.head < connection.body) return std::nullopt;
+    return AnswerPost(head, in.substr(connection.head, connection.body), handler_);
   }
 
   void Write(Connection& connection, Millis now) {
@@ -319,6 +399,7 @@ class HttpServer::Impl {
   const Descriptor listener_;
   const Descriptor wake_;
   const int port_;
+  const Takes takes_;
   const HttpHandler handler_;
   const Clock& clock_;
   const HttpLimits limits_;
@@ -327,8 +408,25 @@ class HttpServer::Impl {
   std::jthread thread_;  // last: it uses the others
 };
 
+std::optional<std::string> HttpRequest::Header(std::string_view name) const {
+  const auto values = ValuesOf(head, name);
+  if (values.size() != 1) return std::nullopt;
+  return std::string(values.front());
+}
+
 Result<std::unique_ptr<HttpServer>> HttpServer::Listen(int port, HttpHandler handler,
                                                        const Clock& clock, HttpLimits limits) {
+  return Start(port, Takes::kPages, std::move(handler), clock, limits);
+}
+
+Result<std::unique_ptr<HttpServer>> HttpServer::ListenForPosts(int port, HttpHandler handler,
+                                                               const Clock& clock,
+                                                               HttpLimits limits) {
+  return Start(port, Takes::kPosts, std::move(handler), clock, limits);
+}
+
+Result<std::unique_ptr<HttpServer>> HttpServer::Start(int port, Takes takes, HttpHandler handler,
+                                                      const Clock& clock, HttpLimits limits) {
   Descriptor listener = OpenListener(port);
   if (listener.get() < 0) {
     return Error{Errc::kUnavailable,
@@ -339,7 +437,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::Listen(int port, HttpHandler han
     return Error{Errc::kUnavailable, std::string("eventfd: ") + std::strerror(errno)};
   }
   return std::unique_ptr<HttpServer>(new HttpServer(std::make_unique<Impl>(
-      std::move(listener), std::move(wake), std::move(handler), clock, limits)));
+      std::move(listener), std::move(wake), takes, std::move(handler), clock, limits)));
 }
 
 HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,30 +18,40 @@ struct HttpReply {
   std::string content_type = "text/plain; charset=utf-8";
 };
 
+// A request as it came; views into the connection's buffer.
 struct HttpRequest {
-  std::string_view path;           // without query
-  std::string_view authorization;  // the header's value; empty where there is none
+  std::string_view method;
+  std::string_view path;    // without query
+  std::string_view head{};  // the whole head
+  std::string_view body{};
+
+  // The value of a header, found by its lower-case name, without the space around it; nullopt also
+  // where it came more than once, which a proxy could read differently (RFC 9110, 5.3).
+  std::optional<std::string> Header(std::string_view name) const;
 };
 
-// Answers a GET. Called on the server's thread: while it waits, nobody else is answered.
+// Called on the server's thread: while it waits, nobody else is answered.
 using HttpHandler = std::function<HttpReply(const HttpRequest& request)>;
 
 struct HttpLimits {
   std::size_t request_bytes = 8'192;  // request line and headers
   std::size_t connections = 32;       // the oldest unanswered one makes room for a new one
+  std::size_t body_bytes = 0;         // of a request that carries one
   Millis request_timeout{2'000};      // for the whole request to arrive
   Millis response_timeout{10'000};    // for the peer to take the whole answer
 };
 
-// A server for probes and scrapes on a port that anybody in the cluster may reach: one thread, GET
-// and HEAD only, one request a connection, nothing of the request is interpreted but its path and
-// its Authorization header.
+// A server for probes, scrapes and events on a port that anybody in the cluster may reach: one
+// thread, one request a connection. Listen() takes GET and HEAD only, ListenForPosts() POST with a
+// Content-Length only; nothing of a head is interpreted but its path and what handlers ask for.
 // However many connections are kept open without asking, a peer that asks at once is answered.
 class HttpServer {
  public:
   // Port 0 takes any free one. kUnavailable says which port and why.
   static Result<std::unique_ptr<HttpServer>> Listen(int port, HttpHandler handler,
                                                     const Clock& clock, HttpLimits limits = {});
+  static Result<std::unique_ptr<HttpServer>> ListenForPosts(int port, HttpHandler handler,
+                                                            const Clock& clock, HttpLimits limits);
   ~HttpServer();  // stops
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
@@ -49,6 +60,9 @@ class HttpServer {
 
  private:
   class Impl;
+  enum class Takes { kPages, kPosts };
+  static Result<std::unique_ptr<HttpServer>> Start(int port, Takes takes, HttpHandler handler,
+                                                   const Clock& clock, HttpLimits limits);
   explicit HttpServer(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -11,6 +11,7 @@
 #include "app/yaml_json.h"
 #include "drift/gather.h"
 #include "retrain/schedule.h"
+#include "scrape/expression.h"
 
 namespace perennial::app {
 namespace {
@@ -74,9 +75,16 @@ void CheckMore(const api::RetrainPolicySpec& spec, Problems& problems) {
   const Problems expressions = api::ExpressionProblems(spec);
   problems.insert(problems.end(), expressions.begin(), expressions.end());
   for (size_t i = 0; i < spec.triggers.size(); ++i) {
+    const std::string trigger = "spec.triggers[" + std::to_string(i) + "]";
+    if (const auto& data = spec.triggers[i].new_data) {
+      const auto parsed = scrape::Expression::Parse(data->expression);
+      if (!parsed.ok()) {
+        problems.push_back(trigger + ".newData.expression: " + parsed.error().message);
+      }
+    }
     const auto& schedule = spec.triggers[i].schedule;
     if (!schedule) continue;
-    const std::string path = "spec.triggers[" + std::to_string(i) + "].schedule";
+    const std::string path = trigger + ".schedule";
     const auto cron = retrain::ParseCron(schedule->cron);
     if (!cron.ok()) {
       problems.push_back(path + ".cron: " + cron.error().message);

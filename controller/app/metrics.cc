@@ -297,7 +297,7 @@ void CollectVersions(const MetricSources& from, std::vector<MetricFamily>& out) 
                              "Time from a run's start to its end", MetricType::Histogram);
   RunTally::Cells cells = from.runs.cells();
   // Alerts on rates need the zeros.
-  for (const char* type : {"Drift", "Schedule", "Manual"}) {
+  for (const char* type : {"Drift", "Schedule", "NewData", "Event", "Manual"}) {
     for (const bool success : {true, false}) cells.try_emplace({type, success});
   }
   for (const auto& [key, cell] : cells) {

@@ -94,6 +94,9 @@ ParsedOptions ParseRunOptions(int argc, const char* const* argv) {
   run->add_flag("--metrics-auth", options.metrics_auth,
                 "Let only those read /metrics whose bearer token the API server knows and who may "
                 "get the non-resource URL /metrics");
+  run->add_option("--events-port", options.events_port,
+                  "Port on which CloudEvents for RetrainPolicies are taken; 0: none")
+      ->check(CLI::Range(0, 65535));
   run->add_flag("--leader-elect", options.leader_elect,
                 "Write only while holding a Lease, so that several replicas can run");
   run->add_option("--lease-namespace", options.lease_namespace, "Namespace of the Lease");

@@ -21,6 +21,7 @@ struct RunOptions {
   LogFormat log_format = LogFormat::kJson;
   int metrics_port = 8080;
   int health_port = 8081;
+  int events_port = 0;        // 0: no events are taken
   retrain::RunBudgets runs;   // under way at once
   bool metrics_auth = false;  // /metrics asks the API server who reads it
   bool leader_elect = false;

@@ -30,10 +30,10 @@ Result<SecretReader::Data> SecretReader::Fetch(const kube::Key& secret) {
   }
   const json object = json::parse(*text, nullptr, false);
   const json::json_pointer label("/metadata/labels/perennial.dev~1use");
-  if (!object.is_object() || !object.contains(label) || object[label] != api::kUseMetrics) {
-    return Error{Errc::kForbidden, name + " is not for metrics: label it " +
-                                       std::string(api::kLabelUse) + "=" +
-                                       std::string(api::kUseMetrics)};
+  if (!object.is_object() || !object.contains(label) || object[label] != use_) {
+    const std::string use(use_);
+    return Error{Errc::kForbidden, name + " is not for " + use + ": label it " +
+                                       std::string(api::kLabelUse) + "=" + use};
   }
   Data data;
   if (!object.contains("data") || !object["data"].is_object()) return data;

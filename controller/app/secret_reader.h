@@ -3,8 +3,10 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <utility>
 
+#include "api/names.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "kube/client.h"
@@ -12,15 +14,17 @@
 
 namespace perennial::app {
 
-// Reads Secrets that sources of metrics name, each by its name: no list and no watch, so the right
-// to `get` single Secrets is all it takes. A Secret without the label perennial.dev/use: metrics is
-// not used: who may create a DriftMonitor could otherwise have any Secret of the namespace sent to
-// a server of their own. Answers are remembered for a minute, failures for half of one, so that a
-// replaced token is picked up soon and an idle controller asks little. Thread-safe.
+// Reads Secrets that sources of metrics or event triggers name, each by its name: no list and no
+// watch, so the right to `get` single Secrets is all it takes. A Secret without the label
+// perennial.dev/use for this use is not used: who may create a DriftMonitor could otherwise have
+// any Secret of the namespace sent to a server of their own. Answers are remembered for a minute,
+// failures for half of one, so that a replaced token is picked up soon and an idle controller asks
+// little. Thread-safe.
 class SecretReader {
  public:
   // Both must outlive it.
-  SecretReader(kube::Client& client, const Clock& clock) : client_(client), clock_(clock) {}
+  SecretReader(kube::Client& client, const Clock& clock, std::string_view use = api::kUseMetrics)
+      : client_(client), clock_(clock), use_(use) {}
 
   // Errors are sentences for a status and say what to change; they hold nothing of a Secret.
   Result<std::string> Read(const kube::Key& secret, const std::string& key);
@@ -36,6 +40,7 @@ class SecretReader {
 
   kube::Client& client_;
   const Clock& clock_;
+  const std::string_view use_;
   std::mutex mutex_;
   std::map<kube::Key, Known> known_;
 };

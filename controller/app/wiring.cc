@@ -275,6 +275,10 @@ void Wire(ClusterCache& cache, Queues queues) {
 }
 
 void WakeAfterRound(const ClusterCache& cache, Queues queues, const std::string& subscription) {
+  if (const auto policy = retrain::PolicyUidOf(subscription); !policy.empty()) {
+    WakeUid(cache.retrain_policies.store(), std::string(policy), queues.retrain_policies);
+    return;
+  }
   const size_t slash = subscription.find('/');
   if (slash == std::string::npos) return;
   const std::string uid = subscription.substr(slash + 1);

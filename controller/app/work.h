@@ -35,6 +35,8 @@ class Work {
     api::SecretLookup secrets{};
     retrain::RunBudgets budgets{};
   };
+  // The field manager of what RetrainPolicies' status says.
+  static constexpr const char* kPolicyManager = "perennial-retrainpolicy";
   explicit Work(Dependencies dependencies);
   Work(const Work&) = delete;
   Work& operator=(const Work&) = delete;
@@ -58,6 +60,7 @@ class Work {
   deployment::DeploymentReconciler deployments_;
   drift::DriftReconciler monitors_;
   retrain::RunBudget budget_;
+  retrain::DataWatch data_;
   retrain::RetrainReconciler policies_;
   retrain::VersionReconciler versions_;
   kube::Runner<deployment::DeploymentReconciler, api::ModelDeployment> deployment_runner_;

@@ -7,6 +7,7 @@
 #include "api/codec.h"
 #include "api/names.h"
 #include "base/text.h"
+#include "retrain/event.h"
 #include "retrain/hold.h"
 #include "retrain/render.h"
 #include "retrain/run.h"
@@ -118,6 +119,34 @@ void StartRun(const Observed& seen, const TriggerOutcome& triggers, WallTime now
   }
 }
 
+// An event is done with when its run is on record, or no trigger wants it any more.
+void DropEvents(const Observed& seen, const std::vector<FiredTrigger>& fired,
+                api::RetrainPolicyStatus& status) {
+  const auto& handled = status.handled_triggers;
+  std::erase_if(status.events, [&](const api::TakenEvent& event) {
+    const std::string identity = EventIdentity(event.source, event.id);
+    const auto one = std::find_if(fired.begin(), fired.end(), [&](const FiredTrigger& candidate) {
+      return candidate.identity == identity;
+    });
+    return one == fired.end() || Handled(seen, *one) ||
+           std::find(handled.begin(), handled.end(), identity) != handled.end();
+  });
+}
+
+// The triggers that what is there was made for.
+std::vector<std::string> RecordedTriggers(const Observed& seen) {
+  std::vector<std::string> out;
+  for (const auto& job : seen.jobs) {
+    const std::string* trigger = kube::Find(job->meta.annotations, kTriggerAnnotation);
+    if (trigger != nullptr) out.push_back(*trigger);
+  }
+  for (const auto& version : seen.versions) {
+    const api::Origin& origin = version->spec.origin;
+    if (origin.run == RunName(*seen.policy, origin.trigger)) out.push_back(origin.trigger);
+  }
+  return out;
+}
+
 // Finished runs beyond the limit are forgotten, but not those that maxPerDay still counts.
 void Prune(const api::RetrainPolicy& policy, WallTime now, api::RetrainPolicyStatus& status) {
   const size_t limit = static_cast<size_t>(std::max(policy.spec.history_limit, 1));
@@ -177,6 +206,9 @@ void SetRetraining(bool hindered, std::int64_t generation, WallTime now,
 std::vector<std::string> ProblemsOf(const Observed& seen, const TriggerOutcome& triggers) {
   std::vector<std::string> problems = triggers.problems;
   for (auto& problem : WindowProblems(*seen.policy)) problems.push_back(std::move(problem));
+  for (const DataReading& reading : seen.readings) {
+    if (!reading.problem.empty()) problems.push_back(reading.problem);
+  }
   return problems;
 }
 
@@ -230,7 +262,8 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
   const api::RetrainPolicy& policy = *seen.policy;
   api::RetrainPolicyStatus status = policy.status;
   status.observed_generation = policy.meta.generation;
-  const TriggerOutcome triggers = EvaluateTriggers({&policy, seen.monitors}, now);
+  status.new_data = FollowData(policy, seen.readings, RecordedTriggers(seen), now);
+  const TriggerOutcome triggers = EvaluateTriggers({&policy, seen.monitors, status.new_data}, now);
   status.next_schedule.reset();
   if (triggers.next_schedule) status.next_schedule = api::Time{*triggers.next_schedule};
 
@@ -259,6 +292,7 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
     StartRun(seen, triggers, now, status, plan);
     Earlier(triggers.next_schedule, plan.wake_at);
   }
+  DropEvents(seen, triggers.fired, status);
   CollectGarbage(seen, plan);
   if (plan.why.empty()) plan.why = IdleReason(status);
   status.why = CutText(plan.why, 1024);

@@ -13,6 +13,7 @@
 #include "api/model_version.h"
 #include "api/retrain_policy.h"
 #include "kube/plan.h"
+#include "retrain/new_data.h"
 #include "retrain/queue.h"
 
 namespace perennial::retrain {
@@ -32,6 +33,7 @@ struct Observed {
   std::string workload_pending;
   // Where the spec has results in ConfigMaps or in the workload: by the name of the Job.
   std::map<std::string, std::shared_ptr<const api::RunObjectView>> results;
+  std::vector<DataReading> readings;  // of the newData triggers
   // How storm control stands towards the policy. Without it, every run has a place.
   RunQueue::View queue{.granted = true, .room = true};
   std::string

@@ -142,7 +142,10 @@ std::optional<Observed> RetrainReconciler::Observe(const kube::Key& key,
                                                    const kube::Attempt& attempt) const {
   Observed seen;
   seen.policy = stores_.policies.Get(key);
-  if (seen.policy == nullptr || seen.policy->meta.deleting) return std::nullopt;
+  if (seen.policy == nullptr || seen.policy->meta.deleting) {
+    if (data_ != nullptr) data_->Forget(key);
+    return std::nullopt;
+  }
   const api::RetrainPolicySpec& spec = seen.policy->spec;
   const kube::Key deployment{key.ns, spec.model_deployment};
   seen.deployment = stores_.deployments.Get(deployment);
@@ -160,6 +163,7 @@ std::optional<Observed> RetrainReconciler::Observe(const kube::Key& key,
     ObserveJobs(seen);
   }
   if (spec.result.from == api::ResultFrom::kConfigMap) ObserveResults(seen);
+  if (data_ != nullptr) seen.readings = data_->Read(*seen.policy, seen.deployment.get());
   if (budget_ != nullptr) seen.queue = budget_->Ask(key);
   seen.last_error = attempt.last_error;
   return seen;

@@ -15,6 +15,7 @@
 #include "kube/runner.h"
 #include "kube/store.h"
 #include "retrain/budget.h"
+#include "retrain/data_watch.h"
 #include "retrain/decide.h"
 
 namespace perennial::retrain {
@@ -68,9 +69,9 @@ class RetrainReconciler {
     const std::vector<kube::Resource>& workload_kinds;  // that the administrator allows
   };
 
-  // Without a budget every run has a place.
-  explicit RetrainReconciler(Stores stores, RunBudget* budget = nullptr)
-      : stores_(stores), budget_(budget) {}
+  // Without a budget every run has a place; without a watch newData triggers see nothing.
+  explicit RetrainReconciler(Stores stores, RunBudget* budget = nullptr, DataWatch* data = nullptr)
+      : stores_(stores), budget_(budget), data_(data) {}
 
   std::optional<Observed> Observe(const kube::Key& key, const kube::Attempt& attempt) const;
   static kube::Plan Decide(const Observed& seen, WallTime now) {
@@ -84,6 +85,7 @@ class RetrainReconciler {
 
   Stores stores_;
   RunBudget* budget_;
+  DataWatch* data_;
 };
 
 }  // namespace perennial::retrain

@@ -6,6 +6,8 @@
 #include "api/names.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "retrain/event.h"
+#include "retrain/new_data.h"
 #include "retrain/schedule.h"
 
 namespace perennial::retrain {
@@ -65,6 +67,37 @@ void EvaluateDrift(const api::DriftTrigger& trigger, const TriggerInput& input,
   out.problems.push_back("DriftMonitor " + trigger.monitor + " does not exist");
 }
 
+// The crossing is on record since it was seen, so it is the same one after any crash.
+void EvaluateNewData(const api::NewDataTrigger& trigger, const TriggerInput& input,
+                     TriggerOutcome& out) {
+  const std::string name = DataName(trigger);
+  for (const api::NewDataStatus& status : input.new_data) {
+    if (status.trigger != name || !status.reached) continue;
+    const std::string since = FormatTime(status.reached->value);
+    const json evidence = {{"expression", trigger.expression},
+                           {"threshold", trigger.threshold.text},
+                           {"value", status.value},
+                           {"reached", since}};
+    out.fired.push_back(
+        {"NewData", CrossingIdentity(name, status.reached->value), evidence.dump()});
+  }
+}
+
+void EvaluateEvents(const api::RetrainPolicy& policy, TriggerOutcome& out) {
+  for (const api::TakenEvent& event : policy.status.events) {
+    const auto wants = [&](const api::Trigger& trigger) {
+      return trigger.event && Wants(*trigger.event, event.type, event.source);
+    };
+    const auto& triggers = policy.spec.triggers;
+    if (std::none_of(triggers.begin(), triggers.end(), wants)) continue;
+    const json evidence = {{"id", event.id},
+                           {"source", event.source},
+                           {"type", event.type},
+                           {"received", FormatTime(event.received.value)}};
+    out.fired.push_back({"Event", EventIdentity(event.source, event.id), evidence.dump()});
+  }
+}
+
 // The same for one policy whatever happens, and even over policies.
 Millis JitterOf(const api::ScheduleTrigger& trigger, const api::RetrainPolicy& policy) {
   const Millis::rep most = trigger.jitter.value.count();
@@ -120,6 +153,10 @@ TriggerOutcome EvaluateTriggers(const TriggerInput& input, WallTime now) {
   for (const api::Trigger& trigger : policy.spec.triggers) {
     if (trigger.drift) EvaluateDrift(*trigger.drift, input, out);
   }
+  for (const api::Trigger& trigger : policy.spec.triggers) {
+    if (trigger.new_data) EvaluateNewData(*trigger.new_data, input, out);
+  }
+  EvaluateEvents(policy, out);
   for (const api::Trigger& trigger : policy.spec.triggers) {
     if (trigger.schedule) EvaluateSchedule(*trigger.schedule, policy, now, out);
   }

@@ -12,7 +12,7 @@ namespace perennial::retrain {
 
 // A reason to retrain, with an identity that is the same however often it is looked at.
 struct FiredTrigger {
-  std::string type;      // Drift, Schedule, Manual
+  std::string type;      // Drift, Schedule, NewData, Event, Manual
   std::string identity;  // one identity, at most one run
   std::string evidence;  // JSON object for the training container and the ModelVersion
   bool operator==(const FiredTrigger&) const = default;
@@ -21,10 +21,11 @@ struct FiredTrigger {
 struct TriggerInput {
   const api::RetrainPolicy* policy = nullptr;
   std::vector<std::shared_ptr<const api::DriftMonitor>> monitors;  // that the policy names
+  std::vector<api::NewDataStatus> new_data{};                      // as it stands at this look
 };
 
 struct TriggerOutcome {
-  std::vector<FiredTrigger> fired;  // by hand first, then drift, then schedule
+  std::vector<FiredTrigger> fired;  // by hand first, then drift, data, events, schedule
   std::optional<WallTime> next_schedule;
   std::vector<std::string> problems;  // bad cron, unknown zone, unknown monitor
 };

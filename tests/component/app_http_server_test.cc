@@ -91,7 +91,8 @@ class HttpServerTest : public testing::Test {
         [this](const HttpRequest& request) {
           ++asked_;
           const std::string_view path = request.path;
-          if (path == "/who") return HttpReply{401, std::string(request.authorization) + "|\n"};
+          if (path == "/who")
+            return HttpReply{401, request.Header("authorization").value_or("") + "|\n"};
           if (path == "/big") return HttpReply{200, std::string(4 << 20, 'x')};
           return path == "/healthz" ? HttpReply{200, "ok\n"} : HttpReply{404, "no\n"};
         },

@@ -5,6 +5,7 @@
 
 #include "api/codec.h"
 #include "api/names.h"
+#include "app/event_endpoint.h"
 #include "base/hash.h"
 #include "kube/client.h"
 #include "support/in_process.h"
@@ -45,6 +46,23 @@ constexpr const char* kPolicy = R"({
     {"name": "train", "image": "train:1"}]}}}}},
   "gates": [{"metric": "mae", "max": "4.0"}],
   "approval": {"required": true, "approvers": 1}})";
+
+// Fires at one minute of the year.
+json ScheduleAt(WallTime at) {
+  const std::string text = FormatTime(at);  // 2026-01-02T03:04:05Z
+  const auto field = [&](std::size_t from) {
+    return std::to_string(std::stoi(text.substr(from, 2)));
+  };
+  return {{"schedule",
+           {{"cron", field(14) + " " + field(11) + " " + field(8) + " " + field(5) + " *"}}}};
+}
+
+constexpr const char* kNewData =
+    R"({"newData": {"expression": "rows", "threshold": "1000", "window": "1m", "interval": "15s"}})";
+
+constexpr const char* kEvent = R"({"event": {"type": "rows.loaded",
+  "bearerTokenSecretRef": {"name": "warehouse", "key": "token"}}})";
+constexpr const char* kToken = "a-token-that-is-long-enough";
 
 constexpr const char* kTraining = R"json({
   "apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob",
@@ -158,7 +176,13 @@ struct StoryWorld::Process {
               events,
               {},
               "system:serviceaccount:perennial-system:perennial",
-              Sleepless(world)}) {}
+              Sleepless(world)}),
+        intake_client(line, world.clock_, app::Work::kPolicyManager, Sleepless(world)),
+        intake({cache.retrain_policies.store(), intake_client,
+                [](const kube::Key&, const std::string&) -> Result<std::string> {
+                  return std::string(kToken);
+                },
+                world.clock_}) {}
 
   static kube::ClientOptions Sleepless(StoryWorld& world) {
     kube::ClientOptions options;
@@ -172,18 +196,27 @@ struct StoryWorld::Process {
   kube::Client client;
   kube::EventRecorder events;  // never started: what is recorded is not written
   app::Work work;
+  kube::Client intake_client;
+  app::EventEndpoint intake;
   std::map<scrape::JobId, std::shared_ptr<const scrape::ScrapeJob>> jobs;
 };
 
 StoryWorld::StoryWorld(std::vector<Trouble> trouble, std::optional<std::uint32_t> lag,
-                       Training training)
+                       StorySetting setting)
     : clock_(SystemClock().Wall()), api_(InProcess()), trouble_(std::move(trouble)) {
   if (lag) lag_.emplace(*lag);
   api_.Put(api::kModelDeployments,
            Whole(api::kModelDeployments, "departures", json::parse(kDeployment)));
   api_.Put(api::kDriftMonitors, Whole(api::kDriftMonitors, "departures", json::parse(kMonitor)));
   json policy = Whole(api::kRetrainPolicies, "departures", json::parse(kPolicy));
-  if (training == Training::kWorkload) {
+  if (setting.trigger == Trigger::kSchedule) {
+    policy["spec"]["triggers"] = json::array({ScheduleAt(clock_.Wall() + kScheduled)});
+  } else if (setting.trigger == Trigger::kNewData) {
+    policy["spec"]["triggers"] = json::array({json::parse(kNewData)});
+  } else if (setting.trigger == Trigger::kEvent) {
+    policy["spec"]["triggers"] = json::array({json::parse(kEvent)});
+  }
+  if (setting.training == Training::kWorkload) {
     policy["spec"].erase("job");
     policy["spec"]["workload"] = json::parse(kTraining);
     policy["spec"]["result"] = {{"from", "ConfigMap"}};
@@ -221,6 +254,15 @@ void StoryWorld::Run(Millis time) {
     if (next > clock_.Steady()) clock_.Advance(next - clock_.Steady());
     if (clock_.Steady() >= next_scrape_) Scrape();
   }
+}
+
+int StoryWorld::PostEvent(const std::string& id) {
+  const std::string head = "POST /events/transit/departures HTTP/1.1\r\nAuthorization: Bearer " +
+                           std::string(kToken) +
+                           "\r\nce-specversion: 1.0\r\nce-type: rows.loaded\r\nce-source: "
+                           "/warehouse\r\nce-id: " +
+                           id + "\r\nce-time: " + FormatTime(clock_.Wall()) + "\r\n\r\n";
+  return process_->intake.Take({"POST", "/events/transit/departures", head, ""}).status;
 }
 
 void StoryWorld::Restart() {
@@ -453,8 +495,12 @@ void StoryWorld::Scrape() {
     series.kind = scrape::SeriesKind::kHistogram;
     series.bounds = {1, 2, 3, std::numeric_limits<double>::infinity()};
     for (const double count : total) series.cumulative.push_back(series.count += count);
+    scrape::Series waiting;
+    waiting.metric = "rows";
+    waiting.kind = scrape::SeriesKind::kGauge;
+    waiting.value = rows;
     scrape::Scrape page;
-    page.series.push_back(series);
+    page.series = {series, waiting};
     process_->samples.Record(id, page, clock_.Steady(), clock_.Wall());
   }
 }

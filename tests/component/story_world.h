@@ -36,6 +36,16 @@ struct Trouble {
   int lasts = 1;  // how many requests in a row it hits, for the kinds that leave the process alive
 };
 
+struct StorySetting {
+  // What the policy trains with: a Job that leaves its result in a pod, or a TrainJob that leaves
+  // it in a ConfigMap.
+  enum class Training { kJob, kWorkload };
+  // What makes the policy train the second model.
+  enum class Trigger { kDrift, kSchedule, kNewData, kEvent };
+  Training training = Training::kJob;
+  Trigger trigger = Trigger::kDrift;
+};
+
 // A whole cluster in this process, on one thread and with a clock moved by hand: an API server, the
 // controllers of other APIs (Deployments become ready, Jobs succeed, routes are accepted), pods
 // that can be scraped, people who approve; and our controller, all four reconcilers as app::Work
@@ -45,15 +55,19 @@ class StoryWorld {
  public:
   using json = nlohmann::json;
 
-  // What the policy trains with: a Job that leaves its result in a pod, or a TrainJob that leaves
-  // it in a ConfigMap.
-  enum class Training { kJob, kWorkload };
+  using Training = StorySetting::Training;
+  using Trigger = StorySetting::Trigger;
+  // A schedule's only time, from the beginning.
+  static constexpr Millis kScheduled{20 * 60'000};
 
   // With `lag`, a seed, each store catches up with the API server when it pleases, so that
   // decisions are made on views that are old and don't fit each other.
   explicit StoryWorld(std::vector<Trouble> trouble = {}, std::optional<std::uint32_t> lag = {},
-                      Training training = Training::kJob);
+                      StorySetting setting = {});
   ~StoryWorld();
+
+  // Somebody posts an event that the policy wants; the status of the answer.
+  int PostEvent(const std::string& id);
 
   // Lets the controller and the cluster run for this long.
   void Run(Millis time);
@@ -76,7 +90,9 @@ class StoryWorld {
   // ---- what goes on in the world ----
   bool drifted = false;  // pods see other inputs than training did
   std::set<int> broken;  // versions whose pods never become ready, by order of revision
+  double rows = 5;       // fresh ones, as pods tell
   bool approve = true;   // people approve what waits for approval
+  int turned = 0;        // writes before the part that only this story has
   FakeApiServer& api() { return api_; }
   ManualClock& clock() { return clock_; }
 

@@ -1,0 +1,154 @@
+#include "retrain/event.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/hash.h"
+
+namespace perennial::retrain {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kLongestId = 256;
+constexpr std::size_t kLongestType = 256;
+constexpr std::size_t kLongestSource = 1'024;
+// Objects in objects: more is an attack on somebody's stack, or nonsense.
+constexpr int kDeepest = 64;
+
+Error Bad(const std::string& what) {
+  return {Errc::kInvalid, what};
+}
+
+bool IsControl(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+}
+
+// "application/json; charset=utf-8" without its parameters, in lower case.
+std::string MediaType(std::string_view value) {
+  std::string out(value.substr(0, value.find(';')));
+  while (!out.empty() && (out.back() == ' ' || out.back() == '\t')) out.pop_back();
+  std::transform(out.begin(), out.end(), out.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return out;
+}
+
+int HexDigit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+// Header values are percent-encoded (3.1.3.2). What is not ASCII after that is refused: no name
+// that people give needs it, and then nothing that isn't UTF-8 can come in.
+std::optional<std::string> DecodeHeader(std::string_view value) {
+  std::string out;
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    char c = value[i];
+    if (c == '%' && i + 2 < value.size() && HexDigit(value[i + 1]) >= 0 &&
+        HexDigit(value[i + 2]) >= 0) {
+      c = static_cast<char>(HexDigit(value[i + 1]) * 16 + HexDigit(value[i + 2]));
+      i += 2;
+    }
+    if (static_cast<unsigned char>(c) > 0x7e || IsControl(c)) return std::nullopt;
+    out += c;
+  }
+  return out;
+}
+
+using Attribute = std::function<Result<std::string>(const char* name)>;
+
+Result<std::string> Limited(const Attribute& attribute, const char* name, std::size_t longest) {
+  PERENNIAL_TRY(std::string value, attribute(name));
+  if (value.empty()) return Bad(std::string("the event has no ") + name);
+  if (value.size() > longest) {
+    return Bad(std::string("the event's ") + name + " is longer than " + std::to_string(longest));
+  }
+  if (std::any_of(value.begin(), value.end(), IsControl)) {
+    return Bad(std::string("the event's ") + name + " has control characters");
+  }
+  return value;
+}
+
+Result<CloudEvent> Assemble(const Attribute& attribute) {
+  PERENNIAL_TRY(const std::string version, Limited(attribute, "specversion", 16));
+  if (version != "1.0") return Bad("specversion must be 1.0");
+  CloudEvent event;
+  PERENNIAL_TRY(event.id, Limited(attribute, "id", kLongestId));
+  PERENNIAL_TRY(event.source, Limited(attribute, "source", kLongestSource));
+  PERENNIAL_TRY(event.type, Limited(attribute, "type", kLongestType));
+  PERENNIAL_TRY(const std::string time, Limited(attribute, "time", 64));
+  const auto at = ParseTime(time);
+  if (!at) return Bad("the event's time must be a moment such as 2026-01-02T03:04:05Z");
+  event.time = *at;
+  return event;
+}
+
+Result<CloudEvent> ReadStructured(std::string_view body) {
+  bool too_deep = false;
+  const json object = json::parse(
+      body,
+      [&](int depth, json::parse_event_t, json&) {
+        too_deep = too_deep || depth > kDeepest;
+        return !too_deep;
+      },
+      /*allow_exceptions=*/false);
+  if (too_deep) return Bad("the event is nested too deeply");
+  if (!object.is_object()) return Bad("the body is not a JSON object");
+  auto event = Assemble([&](const char* name) -> Result<std::string> {
+    const auto it = object.find(name);
+    if (it == object.end() || it->is_null()) return std::string();
+    if (!it->is_string()) return Bad(std::string("the event's ") + name + " is not a string");
+    return it->get<std::string>();
+  });
+  if (event.ok()) event->structured = true;
+  return event;
+}
+
+}  // namespace
+
+Result<CloudEvent> ReadEvent(const EventRequest& request) {
+  const std::string type = MediaType(request.header("content-type").value_or(""));
+  if (type == "application/cloudevents+json") return ReadStructured(request.body);
+  if (type.starts_with("application/cloudevents")) {
+    return Bad("one event in JSON, please: neither batches nor other formats are taken");
+  }
+  return Assemble([&](const char* name) -> Result<std::string> {
+    const auto value = request.header(std::string("ce-") + name);
+    if (!value) return std::string();
+    auto decoded = DecodeHeader(*value);
+    if (!decoded) return Bad(std::string("the header ce-") + name + " is not plain ASCII");
+    return *std::move(decoded);
+  });
+}
+
+Status CheckTime(const CloudEvent& event, WallTime now) {
+  if (event.time < now - kOldestEvent) {
+    return Bad("the event is older than an hour: it could be a replay");
+  }
+  if (event.time > now + kEarliestEvent) return Bad("the event's time is in the future");
+  return Ok();
+}
+
+bool Wants(const api::EventTrigger& trigger, std::string_view type, std::string_view source) {
+  return trigger.type == type && (trigger.source.empty() || trigger.source == source);
+}
+
+std::string EventIdentity(std::string_view source, std::string_view id) {
+  return "event/" + Sha256Hex(std::string(source) + "\n" + std::string(id)).substr(0, 32);
+}
+
+bool IsKnown(const api::RetrainPolicyStatus& status, std::string_view source, std::string_view id) {
+  const std::string identity = EventIdentity(source, id);
+  const auto& handled = status.handled_triggers;
+  return std::find(handled.begin(), handled.end(), identity) != handled.end() ||
+         std::any_of(status.runs.begin(), status.runs.end(),
+                     [&](const api::Run& run) { return run.trigger == identity; }) ||
+         std::any_of(status.events.begin(), status.events.end(), [&](const api::TakenEvent& event) {
+           return event.source == source && event.id == id;
+         });
+}
+
+}  // namespace perennial::retrain
