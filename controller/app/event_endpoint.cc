@@ -17,7 +17,8 @@ using nlohmann::json;
 
 constexpr int kMostTries = 4;
 constexpr Millis kBetweenWarnings{60'000};
-constexpr std::string_view kBearer = "Bearer ";
+// While one event is written, nobody else is answered.
+constexpr Millis kMostTime{5'000};
 constexpr std::string_view kSignature = "sha256=";
 constexpr std::size_t kShortestSecret = 16;
 
@@ -42,6 +43,23 @@ HttpReply Refused(int status, const std::string& why) {
 std::string Stripped(std::string text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
   return text;
+}
+
+// The token of "Bearer TOKEN"; empty for anything else. A scheme's case doesn't matter (RFC 9110,
+// 11.1).
+std::string_view BearerToken(std::string_view authorization) {
+  constexpr std::string_view kScheme = "bearer ";
+  if (authorization.size() <= kScheme.size()) return {};
+  for (std::size_t i = 0; i < kScheme.size(); ++i) {
+    const char c = authorization[i];
+    if ((c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c) != kScheme[i]) return {};
+  }
+  return authorization.substr(kScheme.size());
+}
+
+bool Has(const api::RetrainPolicy& policy, const api::EventTrigger& event) {
+  return std::any_of(policy.spec.triggers.begin(), policy.spec.triggers.end(),
+                     [&](const api::Trigger& trigger) { return trigger.event == event; });
 }
 
 }  // namespace
@@ -69,16 +87,17 @@ std::optional<std::string> EventEndpoint::Secret(const api::RetrainPolicy& polic
 
 std::vector<api::EventTrigger> EventEndpoint::Admitted(const api::RetrainPolicy& policy,
                                                        const HttpRequest& request) {
-  const std::string token = request.Header("authorization").value_or("");
+  const std::string authorization = request.Header("authorization").value_or("");
+  const std::string_view token = BearerToken(authorization);
   const std::string signature = request.Header("x-hub-signature-256").value_or("");
   std::vector<api::EventTrigger> out;
   for (const api::Trigger& trigger : policy.spec.triggers) {
     if (!trigger.event) continue;
     const api::EventTrigger& event = *trigger.event;
     bool known = false;
-    if (event.bearer_token && token.starts_with(kBearer)) {
+    if (event.bearer_token && !token.empty()) {
       const auto secret = Secret(policy, *event.bearer_token);
-      known = secret && SameSecret(*secret, std::string_view(token).substr(kBearer.size()));
+      known = secret && SameSecret(*secret, token);
     } else if (event.signature && signature.starts_with(kSignature)) {
       const auto secret = Secret(policy, *event.signature);
       known = secret && SameSecret(HmacSha256Hex(*secret, request.body),
@@ -113,18 +132,26 @@ HttpReply EventEndpoint::Take(const HttpRequest& request) {
   if (const Status fresh = retrain::CheckTime(*event, from_.clock.Wall()); !fresh.ok()) {
     return Refused(400, fresh.error().message);
   }
-  return Record(*key, {event->id, event->source, event->type, api::Time{from_.clock.Wall()}});
+  return Record(*policy, *wanted,
+                {event->id, event->source, event->type, api::Time{from_.clock.Wall()}});
 }
 
-HttpReply EventEndpoint::Record(const kube::Key& key, const api::TakenEvent& event) {
+HttpReply EventEndpoint::Record(const api::RetrainPolicy& admitted,
+                                const api::EventTrigger& trigger, const api::TakenEvent& event) {
+  const kube::Key& key = admitted.meta.key;
   const kube::Ref ref{api::kRetrainPolicies, key};
   const std::string run = retrain::EventIdentity(event.source, event.id);
-  for (int i = 0; i < kMostTries; ++i) {
+  const Millis started = from_.clock.Steady();
+  for (int i = 0; i < kMostTries && from_.clock.Steady() - started < kMostTime; ++i) {
     const auto text = from_.client.Get(ref);
     if (!text.ok()) return Refused(503, "try again later");
     const json object = json::parse(*text, nullptr, false);
     const auto policy = api::DecodeRetrainPolicy(object);
     if (!policy.ok()) return Refused(503, "try again later");
+    // The credentials were those of what was seen then, and are not of what is there now.
+    if (policy->meta.uid != admitted.meta.uid || !Has(*policy, trigger)) {
+      return Refused(503, "try again later");
+    }
     api::RetrainPolicyStatus status = policy->status;
     if (retrain::IsKnown(status, event.source, event.id)) {
       return {200, "taken before, as " + run + "\n"};

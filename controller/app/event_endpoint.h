@@ -23,7 +23,9 @@ inline constexpr HttpLimits kEventLimits{.request_bytes = 16'384,
 // the policy names in a Secret, before anything else of the request is looked at. An event is taken
 // by writing it into the policy's status, under the condition that nobody else wrote meanwhile; the
 // reconciler does the rest, so that it is never lost between the answer and the run, and a replica
-// that does not lead can take it as well. Not thread-safe: one server, one thread.
+// that does not lead can take it as well. Strangers get one answer, whatever there is; only its
+// time may differ, at most once a minute, when a policy's Secret is read. Not thread-safe: one
+// server, one thread.
 class EventEndpoint {
  public:
   struct Dependencies {
@@ -42,7 +44,8 @@ class EventEndpoint {
                                           const HttpRequest& request);
   std::optional<std::string> Secret(const api::RetrainPolicy& policy,
                                     const api::EventSecret& secret);
-  HttpReply Record(const kube::Key& policy, const api::TakenEvent& event);
+  HttpReply Record(const api::RetrainPolicy& admitted, const api::EventTrigger& trigger,
+                   const api::TakenEvent& event);
 
   const Dependencies from_;
   std::optional<Millis> warned_at_;

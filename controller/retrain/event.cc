@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/hash.h"
+#include "scrape/exposition_lexer.h"
 
 namespace perennial::retrain {
 namespace {
@@ -24,6 +25,18 @@ bool IsControl(char c) {
   return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
 }
 
+// Attributes have neither U+0000 to U+001F nor U+007F to U+009F (CloudEvents 1.0, "String").
+bool HasControls(const std::string& text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (IsControl(text[i])) return true;
+    if (text[i] == '\xc2' && i + 1 < text.size() &&
+        static_cast<unsigned char>(text[i + 1]) <= 0x9f) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // "application/json; charset=utf-8" without its parameters, in lower case.
 std::string MediaType(std::string_view value) {
   std::string out(value.substr(0, value.find(';')));
@@ -41,20 +54,50 @@ int HexDigit(char c) {
   return -1;
 }
 
-// Header values are percent-encoded (3.1.3.2). What is not ASCII after that is refused: no name
-// that people give needs it, and then nothing that isn't UTF-8 can come in.
-std::optional<std::string> DecodeHeader(std::string_view value) {
+// A quoted string's content (RFC 9110, 5.6.4); other values as they are. nullopt for a quote that
+// doesn't end where the value does.
+std::optional<std::string> Unquoted(std::string_view value) {
+  if (!value.starts_with('"')) return std::string(value);
   std::string out;
-  for (std::size_t i = 0; i < value.size(); ++i) {
-    char c = value[i];
-    if (c == '%' && i + 2 < value.size() && HexDigit(value[i + 1]) >= 0 &&
-        HexDigit(value[i + 2]) >= 0) {
-      c = static_cast<char>(HexDigit(value[i + 1]) * 16 + HexDigit(value[i + 2]));
-      i += 2;
+  for (std::size_t i = 1; i < value.size(); ++i) {
+    if (value[i] == '"') {
+      if (i + 1 != value.size()) return std::nullopt;
+      return out;
     }
+    if (value[i] == '\\' && ++i == value.size()) break;
+    out += value[i];
+  }
+  return std::nullopt;
+}
+
+bool IsUtf8(const std::string& text) {
+  for (const char* p = text.c_str(); p != text.c_str() + text.size();) {
+    p = static_cast<unsigned char>(*p) < 0x80 ? p + 1 : scrape::lexer::SkipUtf8(p);
+    if (p == nullptr) return false;
+  }
+  return true;
+}
+
+// Header values may be quoted, and are percent-encoded once; what then isn't UTF-8 must be refused
+// (3.1.3.2). So is what should have been encoded and wasn't.
+std::optional<std::string> DecodeHeader(std::string_view value) {
+  const auto plain = Unquoted(value);
+  if (!plain) return std::nullopt;
+  std::string out;
+  for (std::size_t i = 0; i < plain->size(); ++i) {
+    char c = (*plain)[i];
     if (static_cast<unsigned char>(c) > 0x7e || IsControl(c)) return std::nullopt;
+    if (c == '%' && i + 2 < plain->size()) {
+      const int high = HexDigit((*plain)[i + 1]);
+      const int low = HexDigit((*plain)[i + 2]);
+      if (high >= 0 && low >= 0) {
+        c = static_cast<char>(high * 16 + low);
+        i += 2;
+      }
+    }
     out += c;
   }
+  if (!IsUtf8(out)) return std::nullopt;
   return out;
 }
 
@@ -66,7 +109,7 @@ Result<std::string> Limited(const Attribute& attribute, const char* name, std::s
   if (value.size() > longest) {
     return Bad(std::string("the event's ") + name + " is longer than " + std::to_string(longest));
   }
-  if (std::any_of(value.begin(), value.end(), IsControl)) {
+  if (HasControls(value)) {
     return Bad(std::string("the event's ") + name + " has control characters");
   }
   return value;
@@ -119,7 +162,8 @@ Result<CloudEvent> ReadEvent(const EventRequest& request) {
     const auto value = request.header(std::string("ce-") + name);
     if (!value) return std::string();
     auto decoded = DecodeHeader(*value);
-    if (!decoded) return Bad(std::string("the header ce-") + name + " is not plain ASCII");
+    if (!decoded)
+      return Bad(std::string("the header ce-") + name + " is not percent-encoded UTF-8");
     return *std::move(decoded);
   });
 }

@@ -31,8 +31,8 @@ struct EventRequest {
 // valid UTF-8 without control characters, and short.
 Result<CloudEvent> ReadEvent(const EventRequest& request);
 
-// Old events are refused, so that identities need not be remembered for ever; the clocks of senders
-// may be a little ahead.
+// Old events are refused, so that identities need not be remembered for ever: status has the last
+// 50, which is more than a policy trains in that time. The clocks of senders may be a little ahead.
 inline constexpr Millis kOldestEvent{3'600'000};
 inline constexpr Millis kEarliestEvent{300'000};
 Status CheckTime(const CloudEvent& event, WallTime now);

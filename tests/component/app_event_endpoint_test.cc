@@ -3,9 +3,12 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -60,26 +63,30 @@ int StatusOf(const std::string& answer) {
 class EventEndpointTest : public ::testing::Test {
  protected:
   EventEndpointTest() {
-    Put(json::array({{{"event",
-                       {{"type", "rows.loaded"},
-                        {"bearerTokenSecretRef", {{"name", "warehouse"}, {"key", "token"}}}}}},
-                     {{"event",
-                       {{"type", "data.signed"},
-                        {"source", "/lake"},
-                        {"signatureSecretRef", {{"name", "lake"}, {"key", "key"}}}}}}}));
+    Put(Triggers());
     auto server = HttpServer::ListenForPosts(
         0, [this](const HttpRequest& request) { return endpoint_.Take(request); }, SystemClock(),
         kEventLimits);
     if (server.ok()) server_ = *std::move(server);
   }
 
-  void Put(const json& triggers) {
+  static json Triggers() {
+    return json::array({{{"event",
+                          {{"type", "rows.loaded"},
+                           {"bearerTokenSecretRef", {{"name", "warehouse"}, {"key", "token"}}}}}},
+                        {{"event",
+                          {{"type", "data.signed"},
+                           {"source", "/lake"},
+                           {"signatureSecretRef", {{"name", "lake"}, {"key", "key"}}}}}}});
+  }
+  void Put(const json& triggers, bool seen = true) {
     json policy = {{"metadata", {{"namespace", "transit"}, {"name", "departures"}}},
                    {"spec",
                     {{"modelDeployment", "departures"},
                      {"job", {{"template", json::object()}}},
                      {"triggers", triggers}}}};
     api_.Put(api::kRetrainPolicies, policy);
+    if (!seen) return;
     const auto decoded =
         api::DecodeRetrainPolicy(*api_.Get({api::kRetrainPolicies, {"transit", "departures"}}));
     ASSERT_TRUE(decoded.ok());
@@ -149,6 +156,50 @@ TEST_F(EventEndpointTest, TakesAnEventOnce) {
   EXPECT_EQ(api_.Get({api::kRetrainPolicies, {"transit", "departures"}})
                 ->at("status")["events"][1]["source"],
             "/lake");
+}
+
+TEST_F(EventEndpointTest, ASchemeHasNoCase) {
+  auto headers = Binary();
+  headers["Authorization"] = std::string("bEARER ") + kToken;
+  EXPECT_EQ(StatusOf(Post(headers)), 202);
+}
+
+// What the store shows can be older than the API server's: another policy of the same name, or the
+// same one that trusts somebody else now.
+TEST_F(EventEndpointTest, CredentialsOfThePastOpenNothing) {
+  const json trigger = {{"type", "rows.loaded"},
+                        {"bearerTokenSecretRef", {{"name", "successor"}, {"key", "token"}}}};
+  Put(json::array({{{"event", trigger}}}), /*seen=*/false);
+  EXPECT_EQ(StatusOf(Post(Binary())), 503);
+  auto another = std::make_shared<api::RetrainPolicy>(*policies_.Get({"transit", "departures"}));
+  Put(Triggers(), /*seen=*/false);
+  another->meta.uid = "another";
+  policies_.Upsert(another);
+  EXPECT_EQ(StatusOf(Post(Binary())), 503);
+  EXPECT_EQ(Waiting(), 0u);
+}
+
+TEST_F(EventEndpointTest, LogsNoSecret) {
+  std::ostringstream log;
+  const auto before = spdlog::default_logger();
+  const auto all = std::make_shared<spdlog::logger>(
+      "all", std::make_shared<spdlog::sinks::ostream_sink_mt>(log));
+  all->set_level(spdlog::level::trace);
+  spdlog::set_default_logger(all);
+  Post(Binary("taken"));
+  Signed(Event("taken"));
+  auto wrong = Binary();
+  wrong["Authorization"] = "Bearer guessed-by-a-stranger";
+  Post(wrong);
+  secrets_["warehouse/token"] = "too-short";
+  Post(Binary("refused"));
+  server_.reset();
+  spdlog::set_default_logger(before);
+  EXPECT_NE(log.str().find("took event event/"), std::string::npos) << log.str();
+  EXPECT_NE(log.str().find("shorter than 16"), std::string::npos) << log.str();
+  for (const char* secret : {kToken, kKey, "guessed", "too-short", "taken", "sha256="}) {
+    EXPECT_EQ(log.str().find(secret), std::string::npos) << log.str();
+  }
 }
 
 TEST_F(EventEndpointTest, TellsStrangersNothing) {
@@ -232,6 +283,34 @@ TEST_F(EventEndpointTest, AnswersEveryKindOfRequest) {
        }) {
     EXPECT_EQ(StatusOf(Exchange(server_->port(), request)), status) << request.substr(0, 120);
   }
+}
+
+// Those who begin a request and never end it keep nobody out, and are sent away.
+TEST(PostServer, WaitsForNobody) {
+  std::atomic<int> asked{0};
+  const auto server = HttpServer::ListenForPosts(
+      0,
+      [&](const HttpRequest&) {
+        ++asked;
+        return HttpReply{202, "taken\n"};
+      },
+      SystemClock(), {.connections = 4, .body_bytes = 100, .request_timeout = Millis(300)});
+  ASSERT_TRUE(server.ok());
+  const std::string head = "POST /events/a/b HTTP/1.1\r\nContent-Length: 10\r\n\r\n";
+  std::vector<std::jthread> slow;
+  std::atomic<int> unanswered{0};
+  slow.reserve(8);
+  for (int i = 0; i < 8; ++i) {
+    slow.emplace_back([&] {
+      if (Exchange((*server)->port(), head + "12345").empty()) ++unanswered;
+    });
+  }
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(StatusOf(Exchange((*server)->port(), head + "1234567890")), 202);
+  }
+  slow.clear();  // waits for them
+  EXPECT_EQ(unanswered, 8);
+  EXPECT_EQ(asked, 5);
 }
 
 }  // namespace

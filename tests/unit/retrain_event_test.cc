@@ -59,8 +59,31 @@ TEST(Event, IsReadInBothModes) {
     EXPECT_EQ(event.type, "rows.loaded");
     EXPECT_EQ(event.time, ParseTime("2026-01-02T03:04:05Z"));
   }
-  EXPECT_EQ(Read(Binary({{"ce-source", "/a%20b%22"}}))->source, "/a b\"");
+  EXPECT_EQ(Read(Binary({{"content-type", "APPLICATION/JSON"}}))->id, "A-1");
+  EXPECT_TRUE(Read({{"content-type", "Application/CloudEvents+JSON;x=y"}}, Structured()).ok());
   EXPECT_EQ(Read(kStructured, Structured({{"id", "für"}}))->id, "für");
+}
+
+// The binding's own examples (3.1.3.2) are among these.
+TEST(Event, HeadersAreDecoded) {
+  for (const auto& [value, source] : std::vector<std::pair<std::string, std::string>>{
+           {"Euro%20%E2%82%AC%20%F0%9F%98%80", "Euro \xe2\x82\xac \xf0\x9f\x98\x80"},
+           {"%2fa%2Fb", "/a/b"},
+           {"/a%2520", "/a%20"},
+           {"/a%20b%22", "/a b\""},
+           {"/100%", "/100%"},
+           {"/%zz%4", "/%zz%4"},
+           {R"("/a b")", "/a b"},
+           {R"("/a \"b\" \\ c%20d")", R"(/a "b" \ c d)"},
+           {R"(/a"b)", R"(/a"b)"}}) {
+    const auto event = Read(Binary({{"ce-source", value}}));
+    ASSERT_TRUE(event.ok()) << value << ": " << event.error().message;
+    EXPECT_EQ(event->source, source);
+  }
+  for (const char* value : {"%C0%A0", "%E2%82", "%ED%A0%80", "%c2%85", "%7f", "%00", "\xc3\xbc",
+                            R"(")", R"("a)", R"("a\)", R"("a" b)", R"("")"}) {
+    EXPECT_FALSE(Read(Binary({{"ce-source", value}})).ok()) << value;
+  }
 }
 
 TEST(Event, IsRefusedWithAReason) {
@@ -74,6 +97,7 @@ TEST(Event, IsRefusedWithAReason) {
     refused(Read(kStructured, Structured({{name, ""}})), name);
     refused(Read(kStructured, Structured({{name, std::string(5'000, 'x')}})), name);
     refused(Read(kStructured, Structured({{name, "a\nb"}})), name);
+    refused(Read(kStructured, Structured({{name, "a\xc2\x9f"}})), name);
     refused(Read(Binary({{std::string("ce-") + name, ""}})), name);
     refused(Read(Binary({{std::string("ce-") + name, "a%0Ab"}})), name);
     refused(Read(Binary({{std::string("ce-") + name, "a%ff"}})), name);
