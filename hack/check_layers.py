@@ -16,7 +16,7 @@ ALLOWED = {
     "source": {"base", "kube", "api", "stats", "scrape"},
     "deployment": {"base", "kube", "api", "stats", "scrape", "source"},
     "drift": {"base", "kube", "api", "stats", "scrape", "source"},
-    "retrain": {"base", "kube", "api", "stats", "scrape"},
+    "retrain": {"base", "kube", "api", "stats", "scrape", "source"},
     "app": {"base", "kube", "api", "stats", "scrape", "source", "deployment", "drift",
             "retrain"},
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "scrape/expression.h"
+#include "source/access.h"
 
 namespace perennial::retrain {
 namespace {
@@ -12,29 +13,16 @@ constexpr std::string_view kPrefix = "retrain/";
 // All versions are one to this measurement: traffic moves between them, the data doesn't care.
 constexpr const char* kAll = "all";
 
-void Fill(const api::Credentials& from, scrape::Access& access) {
-  access.bearer_token = from.bearer_token;
-  access.username = from.username;
-  access.password = from.password;
-  access.ca_pem = from.ca_pem;
-  access.server_name = from.server_name;
-}
-
 scrape::Range Real(scrape::Range range, const api::NewDataTrigger& trigger) {
   if (range.length == Millis{0}) range.length = trigger.window.value;
   return range;
 }
 
-scrape::PromqlSource PromqlOf(const api::PrometheusSource& source,
+scrape::PromqlSource PromqlOf(const api::PrometheusSource& prometheus,
                               const api::ModelDeployment& deployment) {
-  scrape::PromqlSource promql;
-  promql.url = source.url;
-  promql.ns = deployment.meta.key.ns;
-  promql.namespace_label = source.namespace_label;
-  promql.pod_label = source.pod_label;
-  for (const api::LabelMatch& match : source.matchers) {
-    promql.matchers.emplace_back(match.label, match.value);
-  }
+  scrape::PromqlSource promql = source::QueriesOf(prometheus, deployment.meta.key.ns);
+  // The names of pods tell whose they are; a label would have to tell that they are "all".
+  promql.version_label.clear();
   for (const api::VariantStatus& variant : deployment.status.variants) {
     // A version's Deployment has its Service's name.
     if (!variant.service.empty()) promql.variants.emplace_back(kAll, variant.service);
@@ -163,16 +151,12 @@ Status DataWatch::AddPods(const api::NewDataTrigger& trigger,
   const std::string& ns = deployment.meta.key.ns;
   const bool promql = trigger.source && trigger.source->prometheus;
   if (promql) {
-    PERENNIAL_TRY(const api::Credentials credentials,
-                  CredentialsOf(*trigger.source->prometheus, ns, secrets_));
-    Fill(credentials, subscription.access);
-    scrape::PromqlSource source = PromqlOf(*trigger.source->prometheus, deployment);
-    if (!source.variants.empty()) subscription.promql = std::move(source);
+    const api::PrometheusSource& prometheus = *trigger.source->prometheus;
+    PERENNIAL_TRY(subscription.access, source::AccessTo(prometheus, ns, secrets_));
+    scrape::PromqlSource queries = PromqlOf(prometheus, deployment);
+    if (!queries.variants.empty()) subscription.promql = std::move(queries);
   } else {
-    const api::MetricsEndpoint& metrics = deployment.spec.metrics;
-    subscription.access.tls = metrics.scheme == api::Scheme::kHttps;
-    PERENNIAL_TRY(const api::Credentials credentials, CredentialsOf(metrics, ns, secrets_));
-    Fill(credentials, subscription.access);
+    PERENNIAL_TRY(subscription.access, source::AccessTo(deployment.spec.metrics, ns, secrets_));
   }
   for (const api::VariantStatus& variant : deployment.status.variants) {
     AddTargets(deployment, variant, promql, subscription);

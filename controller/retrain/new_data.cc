@@ -1,7 +1,6 @@
 #include "retrain/new_data.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "base/hash.h"
 #include "base/text.h"
@@ -10,12 +9,6 @@ namespace perennial::retrain {
 namespace {
 
 using api::DataState;
-
-std::string NumberText(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.6g", value);
-  return text;
-}
 
 void MoveTo(DataState state, const DataReading& reading, WallTime now, api::NewDataStatus& status) {
   if (status.state == state && state != DataState::kNoData) return;
