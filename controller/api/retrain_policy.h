@@ -175,6 +175,13 @@ struct TakenEvent {
   bool operator==(const TakenEvent&) const = default;
 };
 
+// An event that was taken and that could still be sent again.
+struct RecentEvent {
+  std::string trigger;  // its identity
+  Time time;            // the event's own
+  bool operator==(const RecentEvent&) const = default;
+};
+
 struct RetrainPolicyStatus {
   std::int64_t observed_generation = -1;
   std::vector<Run> runs;                      // newest first
@@ -183,6 +190,7 @@ struct RetrainPolicyStatus {
   std::optional<Time> next_schedule;
   std::vector<NewDataStatus> new_data;  // one for each newData trigger
   std::vector<TakenEvent> events;       // oldest first
+  std::vector<RecentEvent> recent_events;
   std::string why;
   std::vector<kube::Condition> conditions;
   bool operator==(const RetrainPolicyStatus&) const = default;

@@ -357,6 +357,15 @@ struct Schema<TakenEvent> {
 };
 
 template <>
+struct Schema<RecentEvent> {
+  using T = RecentEvent;
+  static constexpr std::tuple kFields{
+      Field{"trigger", &T::trigger, "The event's identity.", Rules{.required = true}},
+      Field{"time", &T::time, "The event's own time.", Rules{}},
+  };
+};
+
+template <>
 struct Schema<RetrainPolicyStatus> {
   using T = RetrainPolicyStatus;
   static constexpr std::tuple kFields{
@@ -371,6 +380,9 @@ struct Schema<RetrainPolicyStatus> {
       Field{"newData", &T::new_data, "How each newData trigger stands.", Rules{.max_items = 16}},
       Field{"events", &T::events, "Events that were taken and have no run yet, oldest first.",
             Rules{.max_items = 16}},
+      Field{"recentEvents", &T::recent_events,
+            "Events that are young enough to be sent again, so that none is taken twice.",
+            Rules{.max_items = 100}},
       Field{"why", &T::why, "What it does or waits for, in one sentence.", kMessage},
       Field{"conditions", &T::conditions, kConditionsDoc, kConditions},
   };

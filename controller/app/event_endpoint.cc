@@ -132,12 +132,12 @@ HttpReply EventEndpoint::Take(const HttpRequest& request) {
   if (const Status fresh = retrain::CheckTime(*event, from_.clock.Wall()); !fresh.ok()) {
     return Refused(400, fresh.error().message);
   }
-  return Record(*policy, *wanted,
-                {event->id, event->source, event->type, api::Time{from_.clock.Wall()}});
+  return Record(*policy, *wanted, *event);
 }
 
 HttpReply EventEndpoint::Record(const api::RetrainPolicy& admitted,
-                                const api::EventTrigger& trigger, const api::TakenEvent& event) {
+                                const api::EventTrigger& trigger,
+                                const retrain::CloudEvent& event) {
   const kube::Key& key = admitted.meta.key;
   const kube::Ref ref{api::kRetrainPolicies, key};
   const std::string run = retrain::EventIdentity(event.source, event.id);
@@ -156,10 +156,9 @@ HttpReply EventEndpoint::Record(const api::RetrainPolicy& admitted,
     if (retrain::IsKnown(status, event.source, event.id)) {
       return {200, "taken before, as " + run + "\n"};
     }
-    if (status.events.size() >= retrain::kMostEvents) {
-      return Refused(429, "too many events wait for this policy");
+    if (!retrain::Accept(event, from_.clock.Wall(), status)) {
+      return Refused(429, "too many events for this policy: try again later");
     }
-    status.events.push_back(event);
     const json body = {{"apiVersion", ref.resource.ApiVersion()},
                        {"kind", ref.resource.kind},
                        {"metadata",

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "kube/client.h"
 #include "kube/store.h"
+#include "retrain/event.h"
 
 namespace perennial::app {
 
@@ -45,7 +46,7 @@ class EventEndpoint {
   std::optional<std::string> Secret(const api::RetrainPolicy& policy,
                                     const api::EventSecret& secret);
   HttpReply Record(const api::RetrainPolicy& admitted, const api::EventTrigger& trigger,
-                   const api::TakenEvent& event);
+                   const retrain::CloudEvent& event);
 
   const Dependencies from_;
   std::optional<Millis> warned_at_;

@@ -187,12 +187,28 @@ std::string EventIdentity(std::string_view source, std::string_view id) {
 bool IsKnown(const api::RetrainPolicyStatus& status, std::string_view source, std::string_view id) {
   const std::string identity = EventIdentity(source, id);
   const auto& handled = status.handled_triggers;
-  return std::find(handled.begin(), handled.end(), identity) != handled.end() ||
+  const auto& recent = status.recent_events;
+  return std::any_of(recent.begin(), recent.end(),
+                     [&](const api::RecentEvent& one) { return one.trigger == identity; }) ||
+         std::find(handled.begin(), handled.end(), identity) != handled.end() ||
          std::any_of(status.runs.begin(), status.runs.end(),
                      [&](const api::Run& run) { return run.trigger == identity; }) ||
          std::any_of(status.events.begin(), status.events.end(), [&](const api::TakenEvent& event) {
            return event.source == source && event.id == id;
          });
+}
+
+bool Accept(const CloudEvent& event, WallTime now, api::RetrainPolicyStatus& status) {
+  // With a margin: another replica's clock may say that the event is still young enough.
+  const WallTime refused = now - kOldestEvent - kEarliestEvent;
+  std::erase_if(status.recent_events,
+                [&](const api::RecentEvent& one) { return one.time.value < refused; });
+  if (status.events.size() >= kMostEvents || status.recent_events.size() >= kMostRecent) {
+    return false;
+  }
+  status.events.push_back({event.id, event.source, event.type, api::Time{now}});
+  status.recent_events.push_back({EventIdentity(event.source, event.id), api::Time{event.time}});
+  return true;
 }
 
 }  // namespace perennial::retrain

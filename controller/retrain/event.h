@@ -31,8 +31,8 @@ struct EventRequest {
 // valid UTF-8 without control characters, and short.
 Result<CloudEvent> ReadEvent(const EventRequest& request);
 
-// Old events are refused, so that identities need not be remembered for ever: status has the last
-// 50, which is more than a policy trains in that time. The clocks of senders may be a little ahead.
+// Old events are refused, so that identities need not be remembered for ever. The clocks of senders
+// may be a little ahead.
 inline constexpr Millis kOldestEvent{3'600'000};
 inline constexpr Millis kEarliestEvent{300'000};
 Status CheckTime(const CloudEvent& event, WallTime now);
@@ -42,10 +42,16 @@ bool Wants(const api::EventTrigger& trigger, std::string_view type, std::string_
 // Source and id name an event (CloudEvents 1.0, "id"): the same pair again is the same trigger.
 std::string EventIdentity(std::string_view source, std::string_view id);
 
-// The policy has it already: its run is on record, or it waits for one.
+// The policy has it already: it waits for its run, the run is on record, or it was taken lately.
 bool IsKnown(const api::RetrainPolicyStatus& status, std::string_view source, std::string_view id);
 
 // Events that may wait on one policy; more are refused until runs have been recorded.
 inline constexpr std::size_t kMostEvents = 16;
+// Events that are remembered until CheckTime refuses them. All of them are: where there are more,
+// new ones are refused for a while.
+inline constexpr std::size_t kMostRecent = 100;
+
+// Adds the event to those that wait and to those that are remembered. False: too many of either.
+bool Accept(const CloudEvent& event, WallTime now, api::RetrainPolicyStatus& status);
 
 }  // namespace perennial::retrain

@@ -199,6 +199,28 @@ TEST_F(EventTriggerTest, StartsOneRunForEachEvent) {
   EXPECT_TRUE(policy_.status.events.empty());
 }
 
+TEST_F(EventTriggerTest, RemembersEachEventUntilItIsTooOldToBeSentAgain) {
+  api::RetrainPolicyStatus& status = policy_.status;
+  const auto event = [](int i, WallTime time) {
+    return CloudEvent{std::to_string(i), "/warehouse", "rows.loaded", time};
+  };
+  for (int i = 0; i < static_cast<int>(kMostRecent); ++i) {
+    ASSERT_TRUE(Accept(event(i, kNow + Millis(i)), kNow, status)) << i;
+    status.events.clear();  // its run has failed and is forgotten
+  }
+  EXPECT_TRUE(IsKnown(status, "/warehouse", "0"));
+  EXPECT_FALSE(Accept(event(1'000, kNow), kNow, status)) << "one would have to be forgotten";
+  EXPECT_TRUE(IsKnown(status, "/warehouse", "0"));
+  EXPECT_FALSE(IsKnown(status, "/warehouse", "1000"));
+  // What is forgotten is refused for its age, by a clock that is behind too.
+  const WallTime later = kNow + kOldestEvent + kEarliestEvent + Millis(50);
+  ASSERT_TRUE(Accept(event(1'001, later), later, status));
+  for (int i = 0; i < static_cast<int>(kMostRecent); ++i) {
+    EXPECT_EQ(IsKnown(status, "/warehouse", std::to_string(i)), i >= 50) << i;
+    EXPECT_EQ(CheckTime(event(i, kNow + Millis(i)), later - kEarliestEvent).ok(), i >= 50) << i;
+  }
+}
+
 TEST_F(EventTriggerTest, ForgetsWhatNoTriggerWantsAnyMore) {
   Take("1", "/elsewhere");
   Take("2", "/warehouse", "another.type");
