@@ -69,7 +69,7 @@ std::vector<DataReading> DataWatch::Read(const api::RetrainPolicy& policy,
     if (!ids.insert(id).second) continue;
     out.push_back(ReadOne(*trigger.new_data, id, *deployment));
   }
-  Keep(policy.meta.key, std::move(ids));
+  Keep(policy.meta.key, ids);
   return out;
 }
 
@@ -77,7 +77,7 @@ void DataWatch::Forget(const kube::Key& policy) {
   Keep(policy, {});
 }
 
-void DataWatch::Keep(const kube::Key& policy, std::set<std::string> ids) {
+void DataWatch::Keep(const kube::Key& policy, const std::set<std::string>& ids) {
   std::set<std::string> before;
   {
     const std::lock_guard lock(mutex_);

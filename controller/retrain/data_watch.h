@@ -53,7 +53,7 @@ class DataWatch {
   void AddTargets(const api::ModelDeployment& deployment, const api::VariantStatus& variant,
                   bool promql, scrape::Subscription& subscription) const;
   // Ends the subscriptions of the policy that are not among these.
-  void Keep(const kube::Key& policy, std::set<std::string> ids);
+  void Keep(const kube::Key& policy, const std::set<std::string>& ids);
 
   Stores stores_;
   scrape::SampleStore& samples_;
