@@ -1,5 +1,6 @@
 #include "api/schema_encode.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -8,7 +9,23 @@ namespace perennial::api {
 
 using nlohmann::json;
 
+namespace {
+
+// What JSON has as it is: ASCII without quotes, backslashes and control characters.
+bool IsPlain(char c) {
+  return static_cast<unsigned char>(c) >= 0x20 && static_cast<unsigned char>(c) < 0x80 &&
+         c != '"' && c != '\\';
+}
+
+}  // namespace
+
 void WriteScalar(const std::string& value, std::string& out) {
+  if (std::all_of(value.begin(), value.end(), IsPlain)) {
+    out += '"';
+    out += value;
+    out += '"';
+    return;
+  }
   // Invalid UTF-8 (a message cut in the middle of a character) becomes U+FFFD instead of an
   // exception.
   out += json(value).dump(-1, ' ', false, json::error_handler_t::replace);

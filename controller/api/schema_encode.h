@@ -5,7 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <utility>
+#include <string_view>
 #include <vector>
 
 #include "api/scalars.h"
@@ -37,21 +37,28 @@ void Write(const T& value, const Rules& rules, EncodeOptions options, std::strin
 
 template <class T>
 void WriteObject(const T& value, EncodeOptions options, std::string& out) {
-  std::vector<std::pair<std::string_view, std::string>> members;
-  ForEachField(value, T{}, [&](const auto& field, const auto& member, const auto& fallback) {
+  static const T defaults{};
+  struct Member {
+    std::string_view name;
+    std::size_t begin;
+    std::size_t end;
+  };
+  std::vector<Member> members;
+  std::string texts;
+  ForEachField(value, defaults, [&](const auto& field, const auto& member, const auto& fallback) {
     if (!field.rules.required && !field.rules.always && member == fallback) return;
-    std::string text;
-    Write(member, field.rules, options, text);
-    if (!text.empty()) members.emplace_back(field.name, std::move(text));
+    const std::size_t begin = texts.size();
+    Write(member, field.rules, options, texts);
+    if (texts.size() > begin) members.push_back({field.name, begin, texts.size()});
   });
-  std::sort(members.begin(), members.end());
+  std::ranges::sort(members, {}, &Member::name);
   out += '{';
   for (std::size_t i = 0; i < members.size(); ++i) {
     if (i > 0) out += ',';
     out += '"';
-    out += members[i].first;
+    out += members[i].name;
     out += "\":";
-    out += members[i].second;
+    out.append(texts, members[i].begin, members[i].end - members[i].begin);
   }
   out += '}';
 }

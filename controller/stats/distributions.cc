@@ -26,7 +26,10 @@ using Quiet = policies::policy<policies::domain_error<policies::ignore_error>,
                                policies::rounding_error<policies::ignore_error>,
                                policies::indeterminate_result_error<policies::ignore_error>>;
 using Normal = boost::math::normal_distribution<double, Quiet>;
-using ChiSquared = boost::math::chi_squared_distribution<double, Quiet>;
+// Asked at every look at every signal: long double inside costs three times as much, for digits
+// that no verdict needs.
+using QuietDouble = policies::normalise<Quiet, policies::promote_double<false>>::type;
+using ChiSquared = boost::math::chi_squared_distribution<double, QuietDouble>;
 using NonCentral = boost::math::non_central_chi_squared_distribution<double, Quiet>;
 using Beta = boost::math::beta_distribution<double, Quiet>;
 

@@ -216,6 +216,18 @@ TEST(Codec, WritesInvalidUtf8AsReplacementCharacters) {
   EXPECT_EQ(json::parse(EncodeStatus(status))["why"], "cut in the middle: \xEF\xBF\xBD");
 }
 
+TEST(Codec, WritesEveryCharacterSoThatItReadsBack) {
+  for (int c = 0; c < 0x80; ++c) {
+    RetrainPolicyStatus status;
+    status.why = "plain " + std::string(1, static_cast<char>(c)) + "\u00fc" + static_cast<char>(c);
+    EXPECT_EQ(json::parse(EncodeStatus(status))["why"], status.why) << c;
+    status.why = std::string(1, static_cast<char>(c));
+    const std::string text = EncodeStatus(status);
+    EXPECT_EQ(json::parse(text)["why"], status.why) << c;
+    EXPECT_EQ(json::parse(text).dump(), text) << "as the library writes it: " << c;
+  }
+}
+
 TEST(Codec, KeepsNumbersOfAProfileExactly) {
   Profile profile;
   profile.rows = 3;
