@@ -14,6 +14,7 @@ namespace {
 constexpr char kNameEnd = '\xFF';
 constexpr char kValueEnd = '\xFE';
 constexpr std::size_t kMaxProblems = 8;
+constexpr std::size_t kMostRoom = 32;  // buckets that a new histogram gets room for at once
 
 // Does the sample belong to the family that the last TYPE line declared? Groups are contiguous in
 // both formats, so the last declaration is the only one that can apply.
@@ -56,6 +57,7 @@ void Unescape(std::string_view text, std::string& out) {
 
 Labels LabelsOfKey(std::string_view key) {
   Labels labels;
+  labels.reserve(static_cast<std::size_t>(std::ranges::count(key, kValueEnd)));
   while (!key.empty()) {
     const std::size_t name = key.find(kNameEnd);
     const std::size_t value = key.find(kValueEnd, name);
@@ -78,9 +80,23 @@ SeriesKind KindOfPart(std::string_view name, const RawSample& sample) {
   return sample.type;
 }
 
+// Most samples count something: a few digits, exact as a double.
+bool ParseCount(std::string_view text, double* value) {
+  constexpr std::size_t kExactDigits = 15;
+  if (text.empty() || text.size() > kExactDigits) return false;
+  std::int64_t count = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9') return false;
+    count = count * 10 + (c - '0');
+  }
+  *value = static_cast<double>(count);
+  return true;
+}
+
 }  // namespace
 
 bool ParseNumber(std::string_view text, double* value) {
+  if (ParseCount(text, value)) return true;
   std::string_view digits = text;
   if (!digits.empty() && digits.front() == '+') {
     digits.remove_prefix(1);
@@ -170,7 +186,10 @@ Fault SeriesCollector::AddUse(const Use& use, const RawSample& sample,
       if (entry.buckets.size() >= limits_.buckets) {
         return {Errc::kTooLarge, "histogram has more buckets than the limit"};
       }
+      // Histograms of a page have about as many buckets as the one before.
+      if (entry.buckets.empty()) entry.buckets.reserve(room_);
       entry.buckets.emplace_back(le, sample.value);
+      room_ = std::min(entry.buckets.size(), kMostRoom);
       return {};
   }
   return {};

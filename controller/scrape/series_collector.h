@@ -66,6 +66,7 @@ class SeriesCollector {
   std::vector<Entry> entries_;
   std::map<std::string, std::uint32_t, std::less<>> index_;  // ordered: no hash to attack
   std::size_t last_ = 0;                                     // entry of the last sample
+  std::size_t room_ = 0;                                     // for a histogram's buckets
   std::string key_;                                          // scratch
   std::string unescaped_;                                    // scratch
   std::size_t key_bytes_ = 0;                                // of all entries
