@@ -321,6 +321,8 @@ void PrintJson(const std::vector<Answer>& answers, std::ostream& out) {
                                  {"value", test.value},
                                  {"threshold", test.threshold},
                                  {"pValue", test.p_value},
+                                 {"adjustedPValue", test.adjusted_p_value},
+                                 {"effect", test.effect},
                                  {"noiseFloor", test.noise_floor}});
     }
     for (const api::BinShift& shift : found.moved) {

@@ -194,6 +194,13 @@ TEST_F(ProfileTest, GoesThroughAConfigMapAndDriftEval) {
   EXPECT_EQ(printed["signals"][0]["state"], "Drifted");
   EXPECT_EQ(printed["signals"][0]["moved"][0]["bin"], "> 750");
   EXPECT_EQ(printed["signals"][1]["state"], "Ok") << "the weather did not change";
+  const json& tried = printed["signals"][0]["tests"][0];
+  EXPECT_EQ(tried["measure"], "population_stability_index");
+  EXPECT_EQ(tried["value"], printed["signals"][0]["value"]);
+  EXPECT_EQ(tried["threshold"], "0.25");
+  for (const char* number : {"value", "pValue", "effect", "noiseFloor"}) {
+    EXPECT_FALSE(tried[number].get<std::string>().empty()) << number;
+  }
   options.min_samples = 5000;
   EXPECT_EQ(Eval(options), 1) << "no data is not calm";
 }
