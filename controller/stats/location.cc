@@ -54,7 +54,8 @@ Moments MomentsOf(std::span<const double> samples) {
     sum += sample;
     moments.n += 1;
   }
-  if (moments.n == 0) return moments;
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  if (moments.n == 0) return {0, kNaN, kNaN};
   moments.mean = static_cast<double>(sum / moments.n);
   long double squares = 0;
   for (const double sample : samples) {
@@ -62,13 +63,14 @@ Moments MomentsOf(std::span<const double> samples) {
     const long double off = sample - sum / moments.n;
     squares += off * off;
   }
-  if (moments.n > 1) moments.variance = static_cast<double>(squares / (moments.n - 1));
+  moments.variance = moments.n > 1 ? static_cast<double>(squares / (moments.n - 1)) : kNaN;
   return moments;
 }
 
 WelchT TestWelch(const Moments& baseline, const Moments& current) {
   constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-  if (baseline.n < 2 || current.n < 2) return {kNaN, kNaN, kNaN};
+  // scipy's answer to what has no variance, degrees too.
+  if (baseline.n < 2 || current.n < 2) return {kNaN, 1, kNaN};
   const double a = baseline.variance / baseline.n;
   const double b = current.variance / current.n;
   WelchT test;

@@ -13,7 +13,7 @@ struct Moments {
   double variance = 0;
 };
 
-// NaN samples are left out. Variance 0 for fewer than two samples.
+// NaN samples are left out. No mean without samples, and no variance with fewer than two: NaN.
 Moments MomentsOf(std::span<const double> samples);
 
 // Welch's t test of equal means with unequal variances, two-sided: degrees of freedom after Welch

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <numbers>
 
 #include "stats/divergence.h"
@@ -118,6 +119,30 @@ TEST(Divergence, WassersteinMatchesScipy) {
     ExpectMatches(deviation, test["expected"]["reference_std"], test);
     // The tool divides by at least 0.001.
     ExpectMatches(distance / std::max(deviation, 0.001), test["expected"]["normalised"], test);
+  }
+}
+
+// Raw samples, with a point for each distinct value.
+TEST(Divergence, WassersteinOfSamplesMatchesScipy) {
+  for (const auto& test : Cases("wasserstein")) {
+    SCOPED_TRACE(test["name"]);
+    std::map<double, std::pair<double, double>> counts;
+    for (const double value : Numbers(test["inputs"]["reference"])) {
+      if (!std::isnan(value)) counts[value].first += 1;
+    }
+    for (const double value : Numbers(test["inputs"]["current"])) {
+      if (!std::isnan(value)) counts[value].second += 1;
+    }
+    std::vector<double> points;
+    std::vector<double> reference;
+    std::vector<double> current;
+    for (const auto& [value, count] : counts) {
+      points.push_back(value);
+      reference.push_back(count.first);
+      current.push_back(count.second);
+    }
+    ExpectMatches(Wasserstein(points, Shares(reference), Shares(current)),
+                  test["expected"]["statistic"], test);
   }
 }
 

@@ -40,6 +40,10 @@ TEST(Fairness, MatchesFairlearn) {
           FairnessMeasure::kEqualizedOddsDifference, FairnessMeasure::kEqualizedOddsRatio}) {
       const std::string name(ToString(measure));
       const FairnessResult got = MeasureFairness(measure, groups, 1);
+      if (std::isnan(testing::Number(expected[name]))) {
+        EXPECT_FALSE(got.value.has_value()) << name << " of nothing";
+        continue;
+      }
       ASSERT_TRUE(got.value.has_value()) << name << ": " << got.note;
       ExpectMatches(*got.value, expected[name], test);
       EXPECT_EQ(ParseFairnessMeasure(name), measure);

@@ -55,6 +55,12 @@ TEST(Welch, MatchesScipy) {
 }
 
 TEST(Welch, SaysNothingWhereThereIsNothingToSay) {
+  const std::vector<double> one{7};
+  const Moments single = MomentsOf(one);
+  EXPECT_EQ(single.mean, 7);
+  EXPECT_TRUE(std::isnan(single.variance));
+  EXPECT_TRUE(std::isnan(MomentsOf({}).mean));
+  EXPECT_TRUE(std::isnan(TestWelch(single, {30, 3, 1}).statistic));
   EXPECT_TRUE(std::isnan(TestWelch({1, 2, 0}, {100, 3, 1}).p_value));
   const WelchT apart = TestWelch({10, 2, 0}, {10, 3, 0});
   EXPECT_EQ(apart.p_value, 0);
@@ -75,7 +81,7 @@ TEST(MannWhitney, MatchesScipy) {
     // In its own size too.
     EXPECT_TRUE(p >= 1e-12 || std::abs(got.p_value / p - 1) < 1e-8);
   }
-  EXPECT_EQ(exact, 2) << "cases that only the exact law gets right";
+  EXPECT_GE(exact, 2) << "cases that only the exact law gets right";
 }
 
 TEST(MannWhitney, SeesBothDirectionsAlike) {
