@@ -1,356 +1,243 @@
 """One controller process and N models on a real API server and etcd, without nodes.
 
-Models have replicas: 0, so that no Pod has to come up: what is measured is the controller and what
-the API server makes of its requests. The objects are there before the controller starts.
+The objects are there before the controller starts. When it wrote what is read from the API server's
+audit log: the time of its last write, once nothing more comes and all objects are as they should
+be, is when it had converged.
 """
-import base64
-import collections
-import concurrent.futures
-import http.client
 import json
 import os
 import pathlib
-import re
-import signal
-import ssl
 import subprocess
 import tempfile
-import threading
 import time
 
 import drift
+from cluster_api import LOADERS, Api, Audit, load
+from objects import (GROUP, NAMESPACES, PEER_GROUP, judged, model, model_done, monitor,
+                     namespace_of, policy, rollout, rollout_done)
+from processes import Load, Process, metric
 
-NAMESPACES = 10
-LOADERS = 8
-TICKS = os.sysconf("SC_CLK_TCK")
-GROUP = "/apis/perennial.dev/v1alpha1"
-
-
-def model(namespace, name):
-    return {
-        "apiVersion": "perennial.dev/v1alpha1", "kind": "ModelDeployment",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {
-            "model": {"uri": f"http://models/{name}", "digest": "sha256:" + "a" * 64},
-            "replicas": 0,
-            "template": {"spec": {"containers": [{
-                "name": "model", "image": "example.org/model:1",
-                "ports": [{"name": "http", "containerPort": 8080}]}]}},
-            "metrics": {"port": "http", "path": "/metrics"},
-        },
-    }
+QUIET = 4.0  # so many seconds without a write count as the end of them
+METRICS_PORT = 18080
 
 
-def monitor(namespace, name):
-    return {
-        "apiVersion": "perennial.dev/v1alpha1", "kind": "DriftMonitor",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {
-            "target": {"modelDeployment": name}, "interval": "1m", "window": "1h",
-            "baseline": {"from": "ModelVersion"},
-            "signals": [{"name": f"feature-{i}", "type": "DataDrift",
-                         "metric": f"feature_{i}_value",
-                         "tests": [{"measure": "population_stability_index",
-                                    "threshold": "0.25"}]} for i in range(10)]
-            + [{"name": "error", "type": "ModelPerformance", "metric": "prediction_error",
-                "max": "4.5"}],
-        },
-    }
+class Report:
+    """Prints a figure as soon as it is there, and keeps it for the plot."""
+
+    def __init__(self):
+        self.figures = {}
+        print("| what | figure |\n|---|---:|", flush=True)
+
+    def row(self, what, value, form="{:,.0f}", key=None):
+        print(f"| {what} | {form.format(value)} |", flush=True)
+        if key:
+            self.figures[key] = value
+
+    def writes(self, counts, objects):
+        self.row("... writes a model", counts.writes() / objects, "{:.2f}", "writes")
+        for what, number in counts.by_kind():
+            self.row(f"...... {what}", number / objects, "{:.2f}")
+        if counts.refused():
+            self.row("... writes that were refused", counts.refused())
+        self.row("... reads a model", counts.of("get") / objects, "{:.2f}")
 
 
-def policy(namespace, name):
-    return {
-        "apiVersion": "perennial.dev/v1alpha1", "kind": "RetrainPolicy",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {
-            "modelDeployment": name,
-            "triggers": [{"drift": {"monitor": name}}],
-            "job": {"template": {"spec": {"template": {"spec": {
-                "restartPolicy": "Never",
-                "containers": [{"name": "train", "image": "example.org/train:1"}]}}}}},
-            "gates": [{"metric": "mae", "max": "4.0"}],
-        },
-    }
-
-
-def rollout(namespace, name):
-    return {
-        "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {
-            "replicas": 0, "selector": {"matchLabels": {"app": name}},
-            "strategy": {"canary": {"steps": [{"setWeight": 20}, {"pause": {"duration": "1m"}}]}},
-            "template": {
-                "metadata": {"labels": {"app": name}},
-                "spec": {"containers": [{
-                    "name": "model", "image": "example.org/model:1",
-                    "ports": [{"name": "http", "containerPort": 8080}]}]}},
-        },
-    }
-
-
-class Api:
-    """The API server as the administrator, one connection a thread."""
-
-    def __init__(self, kubeconfig):
-        text = pathlib.Path(kubeconfig).read_text(encoding="utf-8")
-        self.host = re.search(r"server:\s*https://(\S+)", text)[1]
-        self.context = ssl.create_default_context(cadata=self.pem(text, "certificate-authority"))
-        with tempfile.TemporaryDirectory() as folder:
-            names = []
-            for field in ("client-certificate", "client-key"):
-                names.append(os.path.join(folder, field))
-                pathlib.Path(names[-1]).write_text(self.pem(text, field), encoding="ascii")
-            self.context.load_cert_chain(*names)
-        self.local = threading.local()
-
-    @staticmethod
-    def pem(kubeconfig, field):
-        data = re.search(rf"{field}-data:\s*(\S+)", kubeconfig)
-        if data:
-            return base64.b64decode(data[1]).decode()
-        path = re.search(rf"{field}:\s*(\S+)", kubeconfig)[1]
-        return pathlib.Path(path).read_text(encoding="ascii")
-
-    def send(self, method, path, body=None):
-        if not hasattr(self.local, "connection"):
-            self.local.connection = http.client.HTTPSConnection(self.host, context=self.context)
-        text = None if body is None else json.dumps(body)
-        self.local.connection.request(method, path, text, {"Content-Type": "application/json"})
-        answer = self.local.connection.getresponse()
-        data = answer.read()
-        if answer.status >= 300 and answer.status != 409:
-            raise RuntimeError(f"{method} {path}: {answer.status} {data[:500]!r}")
-        return data
-
-    def list(self, path):
-        items, rest = [], ""
-        while True:
-            page = json.loads(self.send("GET", f"{path}?limit=1000&continue={rest}"))
-            items += page["items"]
-            rest = page["metadata"].get("continue", "")
-            if not rest:
-                return items
-
-
-def namespace_of(i):
-    return f"scale-{i % NAMESPACES}"
-
-
-def load(api, kind, make, count, group=GROUP):
-    """Creates them, and tells how many a second the API server took."""
-    start = time.monotonic()
-
-    def one(i):
-        namespace = namespace_of(i)
-        path = f"{group}/namespaces/{namespace}/{kind}"
-        api.send("POST", path, make(namespace, f"model-{i}"))
-
-    with concurrent.futures.ThreadPoolExecutor(LOADERS) as pool:
-        collections.deque(pool.map(one, range(count)), maxlen=0)
-    return count / (time.monotonic() - start)
-
-
-class Process:
-    """A controller, and what the kernel says about it."""
-
-    def __init__(self, command, environment, log, health_port):
-        self.health_port = health_port
-        self.log = open(log, "ab")  # pylint: disable=consider-using-with
-        self.process = subprocess.Popen(command, env=environment, stdout=self.log,
-                                        stderr=self.log)
-        self.started = time.monotonic()
-
-    def cpu(self):
-        stat = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii")
-        fields = stat.rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
-
-    def memory(self, field):
-        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
-        return int(re.search(rf"{field}:\s+(\d+)", status)[1]) / 1024
-
-    def ready(self):
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", self.health_port, timeout=2)
-            connection.request("GET", "/readyz")
-            return connection.getresponse().status == 200
-        except OSError:
-            return False
-
-    def alive(self):
-        return self.process.poll() is None
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(60)
-        self.log.close()
-
-
-class Audit:
-    """Requests of the controller that the API server's audit log shows since the last look."""
-
-    def __init__(self, path):
-        self.path = path
-        self.offset = os.path.getsize(path)
-
-    def requests(self):
-        counts = collections.Counter()
-        with open(self.path, "rb") as log:
-            if os.path.getsize(self.path) < self.offset:
-                self.offset = 0  # rotated; what the old file held is not counted
-            log.seek(self.offset)
-            for line in log:
-                if not line.endswith(b"\n"):
-                    break
-                self.offset += len(line)
-                if b"perennial-controller" not in line:
-                    continue
-                event = json.loads(line)
-                target = event.get("objectRef", {})
-                sub = "/" + target["subresource"] if target.get("subresource") else ""
-                counts[event["verb"], target.get("resource", "") + sub] += 1
-        return counts
-
-
-READS = ("get", "list", "watch")
-
-
-def writes(counts):
-    return sum(number for (verb, _), number in counts.items() if verb not in READS)
-
-
-def healthy_rollouts(api):
-    return sum(1 for item in api.list("/apis/argoproj.io/v1alpha1/rollouts")
-               if item.get("status", {}).get("phase") == "Healthy")
-
-
-def converged(api, args):
-    """How many models are as they should be, and monitors and policies have been judged."""
-    done = sum(1 for item in api.list(f"{GROUP}/modeldeployments")
-               if item.get("status", {}).get("rollout")
-               and drift.condition(item, "Ready") == "True")
-    for kind, wanted in (("driftmonitors", args.monitors), ("retrainpolicies", args.policies)):
-        if wanted:
-            done = min(done, sum(1 for item in api.list(f"{GROUP}/{kind}")
-                                 if item.get("status", {}).get("conditions")))
-    return done
-
-
-def wait_until_all(count, process, wanted, limit=120):
-    """Waits until count() is `wanted`, for as long as it grows at all within `limit` seconds.
-
-    Looking costs the API server a list of everything, so it is done seldom when there is much.
-    """
-    seen, since = -1, time.monotonic()
-    while time.monotonic() - since < limit:
+def wait_converged(audit, process, check, limit=180):
+    """When the last write was, once no more come and check() finds nothing that is not done."""
+    since = time.time()
+    while True:
         if not process.alive():
             raise RuntimeError("the controller ended")
-        began = time.monotonic()
-        now = count()
-        if now >= wanted:
-            return
-        if now != seen:
-            seen, since = now, time.monotonic()
-        time.sleep(max(1.0, 5 * (time.monotonic() - began)))
-    raise RuntimeError(f"{seen} of {wanted} converged, and no more for {limit} s")
+        last = max(audit.last_write, since)
+        if time.time() - last < QUIET:
+            time.sleep(0.25)
+            continue
+        missing = check()
+        if not missing and audit.last_write <= last:
+            return audit.last_write
+        if time.time() - last > limit:
+            raise RuntimeError(f"{missing}, and no write for {limit} s")
+        time.sleep(2)
 
 
-def start(args, log):
-    return Process([args.binary, "run", "--metrics-port", "18080", "--health-port", "18081",
-                    "--log-level", "warn"], dict(os.environ), log, 18081)
+def not_done(api, args):
+    """What is not as it should be yet, or an empty text."""
+    kinds = [("modeldeployments", model_done)]
+    if args.monitors:
+        kinds.append(("driftmonitors", judged))
+    if args.policies:
+        kinds.append(("retrainpolicies", judged))
+    for kind, done in kinds:
+        now = api.count(f"{GROUP}/{kind}", done)
+        if now < args.models:
+            return f"{now} of {args.models} {kind} done"
+    return ""
 
 
-def start_peer(args, log):
+def start(args, folder):
+    command = [args.binary, "run", "--metrics-port", str(METRICS_PORT), "--health-port", "18081",
+               "--log-level", "warn"]
+    if args.drift:
+        command += ["--max-runs", "0"]  # all at once
+    return Process(command, folder / "controller.log", 18081)
+
+
+def start_peer(args, folder):
     """Argo Rollouts with limits that are no limits, as ours has none."""
     return Process([args.peer, "--kubeconfig", os.environ["KUBECONFIG"], "--leader-elect=false",
                     "--qps", "2000", "--burst", "4000", "--metricsPort", "18090",
-                    "--healthzPort", "18091", "--loglevel", "error"], dict(os.environ), log, 18091)
+                    "--healthzPort", "18091", "--loglevel", "error"], folder / "peer.log", 18091)
 
 
-def wait_ready(process):
-    while not process.ready():
-        if not process.alive():
-            raise RuntimeError("the controller ended before it was ready")
-        time.sleep(0.05)
-    return time.monotonic() - process.started
+def report_converged(report, who, process, audit, machine, at, objects):
+    others = machine.since()
+    cpu = process.cpu_at(at)
+    report.row(f"{who}: seconds to all converged", at - process.started, "{:.1f}", "converged")
+    report.row("... CPU seconds", cpu, "{:.1f}")
+    report.row("... CPU milliseconds a model", cpu * 1000 / objects, "{:.2f}", "cpu")
+    for name, seconds in others[0].items():
+        report.row(f"... CPU seconds of {name} meanwhile", seconds, "{:.1f}")
+    report.row("... processors that other work on the machine kept busy", others[1], "{:.2f}",
+               "others")
+    report.row("... peak RSS, MB", process.memory("VmHWM"), key="peak")
+    counts = audit.take_counts()
+    report.writes(counts, objects)
 
 
-def measure_peer(api, args, folder):
-    load(api, "rollouts", rollout, args.models, group="/apis/argoproj.io/v1alpha1")
-    process = start_peer(args, folder / "peer.log")
-    try:
-        wait_until_all(lambda: healthy_rollouts(api), process, args.models)
-        rows = [("peer: seconds to all healthy", f"{time.monotonic() - process.started:.1f}"),
-                ("peer: CPU seconds to converge", f"{process.cpu():.1f}"),
-                ("peer: CPU milliseconds a model", f"{process.cpu() * 1000 / args.models:.2f}"),
-                ("peer: peak RSS, MB", f"{process.memory('VmHWM'):.0f}")]
-        time.sleep(5)
-        before = process.cpu()
-        time.sleep(args.idle)
-        rows += [(f"peer: idle: % of a core over {args.idle} s",
-                  f"{100 * (process.cpu() - before) / args.idle:.2f}"),
-                 ("peer: idle: RSS, MB", f"{process.memory('VmRSS'):.0f}")]
-        return rows
-    finally:
-        if process.alive():
-            process.stop()
+def report_idle(report, who, process, audit, seconds):
+    audit.take_counts()
+    before = process.cpu()
+    time.sleep(seconds)
+    used = process.cpu() - before
+    report.row(f"{who}: idle for {seconds} s: % of a core", 100 * used / seconds, "{:.2f}", "idle")
+    counts = audit.take_counts()
+    report.row("... writes", counts.writes())
+    for what, number in counts.by_kind():
+        report.row(f"...... {what}", number)
+    report.row("... RSS, MB", process.memory("VmRSS"), key="rss")
 
 
-def measure(args, folder):
-    api = Api(os.environ["KUBECONFIG"])
-    rate = {"ModelDeployments": load(api, "modeldeployments", model, args.models)}
+def report_requests(report, counts):
+    for what, number in (("lists", counts.of("list")), ("watches", counts.of("watch")),
+                         ("gets", counts.of("get")), ("writes", counts.writes())):
+        report.row(f"... {what}", number)
+
+
+def settle(process, limit=300):
+    """Until nothing is due in any queue; the time of that."""
+    end = time.time() + limit
+    while time.time() < end:
+        if metric(METRICS_PORT, "workqueue_depth") == 0:
+            return time.time()
+        time.sleep(1)
+    raise RuntimeError(f"the queues are not empty after {limit} s; {process.cpu():.0f} CPU seconds")
+
+
+def report_restart(report, args, folder, process, audit):
+    report.row("restart: seconds that the old process took to end", process.stop(), "{:.1f}")
+    audit.take_counts()
+    process = start(args, folder)
+    report.row("... seconds to ready", process.wait_ready(), "{:.1f}", "ready")
+    at = settle(process)
+    report.row("... seconds until all was looked at", at - process.started, "{:.1f}", "settled")
+    report.row("... CPU seconds until then", process.cpu(), "{:.1f}")
+    time.sleep(5)
+    report_requests(report, audit.take_counts())
+    report.row("... peak RSS, MB", process.memory("VmHWM"))
+    return process
+
+
+def report_api_restart(report, args, process, audit):
+    """The API server goes away and comes back."""
+    audit.take_counts()
+    cpu = process.cpu()
+    begin = time.monotonic()
+    subprocess.run([args.cluster, "restart", "kube-apiserver"], check=True,
+                   stdout=subprocess.DEVNULL)
+    report.row("API server restart: seconds until it was ready", time.monotonic() - begin, "{:.1f}")
+    time.sleep(60)
+    if not process.alive():
+        raise RuntimeError("the controller ended")
+    report_requests(report, audit.take_counts())
+    report.row("... CPU seconds of the controller, over 60 s", process.cpu() - cpu, "{:.1f}")
+    report.row("... peak RSS since the controller's start, MB", process.memory("VmHWM"))
+
+
+def load_objects(api, args, report):
+    kinds = [("modeldeployments", model)]
     if args.monitors:
-        rate["DriftMonitors"] = load(api, "driftmonitors", monitor, args.models)
+        kinds.append(("driftmonitors", monitor))
     if args.policies:
-        rate["RetrainPolicies"] = load(api, "retrainpolicies", policy, args.models)
-    rows = [(f"{kind} created a second by the loader ({LOADERS} connections)", f"{value:.0f}")
-            for kind, value in rate.items()]
-    audit = Audit(args.audit_log)
-    process = start(args, folder / "controller.log")
+        kinds.append(("retrainpolicies", policy))
+    for kind, make in kinds:
+        rate = load(api, kind, make, args.models)
+        report.row(f"{kind} created a second by the harness ({LOADERS} connections)", rate)
+
+
+def measure_ours(api, args, folder, report):
+    load_objects(api, args, report)
+    audit = Audit(args.audit_log, "perennial-controller")
+    process = start(args, folder)
+    machine = Load(args.cluster_folder, process)
     try:
-        rows.append(("seconds to ready", f"{wait_ready(process):.1f}"))
-        wait_until_all(lambda: converged(api, args), process, args.models)
-        rows += [("seconds to all converged", f"{time.monotonic() - process.started:.1f}"),
-                 ("CPU seconds to converge", f"{process.cpu():.1f}"),
-                 ("CPU milliseconds a model", f"{process.cpu() * 1000 / args.models:.2f}"),
-                 ("peak RSS, MB", f"{process.memory('VmHWM'):.0f}")]
-        time.sleep(5)
-        counts = audit.requests()
-        rows.append(("writes a model", f"{writes(counts) / args.models:.2f}"))
-        rows += [(f"... {verb} {what}", f"{number / args.models:.2f}")
-                 for (verb, what), number in counts.most_common() if verb not in READS]
-        before = process.cpu()
-        time.sleep(args.idle)
-        idle = audit.requests()
-        rows += [(f"idle: % of a core over {args.idle} s",
-                  f"{100 * (process.cpu() - before) / args.idle:.2f}"),
-                 ("idle: writes", writes(idle)), ("idle: RSS, MB", f"{process.memory('VmRSS'):.0f}")]
+        report.row("seconds to ready", process.wait_ready(), "{:.1f}")
+        at = wait_converged(audit, process, lambda: not_done(api, args))
+        report_converged(report, "Perennial", process, audit, machine, at, args.models)
+        report_idle(report, "Perennial", process, audit, args.idle)
         if args.drift:
-            rows += drift.measure(api, GROUP, process, audit, args.drift)
-        process.stop()
-        audit.requests()
-        process = start(args, folder / "controller.log")
-        rows.append(("restart: seconds to ready", f"{wait_ready(process):.1f}"))
-        time.sleep(15)
-        counts = audit.requests()
-        rows += [("restart: CPU seconds, 15 s later", f"{process.cpu():.1f}"),
-                 ("restart: requests", sum(counts.values())), ("restart: writes", writes(counts)),
-                 ("restart: peak RSS, MB", f"{process.memory('VmHWM'):.0f}")]
+            drift.measure(api, report, process, audit, args.drift)
+        process = report_restart(report, args, folder, process, audit)
+        report_api_restart(report, args, process, audit)
     finally:
-        if process.alive():
-            process.stop()
-    if args.peer:
-        rows += measure_peer(api, args, folder)
-    return rows
+        process.stop()
+        audit.close()
+
+
+def measure_peer(api, args, folder, report):
+    rate = load(api, "rollouts", rollout, args.models, group=PEER_GROUP)
+    report.row(f"rollouts created a second by the harness ({LOADERS} connections)", rate)
+    audit = Audit(args.audit_log, "rollouts-controller")
+    process = start_peer(args, folder)
+    machine = Load(args.cluster_folder, process)
+
+    def missing():
+        done = api.count(f"{PEER_GROUP}/rollouts", rollout_done)
+        return "" if done == args.models else f"{done} of {args.models} Rollouts healthy"
+
+    try:
+        at = wait_converged(audit, process, missing)
+        report_converged(report, "Argo Rollouts", process, audit, machine, at, args.models)
+        report_idle(report, "Argo Rollouts", process, audit, args.idle)
+    finally:
+        process.stop()
+        audit.close()
 
 
 def inside():
     """In the cluster's network; what to do comes from the environment."""
     import argparse
     args = argparse.Namespace(**json.loads(os.environ["PERENNIAL_BENCH_SCALE"]))
-    for row in measure(args, pathlib.Path(args.folder)):
-        print("| " + " | ".join(str(cell) for cell in row) + " |", flush=True)
+    folder = pathlib.Path(args.folder)
+    api = Api(os.environ["KUBECONFIG"])
+    report = Report()
+    try:
+        measure_ours(api, args, folder, report)
+    finally:
+        if args.record:
+            record(pathlib.Path(args.record), args, report.figures)
+    if args.peer:
+        measure_peer(api, args, folder, Report())
+
+
+def record(path, args, figures):
+    """Adds to the file that `hack/bench plot` draws from."""
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    kind = {"models": args.models, "monitors": args.monitors, "policies": args.policies}
+    known = [one for one in known if {key: one.get(key) for key in kind} != kind]
+    known.append({**kind, **{key: round(value, 3) for key, value in figures.items()}})
+    known.sort(key=lambda one: (one["monitors"], one["models"]))
+    text = ",\n ".join(json.dumps(one) for one in known)
+    path.write_text(f"[{text}]\n", encoding="utf-8")
 
 
 def run(root, args):
@@ -364,7 +251,7 @@ def run(root, args):
                               **options)
 
     try:
-        call("up", "--control-plane-only")
+        call("up", "--control-plane-only", stdout=subprocess.DEVNULL)
         call("exec", "kubectl", "apply", "-k", str(root / "crds"), stdout=subprocess.DEVNULL)
         if args.peer:
             call("exec", "kubectl", "apply", "--server-side", "-k", args.peer_crds,
@@ -377,15 +264,14 @@ def run(root, args):
         audit_log = call("audit-log", capture_output=True).stdout.strip()
         with tempfile.TemporaryDirectory() as folder:
             environment["PERENNIAL_BENCH_SCALE"] = json.dumps(
-                {**vars(args), "audit_log": audit_log, "folder": folder})
-            print("| what | figure |\n|---|---:|", flush=True)
+                {**vars(args), "audit_log": audit_log, "folder": folder, "cluster": cluster,
+                 "cluster_folder": str(pathlib.Path(audit_log).parent.parent)})
             try:
                 call("exec", "python3", "-c", "import scale; scale.inside()",
                      cwd=str(root / "hack" / "bench.d"))
             except subprocess.CalledProcessError:
-                log = pathlib.Path(folder) / "controller.log"
-                if log.exists():
+                for log in pathlib.Path(folder).glob("*.log"):
                     print(log.read_text(encoding="utf-8", errors="replace")[-3000:])
                 raise
     finally:
-        call("down")
+        call("down", stdout=subprocess.DEVNULL)
