@@ -42,17 +42,21 @@ class Api:
         return pathlib.Path(path).read_text(encoding="ascii")
 
     def send(self, method, path, body=None, content="application/json", accept=()):
-        if not hasattr(self.local, "connection"):
-            self.local.connection = http.client.HTTPSConnection(self.host, context=self.context,
-                                                                timeout=120)
         text = None if body is None else json.dumps(body)
-        try:
-            self.local.connection.request(method, path, text, {"Content-Type": content})
-            answer = self.local.connection.getresponse()
-            data = answer.read()
-        except (OSError, http.client.HTTPException):
-            del self.local.connection
-            raise
+        while True:
+            fresh = not hasattr(self.local, "connection")
+            if fresh:
+                self.local.connection = http.client.HTTPSConnection(
+                    self.host, context=self.context, timeout=120)
+            try:
+                self.local.connection.request(method, path, text, {"Content-Type": content})
+                answer = self.local.connection.getresponse()
+                data = answer.read()
+                break
+            except (OSError, http.client.HTTPException):
+                del self.local.connection
+                if fresh or method != "GET":  # an old one may have been closed meanwhile
+                    raise
         if answer.status >= 300 and answer.status not in (409, *accept):
             raise RuntimeError(f"{method} {path}: {answer.status} {data[:500]!r}")
         return data

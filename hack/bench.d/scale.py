@@ -12,6 +12,7 @@ import tempfile
 import time
 
 import drift
+import soak
 from cluster_api import LOADERS, Api, Audit, load
 from objects import (GROUP, NAMESPACES, PEER_GROUP, judged, model, model_done, monitor,
                      namespace_of, policy, rollout, rollout_done)
@@ -193,6 +194,21 @@ def measure_ours(api, args, folder, report):
         audit.close()
 
 
+def measure_soak(api, args, folder, report):
+    load_objects(api, args, report)
+    audit = Audit(args.audit_log, "perennial-controller")
+    process = start(args, folder)
+    try:
+        process.wait_ready()
+        wait_converged(audit, process, lambda: not_done(api, args))
+        soak.measure(api, args, report, process, audit)
+        wait_converged(audit, process, lambda: not_done(api, args))
+        report.row("all converged again: RSS, MB", process.memory("VmRSS"), "{:.1f}")
+    finally:
+        process.stop()
+        audit.close()
+
+
 def measure_peer(api, args, folder, report):
     rate = load(api, "rollouts", rollout, args.models, group=PEER_GROUP)
     report.row(f"rollouts created a second by the harness ({LOADERS} connections)", rate)
@@ -219,14 +235,18 @@ def inside():
     args = argparse.Namespace(**json.loads(os.environ["PERENNIAL_BENCH_SCALE"]))
     folder = pathlib.Path(args.folder)
     api = Api(os.environ["KUBECONFIG"])
-    report = Report()
-    try:
-        measure_ours(api, args, folder, report)
-    finally:
-        if args.record:
-            record(pathlib.Path(args.record), args, report.figures)
+    if args.minutes:
+        return measure_soak(api, args, folder, Report())
+    if not args.peer_only:
+        report = Report()
+        try:
+            measure_ours(api, args, folder, report)
+        finally:
+            if args.record:
+                record(pathlib.Path(args.record), args, report.figures)
     if args.peer:
         measure_peer(api, args, folder, Report())
+    return None
 
 
 def record(path, args, figures):
@@ -251,7 +271,8 @@ def run(root, args):
                               **options)
 
     try:
-        call("up", "--control-plane-only", stdout=subprocess.DEVNULL)
+        more = ["--controller-manager"] if args.minutes else []
+        call("up", "--control-plane-only", *more, stdout=subprocess.DEVNULL)
         call("exec", "kubectl", "apply", "-k", str(root / "crds"), stdout=subprocess.DEVNULL)
         if args.peer:
             call("exec", "kubectl", "apply", "--server-side", "-k", args.peer_crds,
