@@ -12,6 +12,7 @@
 #include "deployment/render.h"
 #include "deployment/rollout.h"
 #include "deployment/scaling.h"
+#include "deployment/selection.h"
 #include "deployment/status.h"
 
 namespace perennial::deployment {
@@ -48,6 +49,14 @@ void Act(Turn& turn, kube::Plan& plan) {
   for (kube::EmitEvent& event : turn.events) plan.actions.emplace_back(std::move(event));
 }
 
+// A new deployment's first version is being made: once the store shows it, the next look has more
+// to say, and two writes of the status within a moment tell no one more than one. A version that
+// can't be made is told of, by the look that knows the error.
+bool SaidSoon(const Turn& turn) {
+  return turn.seen.versions.empty() && turn.seen.last_error.empty() &&
+         turn.status.variants.empty() && !MissingVersions(turn.seen).empty();
+}
+
 }  // namespace
 
 kube::Plan Decide(const Observed& seen, WallTime now) {
@@ -69,7 +78,9 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
   }
   TellStatus(turn, problems);
   plan.why = turn.why;
-  if (turn.status != deployment.status) plan.status = api::EncodeStatus(turn.status);
+  if (turn.status != deployment.status && !(readable && SaidSoon(turn))) {
+    plan.status = api::EncodeStatus(turn.status);
+  }
   plan.wake_at = turn.wake_at;
   if (plan.wake_at && *plan.wake_at <= now) plan.wake_at = now + Millis(1000);
   return plan;

@@ -213,7 +213,7 @@ InformerCounters InformerLoop::Counters() const {
 
 Status WithJson(std::string_view text, const std::function<Status(const nlohmann::json&)>& use) {
   if (!DepthWithin(text, kDeepest)) return Error{Errc::kInvalid, "the JSON nests too deep"};
-  const nlohmann::json object = nlohmann::json::parse(text, nullptr, false);
+  const nlohmann::json object = nlohmann::json::parse(WithoutManagedFields(text), nullptr, false);
   if (!object.is_object()) return Error{Errc::kInvalid, "not a JSON object"};
   try {
     return use(object);

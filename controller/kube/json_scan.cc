@@ -1,5 +1,6 @@
 #include "kube/json_scan.h"
 
+#include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
 
@@ -150,6 +151,21 @@ Result<ScannedMeta> ScanMeta(std::string_view object) {
   }));
   out.typed = has_version && has_kind;
   return out;
+}
+
+std::string WithoutManagedFields(std::string_view object) {
+  std::string out(object);
+  const Status walked = ScanObject(object, [&](std::string_view key, std::string_view value) {
+    if (key != "metadata") return Ok();
+    return ScanObject(value, [&](std::string_view name, std::string_view field) {
+      if (name != "managedFields" || field.front() != '[') return Ok();
+      const auto from = static_cast<size_t>(field.data() - object.data());
+      // White space in place: nothing has to be moved, and a parser passes over it.
+      std::fill_n(out.begin() + static_cast<std::ptrdiff_t>(from + 1), field.size() - 2, ' ');
+      return Ok();
+    });
+  });
+  return walked.ok() ? out : std::string(object);
 }
 
 bool DepthWithin(std::string_view text, int limit) {

@@ -34,6 +34,11 @@ struct ScannedMeta {
 };
 Result<ScannedMeta> ScanMeta(std::string_view object);
 
+// The object's text with nothing in metadata.managedFields: half of what the API server sends of an
+// object that is applied, and nobody's business here. Text that can't be walked over comes back as
+// it was.
+std::string WithoutManagedFields(std::string_view object);
+
 // True unless arrays and objects nest deeper than `limit`.
 bool DepthWithin(std::string_view text, int limit);
 

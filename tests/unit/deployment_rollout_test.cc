@@ -53,6 +53,29 @@ TEST(Rollout, ServesTheFirstVersionAsSoonAsItIsReady) {
   EXPECT_EQ(world.Count("Promoted"), 1);
 }
 
+TEST(Rollout, WaitsWithTheFirstStatusForTheVersionThatItMakes) {
+  ServingWorld world;
+  const kube::Plan first = world.Step();
+  EXPECT_EQ(first.actions.size(), 1u) << "the version";
+  EXPECT_FALSE(first.status.has_value());
+  EXPECT_TRUE(world.Step().status.has_value());
+}
+
+TEST(Rollout, TellsOfAFirstVersionThatIsRefused) {
+  ServingWorld world;
+  world.last_error = "modelversions departures-1: exceeded quota";
+  const kube::Plan plan = world.Step();
+  ASSERT_TRUE(plan.status.has_value());
+  EXPECT_NE(plan.status->find("WriteRefused"), std::string::npos);
+}
+
+TEST(Rollout, TellsOfAnInvalidSpecAtOnce) {
+  ServingWorld world;
+  world.spec["template"] = {{"spec", {{"containers", nlohmann::json::array()}}}};
+  world.Step();
+  EXPECT_EQ(world.Condition("Stalled"), "True/InvalidSpec");
+}
+
 TEST(Rollout, RecordsItsDecisionBeforeTheFirstPod) {
   ServingWorld world;
   world.Step();

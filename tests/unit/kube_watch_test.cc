@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <random>
 
 #include "kube/json_scan.h"
@@ -349,6 +350,23 @@ TEST(JsonScanTest, RefusesWhatIsNotWhole) {
   for (const char* text :
        {"{}x", "[]", "{\"a\"}", "{\"a\":}", "{\"a\":1 \"b\":2}", "{,}", "null"}) {
     EXPECT_FALSE(ScanObject(text, ignore).ok()) << text;
+  }
+}
+
+TEST(JsonScanTest, TakesManagedFieldsOutAndNothingElse) {
+  const std::string text =
+      R"({"managedFields":[1],"metadata":{"name":"a]}","managedFields":[{"f:x":{"]":[2]}}, 3],)"
+      R"("labels":{"managedFields":"[4]"}},"spec":{"managedFields":[5]}})";
+  auto wanted = nlohmann::json::parse(text);
+  wanted["metadata"]["managedFields"] = nlohmann::json::array();
+  EXPECT_EQ(nlohmann::json::parse(WithoutManagedFields(text)), wanted);
+  for (const std::string whole :
+       {R"({"metadata":{"managedFields":[]}})", R"({"metadata":{"managedFields":null}})",
+        R"({"metadata":[]})", R"({"kind":"x"})", "[]", ""}) {
+    EXPECT_EQ(WithoutManagedFields(whole), whole);
+  }
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    EXPECT_EQ(WithoutManagedFields(text.substr(0, i)), text.substr(0, i)) << "cut off";
   }
 }
 
