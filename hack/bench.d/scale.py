@@ -15,7 +15,7 @@ import drift
 import soak
 from cluster_api import LOADERS, Api, Audit, load
 from objects import (GROUP, NAMESPACES, PEER_GROUP, judged, model, model_done, monitor,
-                     namespace_of, policy, rollout, rollout_done)
+                     namespace_of, policy, rollout, rollout_done, waiting)
 from processes import Load, Process, metric
 
 QUIET = 4.0  # so many seconds without a write count as the end of them
@@ -165,7 +165,14 @@ def report_api_restart(report, args, process, audit):
 
 
 def load_objects(api, args, report):
-    kinds = [("modeldeployments", model)]
+    def make_model(namespace, name):
+        i = int(name.rpartition("-")[2])
+        # Those that serve are in as few namespaces as hold them.
+        place = i % NAMESPACES * (args.models // NAMESPACES) + i // NAMESPACES
+        make = model if args.serving is None or place < args.serving else waiting
+        return make(namespace, name)
+
+    kinds = [("modeldeployments", make_model)]
     if args.monitors:
         kinds.append(("driftmonitors", monitor))
     if args.policies:
