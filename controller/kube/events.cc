@@ -126,6 +126,7 @@ class EventRecorder::Impl {
   std::deque<Pending> queue_;
   std::map<Sameness, Series> series_;
   std::map<std::string, Budget> budgets_;  // by UID of the object
+  std::size_t look_at_budgets_ = kRememberedLimit;
   std::uint64_t dropped_ = 0;
   std::uint64_t named_ = 0;
   std::jthread thread_;
@@ -183,20 +184,23 @@ void EventRecorder::Impl::Enqueue(Pending pending) {
   queue_.push_back(std::move(pending));
 }
 
-// Keeps the memory bounded: ended series and full budgets say nothing that is needed.
+// Keeps the memory bounded: ended series and full budgets say nothing that is needed. Looking for
+// them takes time in proportion to all that is kept, so that many more are added before the next
+// time.
 void EventRecorder::Impl::Forget(Millis now) {
   if (series_.size() >= kRememberedLimit) {
     std::erase_if(series_,
                   [&](const auto& entry) { return now - entry.second.last >= kSeriesGap; });
-    if (series_.size() >= kRememberedLimit) series_.clear();
+    if (series_.size() >= kRememberedLimit / 2) series_.clear();
   }
-  if (budgets_.size() >= kRememberedLimit) {
+  if (budgets_.size() >= look_at_budgets_) {
     std::erase_if(budgets_, [now](const auto& entry) {
       Budget budget = entry.second;
       budget.Refill(now);
       return budget.tokens >= kBurst;
     });
     if (budgets_.size() >= 4 * kRememberedLimit) budgets_.clear();
+    look_at_budgets_ = std::max(kRememberedLimit, 2 * budgets_.size());
   }
 }
 
