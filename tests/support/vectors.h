@@ -12,14 +12,21 @@
 #include "support/source_tree.h"
 
 // Reference values that other tools computed: tests/data/vectors/*.json, whose cases each name the
-// tool, its version and the tolerance.
+// tool, its version and the tolerance. Those of edges/ are inputs of one measure's file tried with
+// the others, and what lies at the borders: one sample, one bucket, constants, ties, fractions.
 namespace perennial::testing {
 
 inline nlohmann::json Cases(const std::string& file) {
-  std::ifstream stream(SourcePath("tests/data/vectors/" + file + ".json"));
-  const nlohmann::json document = nlohmann::json::parse(stream, nullptr, false);
-  EXPECT_TRUE(document.is_object() && !document["cases"].empty()) << file;
-  return document.is_object() ? document["cases"] : nlohmann::json::array();
+  nlohmann::json cases = nlohmann::json::array();
+  for (const std::string folder : {"", "edges/"}) {
+    std::ifstream stream(SourcePath("tests/data/vectors/" + folder + file + ".json"));
+    if (!stream && !folder.empty()) continue;
+    const nlohmann::json document = nlohmann::json::parse(stream, nullptr, false);
+    EXPECT_TRUE(document.is_object() && !document["cases"].empty()) << folder << file;
+    if (!document.is_object()) continue;
+    for (const auto& test : document["cases"]) cases.push_back(test);
+  }
+  return cases;
 }
 
 // JSON has no infinities: the files write them as strings; a missing sample is null or "NaN".
