@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "api/names.h"
 #include "kube/client.h"
 #include "support/in_process.h"
 #include "support/manual_clock.h"
@@ -35,6 +36,23 @@ TEST_F(FakeApiServerTest, WhatACreateSetStaysWhenItsManagerAppliesLess) {
   EXPECT_EQ(Data(), (json{{"x", "1"}, {"y", "2"}, {"z", "3"}}));
   ASSERT_TRUE(client_.Apply(Map(), With(R"({"x":"1"})")).ok());
   EXPECT_EQ(Data(), (json{{"x", "1"}, {"y", "2"}})) << "what it applied goes, as ever";
+}
+
+// Leaves go in any order, the one that names the element too.
+TEST_F(FakeApiServerTest, AnElementThatIsAppliedNoMoreIsGoneAsAWhole) {
+  const kube::Ref ref{api::kDeployments, {"transit", "eta"}};
+  const auto with = [&](const std::string& env) {
+    json object = MakeObject(ref);
+    object["spec"]["template"]["spec"]["containers"] =
+        json::parse(R"([{"name": "model", "image": "m", "env": )" + env + "}]");
+    return object.dump();
+  };
+  ASSERT_TRUE(
+      client_.Apply(ref, with(R"([{"name":"A","value":"1"},{"name":"B","value":"2"}])")).ok());
+  ASSERT_TRUE(client_.Apply(ref, with(R"([{"name":"A","value":"1"}])")).ok());
+  const json now = api_.Get(ref).value_or(json());
+  EXPECT_EQ(now["spec"]["template"]["spec"]["containers"],
+            json::parse(R"([{"name": "model", "image": "m", "env": [{"name":"A","value":"1"}]}])"));
 }
 
 TEST_F(FakeApiServerTest, CountsWhatIsMadeAndRemovedWhoeverDidIt) {

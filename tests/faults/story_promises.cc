@@ -108,6 +108,9 @@ void StoryPromises::CheckChampion() {
 
 void StoryPromises::CheckRoutes() {
   std::map<std::string, int> weights;
+  // Scaled to zero, the champion keeps its place in the route, and has it when its pods come back.
+  const json deployment = world_.Object(api::kModelDeployments, "departures");
+  if (!deployment.empty() && deployment["spec"].value("replicas", 1) == 0) scaled_to_zero_ = true;
   for (const json& route : world_.Listed(api::kHttpRoutes)) {
     for (const json& rule : route["spec"]["rules"]) {
       int sum = 0;
@@ -118,12 +121,15 @@ void StoryPromises::CheckRoutes() {
         const json child = world_.Object(api::kDeployments, backend["name"]);
         const std::string version = child.empty() ? "" : LabelOf(child, api::kLabelVersion);
         const std::string alias = world_.Alias(version);
-        // Who served before an approval was asked for keeps what it has, and gets no more.
+        // Who served before an approval was asked for keeps what it has or once had, and gets no
+        // more.
         if (world_.Phase(version) != "Approved" && weight > weights_[version]) {
           Violated("8: traffic for " + alias + ", which is " + world_.Phase(version));
         }
-        weights[version] = std::max(weights[version], weight);
-        if (child.empty() || StatusOf(child).value("readyReplicas", 0) == 0) {
+        weights[version] = std::max({weights[version], weights_[version], weight});
+        const bool ready = !child.empty() && StatusOf(child).value("readyReplicas", 0) > 0;
+        if (ready) scaled_to_zero_ = false;
+        if (!ready && !scaled_to_zero_) {
           Violated("2: traffic for " + alias + " without ready pods");
         }
         if (withdrawn_.contains(version)) Violated("4: traffic for a withdrawn version");

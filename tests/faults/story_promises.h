@@ -43,10 +43,11 @@ class StoryPromises {
   std::vector<std::string> champions_;              // one after the other
   std::map<std::string, std::string> promoted_at_;  // by version
   std::set<std::string> withdrawn_;                 // rejected or rolled back once
-  std::map<std::string, int> weights_;              // by version, the last that it had
-  std::map<std::string, std::string> bystanders_;   // resource and name -> text
-  std::map<std::string, std::string> verdicts_;     // of each signal
-  std::set<std::string> annotated_;                 // UIDs of Deployments with a note of somebody's
+  bool scaled_to_zero_ = false;
+  std::map<std::string, int> weights_;  // by version, the most since it came into the route
+  std::map<std::string, std::string> bystanders_;  // resource and name -> text
+  std::map<std::string, std::string> verdicts_;    // of each signal
+  std::set<std::string> annotated_;                // UIDs of Deployments with a note of somebody's
 };
 
 }  // namespace perennial::testing

@@ -75,7 +75,10 @@ void Fill(const std::vector<json>& objects, kube::Informer<T>& informer, Decode 
   for (const json& object : objects) {
     if (!label.empty() && LabelOf(object, label).empty()) continue;
     auto decoded = decode(object);
-    PERENNIAL_CHECK(decoded.ok());
+    if (!decoded.ok()) {
+      listed.insert({kStoryNamespace, NameOf(object)});  // left as it was
+      continue;
+    }
     listed.insert(decoded->meta.key);
     informer.store().Upsert(std::make_shared<const T>(*std::move(decoded)));
   }

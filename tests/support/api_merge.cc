@@ -97,12 +97,21 @@ json* Step(json& value, const std::string& part) {
   return FindElement(value, part.substr(0, equals), part.substr(equals + 1));
 }
 
+// `part` leads to an element of a list: "name=model".
+bool OnlyKeyLeft(const json& element, const std::string& part) {
+  return element.is_object() && element.size() == 1 &&
+         part.rfind(element.begin().key() + "=", 0) == 0;
+}
+
 void Erase(json& value, const std::vector<std::string>& parts, size_t at) {
   json* child = Step(value, parts[at]);
   if (child == nullptr) return;
   const bool last = at + 1 == parts.size();
   if (!last) Erase(*child, parts, at + 1);
-  if (!last && !child->empty()) return;
+  if (!last && !child->empty() && !OnlyKeyLeft(*child, parts[at])) return;
+  // What names an element stays as long as the element has anything else: leaves that are erased
+  // later find it by that.
+  if (last && at > 0 && value.size() > 1 && parts[at - 1].rfind(parts[at] + "=", 0) == 0) return;
   if (value.is_object()) {
     value.erase(parts[at]);
   } else {

@@ -1,0 +1,317 @@
+// Random sequences of changes of a ModelDeployment's spec, valid and invalid. After each that has
+// settled the cluster must look as if the spec had been deployed there just now (Acto's oracle: the
+// same state, reached on two ways).
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "api/codec.h"
+#include "api/names.h"
+#include "faults/story_plots.h"
+#include "support/spec_cases.h"
+
+namespace perennial::testing {
+namespace {
+
+using nlohmann::json;
+using std::chrono::minutes;
+
+// JSON merge patches of the spec. Some make it invalid, by themselves or beside what is there: what
+// the CRD refuses, in a cluster without its rules.
+const std::vector<json>& Edits() {
+  static const std::vector<json> kEdits = [] {
+    std::vector<json> edits;
+    for (
+        const char* text : {
+            R"({"model": {"uri": "s3://models/a"}})",
+            R"({"model": {"uri": "s3://models/b"}})",
+            R"({"model": {"uri": "s3://models/c", "digest": null}})",
+            R"({"replicas": 1, "autoscaling": null})",
+            R"({"replicas": 4, "autoscaling": null})",
+            R"({"replicas": 0, "autoscaling": null})",
+            R"({"replicas": 3})",
+            R"({"replicas": null, "autoscaling": {"minReplicas": 2, "maxReplicas": 5}})",
+            R"({"replicas": null, "autoscaling": {"minReplicas": 3, "maxReplicas": 3}})",
+            R"({"disruptionBudget": {"maxUnavailable": 1}})",
+            R"({"disruptionBudget": null})",
+            R"({"template": {"metadata": {"labels": {"team": "eta"}}}})",
+            R"({"template": {"metadata": null}})",
+            R"({"template": {"spec": {"nodeSelector": {"disk": "fast"}}}})",
+            R"({"template": {"spec": {"nodeSelector": null}}})",
+            R"({"template": {"spec": {"containers": [{"name": "model", "image": "server:2",
+                 "ports": [{"name": "http", "containerPort": 8080}]}]}}})",
+            R"({"template": {"spec": {"containers": [{"name": "model", "image": "server:1",
+                 "env": [{"name": "KEEP", "value": "1"}],
+                 "ports": [{"name": "http", "containerPort": 8080}]}]}}})",
+            R"({"metrics": {"path": "/other"}})",
+            R"({"metrics": null})",
+            R"({"metrics": {"port": "http", "path": "/metrics"}})",
+            R"({"traffic": {"gateway": {"parentRefs": [{"name": "edge"}],
+                 "hostnames": ["a.example.org"]}}})",
+            R"({"traffic": {"gateway": {"parentRefs": [{"name": "other"}],
+                 "hostnames": ["b.example.org"]}, "sticky": null}})",
+            R"({"traffic": null})",
+            R"({"traffic": {"gateway": {"parentRefs": [{"name": "edge"}],
+                 "hostnames": ["m.example.org"]},
+                 "sticky": {"cookie": "perennial-variant", "ttl": "1h"}}})",
+            R"({"traffic": {"gateway": {"parentRefs": [{"name": "edge"}],
+                 "hostnames": ["m.example.org"]}, "sticky": null, "timeouts": {"request": "10s"}}})",
+            R"({"rollout": {"steps": [{"weight": 20, "hold": "30s"}]}})",
+            R"({"rollout": {"steps": [{"weight": 5, "hold": "10s"}, {"weight": 50, "hold": "1m"}]}})",
+            R"({"rollout": {"steps": [{"mirror": 30, "hold": "20s"}, {"weight": 50}]}})",
+            R"({"rollout": {"steps": []}})",
+            R"({"rollout": null})",
+            R"({"rollout": {"progressDeadline": "7m"}})",
+            R"({"protocol": "OpenInference"})",
+            R"({"protocol": null})",
+            R"({"storage": {"image": "fetch:1"}})",
+            R"({"storage": null})",
+            R"({"approval": {"required": true, "approvers": 1}})",
+            R"({"approval": null})",
+            R"({"rollout": {"steps": [{"weight": 50}, {"weight": 25}]}})",
+            R"({"rollout": {"steps": [{"weight": 0}]}})",
+            R"({"rollout": {"progressDeadline": "0s"}})",
+            R"({"traffic": {"gateway": null, "sticky": {"ttl": "1h"}}})",
+            R"({"metrics": {"path": "metrics"}})",
+            R"({"model": {"uri": "departures"}})",
+            R"({"replicas": 2, "autoscaling": {"minReplicas": 2, "maxReplicas": 1}})",
+            R"({"storage": {"type": "ImageVolume", "image": "fetch:1"}})",
+        }) {
+      edits.push_back(json::parse(text));
+    }
+    return edits;
+  }();
+  return kEdits;
+}
+
+StoryOptions Deployed(const json& spec) {
+  StoryOptions options;
+  options.retraining = false;
+  options.spec = spec;
+  return options;
+}
+
+// What a sequence begins with.
+json FirstSpec() {
+  return json::parse(R"({
+    "model": {"uri": "s3://models/a"}, "replicas": 2,
+    "template": {"spec": {"containers": [
+      {"name": "model", "image": "server:1", "ports": [{"name": "http", "containerPort": 8080}]}]}},
+    "traffic": {"gateway": {"parentRefs": [{"name": "edge"}], "hostnames": ["m.example.org"]}},
+    "rollout": {"steps": [{"weight": 10, "hold": "1m"}]}})");
+}
+
+// Until nothing has been written for five minutes, an hour at most.
+void Settle(StoryWorld& world) {
+  int writes = -1;
+  for (int i = 0; i < 12 && writes != world.writes(); ++i) {
+    writes = world.writes();
+    world.Run(minutes(5));
+  }
+  EXPECT_EQ(writes, world.writes()) << "does not settle:\n" << world.log().back();
+}
+
+void ReplaceAll(std::string& text, const std::string& from, const std::string& to) {
+  for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) {
+    text.replace(at, from.size(), to);
+  }
+}
+
+bool IsTime(const std::string& text) {
+  return text.size() == 20 && text[4] == '-' && text[10] == 'T' && text.back() == 'Z';
+}
+
+// What differs between two ways to the same state: names of versions that are gone, times, history,
+// and the digest of a child, which has the version's name in it.
+void Forget(json& value, bool scales) {
+  static const std::set<std::string> kForgotten = {"uid",
+                                                   "resourceVersion",
+                                                   "generation",
+                                                   "observedGeneration",
+                                                   "history",
+                                                   "creationTimestamp",
+                                                   "lastTransitionTime",
+                                                   "managedFields",
+                                                   "since",
+                                                   "example.org/note",
+                                                   "revision",
+                                                   "started",
+                                                   "perennial.dev/spec-hash",
+                                                   "perennial.dev/revision"};
+  if (value.is_object()) {
+    for (const std::string& name : kForgotten) value.erase(name);
+    // How many pods there are is the autoscaler's business, and depends on the past.
+    if (scales) value.erase("replicas");
+    if (scales) value.erase("readyReplicas");
+    // Which steps led to it is the way, how it ended is the state.
+    if (value.contains("rollout") && value["rollout"].is_object()) {
+      value["rollout"] = {{"phase", value["rollout"].value("phase", "")},
+                          {"version", value["rollout"].value("version", "")}};
+    }
+  }
+  if (value.is_structured()) {
+    for (json& child : value) Forget(child, scales);
+  }
+  // Lists that merge by a key are in the order in which their elements came.
+  if (value.is_array() && !value.empty() && value[0].is_object()) {
+    std::sort(value.begin(), value.end());
+  }
+  if (value.is_string() && IsTime(value.get_ref<const std::string&>())) value = "TIME";
+}
+
+json SpecOf(const StoryWorld& world) {
+  return world.Object(api::kModelDeployments, "departures")["spec"];
+}
+
+// Children that have traffic or pods, and the status, of a deployment with this valid spec.
+std::string StateOf(const StoryWorld& world, const json& spec) {
+  const std::string champion = Champion(world);
+  const bool scales = spec.contains("autoscaling");
+  std::map<std::string, std::string> names = {{champion, "CHAMPION"}};
+  std::vector<json> objects;
+  for (const kube::Resource& resource : {api::kDeployments, api::kServices, api::kHttpRoutes}) {
+    for (json object : world.Listed(resource)) {
+      const std::string version = LabelOf(object, api::kLabelVersion);
+      if (resource != api::kHttpRoutes && !version.empty() && version != champion) {
+        // A version that served before may be kept, without pods.
+        const json child = world.Object(api::kDeployments, NameOf(object));
+        EXPECT_EQ(child.empty() ? 0 : child["spec"].value("replicas", 1), 0) << object.dump(2);
+        continue;
+      }
+      if (version == champion) names[NameOf(object)] = resource.plural + "-of-champion";
+      object.erase("status");
+      objects.push_back(object);
+    }
+  }
+  const json deployment = world.Object(api::kModelDeployments, "departures");
+  const json& status = deployment["status"];
+  objects.push_back({{"status", status}});
+  std::string out;
+  for (json& object : objects) {
+    Forget(object, scales);
+    out += object.dump(1) + "\n";
+  }
+  // Longer names first: one may begin like another.
+  std::vector<std::pair<std::string, std::string>> sorted(names.begin(), names.end());
+  std::sort(sorted.begin(), sorted.end(),
+            [](const auto& a, const auto& b) { return a.first.size() > b.first.size(); });
+  for (const auto& [name, role] : sorted) {
+    if (!name.empty()) ReplaceAll(out, name, role);
+  }
+  return out;
+}
+
+// The state of a fresh deployment, remembered by its spec.
+const std::string& Fresh(const json& spec) {
+  static std::map<std::string, std::string> known;
+  const auto [at, unknown] = known.try_emplace(spec.dump());
+  if (unknown) {
+    StoryWorld world(Deployed(spec));
+    Settle(world);
+    EXPECT_EQ(world.violations(), std::vector<std::string>());
+    at->second = StateOf(world, spec);
+  }
+  return at->second;
+}
+
+std::string FirstDifference(const std::string& a, const std::string& b) {
+  std::size_t at = 0;
+  while (at < a.size() && at < b.size() && a[at] == b[at]) ++at;
+  const std::size_t from = at > 400 ? at - 400 : 0;
+  return "explored: ..." + a.substr(from, 800) + "\nfresh: ..." + b.substr(from, 800);
+}
+
+std::string Children(const std::string& state) {
+  return state.substr(0, state.rfind("{\n \"status\""));
+}
+
+struct Explored {
+  int states = 0;
+  int invalid = 0;
+};
+
+// The spec as it is must be refused, and nothing but the status may tell; not even that, where it
+// can't be read at all.
+void ExpectRefused(const StoryWorld& world, const json& valid_spec, const std::string& children) {
+  const std::string state = StateOf(world, valid_spec);
+  const json object = world.Object(api::kModelDeployments, "departures");
+  const bool told = state.find("InvalidSpec") != std::string::npos;
+  EXPECT_EQ(told, api::DecodeModelDeployment(object).ok()) << state;
+  EXPECT_TRUE(Children(state) == children) << FirstDifference(Children(state), children);
+}
+
+void Explore(std::uint32_t seed, int length, Explored& explored) {
+  std::mt19937 random(seed);
+  const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };
+  StoryOptions options = Deployed(FirstSpec());
+  // Half of them with stores that lag behind each other.
+  if (seed % 2 == 0) options.lag = seed;
+  StoryWorld world(std::move(options));
+  Settle(world);
+  json valid_spec = FirstSpec();
+  std::string trace;
+  bool settled = true;
+  for (int i = 0; i < length; ++i) {
+    const std::string children = settled ? Children(StateOf(world, valid_spec)) : "";
+    const json& edit = Edits()[below(Edits().size())];
+    world.EditDeployment(edit);
+    const bool valid = Problems("ModelDeployment", SpecOf(world)).empty();
+    trace += (valid ? "" : "invalid: ") + edit.dump() + "\n";
+    SCOPED_TRACE("seed " + std::to_string(seed) + " after\n" + trace);
+    // Sometimes the next edit comes before this one has settled.
+    if (below(3) == 0) {
+      world.Run(Millis(static_cast<int>(below(60'000))));
+      settled = false;
+    } else {
+      Settle(world);
+      if (valid) settled = true;
+      if (!valid && settled) ExpectRefused(world, valid_spec, children);
+    }
+    if (valid) {
+      valid_spec = SpecOf(world);
+    } else {
+      ++explored.invalid;
+      json object = world.Object(api::kModelDeployments, "departures");
+      object["spec"] = valid_spec;
+      world.api().Put(api::kModelDeployments, object);
+      Settle(world);
+      settled = true;
+    }
+    EXPECT_EQ(world.violations(), std::vector<std::string>());
+    // Scaled to zero, a champion stays one, and a first version waits: here the way matters.
+    if (settled && valid_spec.value("replicas", 1) != 0) {
+      ++explored.states;
+      const std::string state = StateOf(world, valid_spec);
+      const std::string& fresh = Fresh(valid_spec);
+      EXPECT_TRUE(state == fresh) << FirstDifference(state, fresh);
+    }
+    if (::testing::Test::HasFailure()) return;
+  }
+}
+
+// PERENNIAL_EXPLORE=SEEDS explores so many sequences, from PERENNIAL_EXPLORE_FROM on.
+int Environment(const char* name, int otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::atoi(text);
+}
+
+TEST(Exploration, EverySequenceOfSpecsEndsAsAFreshDeployment) {
+  const int first = Environment("PERENNIAL_EXPLORE_FROM", 1);
+  const int seeds = Environment("PERENNIAL_EXPLORE", 6);
+  Explored explored;
+  for (int seed = first; seed < first + seeds && !HasFailure(); ++seed) {
+    Explore(static_cast<std::uint32_t>(seed), 8, explored);
+  }
+  std::cout << "explored: " << seeds << " sequences, " << explored.states << " settled states, "
+            << explored.invalid << " invalid specs\n";
+  EXPECT_GE(explored.states, seeds > 1 ? seeds : 0);
+}
+
+}  // namespace
+}  // namespace perennial::testing
