@@ -236,6 +236,9 @@ Result<RunObjectView> DecodeRunObjectView(const json& object) {
   if (Text(Get(object, "kind")) == kConfigMaps.kind) {
     view.text = Text(Get(object, "data", kResultEntry));
   } else {
+    const std::string annotation(kAnnotationMembers);
+    const std::string members = Text(Get(object, "metadata", "annotations", annotation.c_str()));
+    if (!members.empty()) view.meta.annotations[annotation] = members;
     json metadata = Get(object, "metadata");
     // The longest part of most objects, and nobody's business.
     metadata.erase("managedFields");

@@ -52,7 +52,8 @@ struct TrainingResult {
   std::vector<ConfusionCell> confusion_matrix;
   std::optional<Profile> profile;
 };
-Result<TrainingResult> DecodeTrainingResult(std::string_view text);
+// The part of `model`, a ModelDeployment, where the document has results of several.
+Result<TrainingResult> DecodeTrainingResult(std::string_view text, std::string_view model = {});
 
 // What admission also says (docs: validation): empty if valid, else one message per problem, each
 // naming the field and what to change.

@@ -97,6 +97,7 @@ struct Origin {
   std::string policy;        // Run: the RetrainPolicy's name
   std::string run;           // Run: the run's name
   std::string job_uid;       // Run: UID of the Job that trained it
+  std::string shared_job;    // Run: the Job's name, where another policy's run made it
   std::string trigger_type;  // Run: Drift, Schedule or Manual
   std::string trigger;       // Run: the trigger's identity
   std::string evidence;      // Run: JSON of what was seen when the trigger fired

@@ -304,6 +304,8 @@ struct Schema<Origin> {
       Field{"policy", &T::policy, "Run: the RetrainPolicy.", kObjectName},
       Field{"run", &T::run, "Run: its name.", kObjectName},
       Field{"jobUID", &T::job_uid, "Run: UID of the Job that trained it.", Rules{.max_length = 64}},
+      Field{"sharedJob", &T::shared_job,
+            "Run: the Job's name, where another run of the policy's group made it.", kObjectName},
       Field{"triggerType", &T::trigger_type, "Run: Drift, Schedule or Manual.",
             Rules{.max_length = 32}},
       Field{"trigger", &T::trigger, "Run: the trigger's identity.", Rules{}},

@@ -49,6 +49,10 @@ inline constexpr std::string_view kLabelIdentity = "perennial.dev/identity";
 inline constexpr std::string_view kLabelManagedBy = "app.kubernetes.io/managed-by";
 inline constexpr std::string_view kManagedBy = "perennial";
 
+// On the Job of a run that trains for others of its group too: the Jobs that these would have had,
+// separated by commas.
+inline constexpr std::string_view kAnnotationMembers = "perennial.dev/members";
+
 // What something that somebody else made may be used for. A Secret, metrics: it may be sent to
 // servers of metrics that objects of its namespace name. A ConfigMap, baseline: it holds profiles.
 inline constexpr std::string_view kLabelUse = "perennial.dev/use";

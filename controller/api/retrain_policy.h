@@ -104,6 +104,13 @@ struct MaintenanceWindow {
   bool operator==(const MaintenanceWindow&) const = default;
 };
 
+// Policies of a namespace whose runs train together.
+struct RunGroup {
+  std::string name;
+  Duration window{Millis(120'000)};  // how long the first run waits for others
+  bool operator==(const RunGroup&) const = default;
+};
+
 struct RetrainPolicySpec {
   std::string model_deployment;
   std::vector<Trigger> triggers;
@@ -117,6 +124,7 @@ struct RetrainPolicySpec {
   int priority = 0;                                    // within the namespace's queue of runs
   std::optional<JobTemplate> job;                      // exactly one of job and workload
   std::optional<Workload> workload;
+  std::optional<RunGroup> group;
   ResultSource result;
   std::vector<Gate> gates;
   GateMode mode = GateMode::kEnforce;
@@ -141,10 +149,12 @@ struct Run {
   std::string job;
   std::string job_uid;
   std::string model_version;
-  std::string parent;              // the champion when it began
-  std::optional<Time> enqueued;    // when it was recorded; it waits for its turn from then on
-  int position = 0;                // Waiting: its place in the namespace's queue, as last told
-  std::optional<Time> held_until;  // Waiting: its turn is not asked for before
+  std::string parent;                // the champion when it began
+  std::optional<Time> enqueued;      // when it was recorded; it waits for its turn from then on
+  int position = 0;                  // Waiting: its place in the namespace's queue, as last told
+  std::optional<Time> held_until;    // Waiting: its turn is not asked for before
+  std::optional<Time> gather_until;  // Waiting: others of its group may join until then
+  std::string follows;               // the Job of another run of the group, which trains for it
   Time started;
   std::optional<Time> data_since;     // when the last run that succeeded began
   std::optional<Time> attempt_ended;  // when the current attempt was first seen to have failed

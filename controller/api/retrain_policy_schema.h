@@ -233,6 +233,26 @@ struct Schema<MaintenanceWindow> {
 };
 
 template <>
+struct Schema<RunGroup> {
+  using T = RunGroup;
+  static constexpr std::tuple kFields{
+      Field{"name", &T::name,
+            "The group: RetrainPolicies of this namespace that name it and have the same job or "
+            "workload, and result.",
+            Required(kObjectName)},
+      Field{"window", &T::window, "How long the first run waits for others.", Rules{}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"!has(self.window) || (duration(self.window) >= duration('1s') && "
+             "duration(self.window) <= duration('24h'))",
+             "window must be from 1s to 24h", "window",
+             [](const T& v) {
+               return v.window.value >= Seconds(1) && v.window.value <= std::chrono::hours(24);
+             }},
+  };
+};
+
+template <>
 struct Schema<RetrainPolicySpec> {
   using T = RetrainPolicySpec;
   static constexpr std::tuple kFields{
@@ -260,6 +280,8 @@ struct Schema<RetrainPolicySpec> {
             Rules{.min = -100, .max = 100}},
       Field{"job", &T::job, "What trains: a Job.", Rules{}},
       Field{"workload", &T::workload, "What trains, in place of a Job: any object.", Rules{}},
+      Field{"group", &T::group,
+            "Train in one run with the policies that share the cause and what trains.", Rules{}},
       Field{"result", &T::result, "Where the result is found.", Rules{}},
       Field{"gates", &T::gates, "Bounds on the evaluation metrics that the result must keep.",
             kGates},
@@ -313,6 +335,11 @@ struct Schema<Run> {
             Rules{.min = 0}},
       Field{"heldUntil", &T::held_until,
             "Waiting: when the next maintenance window opens, before which it has no turn.",
+            Rules{}},
+      Field{"gatherUntil", &T::gather_until, "Waiting: how long it waits for others of its group.",
+            Rules{}},
+      Field{"follows", &T::follows,
+            "The Job or workload of another run of the group, which trains for this one too.",
             Rules{}},
       Field{"started", &T::started, "When it began: when it got its turn.", Rules{}},
       Field{"dataSince", &T::data_since, "When the last run that succeeded began.", Rules{}},

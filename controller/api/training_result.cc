@@ -70,9 +70,22 @@ Error Invalid(std::string message) {
   return Error{Errc::kInvalid, std::move(message)};
 }
 
+Result<TrainingResult> Read(const json& value, const Path& path) {
+  std::string error;
+  TrainingResult result;
+  if (!ReadObject(value, path, result, error)) return Invalid(error);
+  if (result.artifact.digest.empty()) {
+    return Invalid(Path(Path(path, "artifact"), "digest").Text() +
+                   ": required: \"sha256:\" and 64 lower-case hexadecimal digits");
+  }
+  const std::vector<std::string> problems = Check(result, path);
+  if (!problems.empty()) return Invalid(problems.front());
+  return result;
+}
+
 }  // namespace
 
-Result<TrainingResult> DecodeTrainingResult(std::string_view text) {
+Result<TrainingResult> DecodeTrainingResult(std::string_view text, std::string_view model) {
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) {
     return Invalid("the run left no result");
   }
@@ -92,14 +105,18 @@ Result<TrainingResult> DecodeTrainingResult(std::string_view text) {
   if (*version != 1) {
     return Invalid("schemaVersion: expected 1, got " + CutText(version->dump(), 60));
   }
-  TrainingResult result;
-  if (!ReadObject(value, root, result, error)) return Invalid(error);
-  if (result.artifact.digest.empty()) {
-    return Invalid("artifact.digest: required: \"sha256:\" and 64 lower-case hexadecimal digits");
+  const json* results = Member(value, "results");
+  if (results == nullptr) return Read(value, root);
+  const Path path(root, "results");
+  if (!ExpectObject(*results, path, error)) return Invalid(error);
+  const json* own = Member(*results, model);
+  if (own != nullptr) {
+    const Path place(path, model);
+    if (!ExpectObject(*own, place, error)) return Invalid(error);
+    return Read(*own, place);
   }
-  const std::vector<std::string> problems = Check(result, root);
-  if (!problems.empty()) return Invalid(problems.front());
-  return result;
+  if (Member(value, "artifact") != nullptr) return Read(value, root);
+  return Invalid("results: has no entry for " + std::string(model));
 }
 
 SchemaNode TrainingResultSchema() {

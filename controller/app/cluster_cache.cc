@@ -144,6 +144,13 @@ void ClusterCache::AddIndexes() {
                         [](const api::JobView& job) { return retrain::PolicyOf(job); });
   run_objects.AddIndex(retrain::kJobsByPolicy,
                        [](const api::RunObjectView& object) { return retrain::PolicyOf(object); });
+  jobs.store().AddIndex(retrain::kJobsByMember,
+                        [](const api::JobView& job) { return retrain::ListedBy(job.meta); });
+  run_objects.AddIndex(retrain::kJobsByMember, [](const api::RunObjectView& object) {
+    return retrain::ListedBy(object.meta);
+  });
+  retrain_policies.store().AddIndex(retrain::kPoliciesByGroup, retrain::GroupOf);
+  retrain_policies.store().AddIndex(retrain::kFollowers, retrain::FollowedBy);
   pods.store().AddIndex(retrain::kPodsByRun, retrain::RunOf);
   retrain_policies.store().AddIndex(retrain::kPoliciesByRun, retrain::RunsOf);
   pods.store().AddIndex(retrain::kPodsByJob, retrain::JobOf);

@@ -254,9 +254,11 @@ void AddOrigin(const json& version, Table& table) {
   const std::string author = Text(version, "/origin/author");
   const std::string by = author.empty() ? "" : " by " + author;
   if (type == "Run") {
+    const std::string shared = Text(version, "/origin/sharedJob");
     table.Row({"  run", Text(version, "/origin/run") + " of RetrainPolicy " +
-                            Text(version, "/origin/policy") + ", UID " +
-                            Text(version, "/origin/jobUID") + by});
+                            Text(version, "/origin/policy") +
+                            (shared.empty() ? "" : ", trained by Job " + shared + " for several") +
+                            ", UID " + Text(version, "/origin/jobUID") + by});
     table.Row({"  trigger", Text(version, "/trigger/type") + " " +
                                 Text(version, "/trigger/identity") +
                                 Quoted(Evidence(version.value("trigger", json())))});

@@ -6,7 +6,9 @@
 #include "base/check.h"
 #include "deployment/observe.h"
 #include "drift/observe.h"
+#include "retrain/group.h"
 #include "retrain/observe.h"
+#include "retrain/run.h"
 
 namespace perennial::app {
 namespace {
@@ -225,11 +227,32 @@ void WakeByRun(const ClusterCache& cache, const T& object, kube::WorkQueue& queu
             kube::Key{object.meta.key.ns, *run}, queue);
 }
 
+// The policies whose runs go by this Job of another one.
+void WakeFollowers(const ClusterCache& cache, const kube::Key& job, kube::WorkQueue& queue) {
+  WakeFound(cache.retrain_policies.store(), retrain::kFollowers, job, queue);
+}
+
+// What the run that leads a group comes to moves those that follow it. Its pods do so by it alone.
+void WireRetrainPolicies(ClusterCache& cache, Queues q) {
+  WireOwn(cache.retrain_policies.store(), q.retrain_policies);
+  cache.retrain_policies.store().AddListener([&cache, q](const auto& before, const auto& after) {
+    Both(before, after, [&](const api::RetrainPolicy& policy) {
+      // Whoever left its group may still be followed.
+      if ((before != nullptr && before->spec.group) || (after != nullptr && after->spec.group)) {
+        const api::Run* run = retrain::UnfinishedRun(policy);
+        if (run == nullptr) return;
+        WakeFollowers(cache, {policy.meta.key.ns, retrain::JobName(*run)}, q.retrain_policies);
+      }
+    });
+  });
+}
+
 void WireRunObjects(ClusterCache& cache, Queues q) {
   cache.run_objects.AddListener([&cache, q](const auto& before, const auto& after) {
     Both(before, after, [&](const api::RunObjectView& object) {
       WakeByLabel(object, api::kLabelPolicy, q.retrain_policies);
       WakeByRun(cache, object, q.retrain_policies);
+      WakeFollowers(cache, object.meta.key, q.retrain_policies);
     });
   });
   cache.pods.store().AddListener([&cache, q](const auto& before, const auto& after) {
@@ -251,7 +274,7 @@ void Wire(ClusterCache& cache, Queues queues) {
   WireMonitorsNeeds(cache);
   WireDriftMonitors(cache, queues);
   WireRunObjects(cache, queues);
-  WireOwn(cache.retrain_policies.store(), queues.retrain_policies);
+  WireRetrainPolicies(cache, queues);
   WireModelVersions(cache, queues);
   WireModelApprovals(cache, queues);
   WireChildren(cache.deployments.store(), queues.model_deployments);
@@ -262,9 +285,10 @@ void Wire(ClusterCache& cache, Queues queues) {
   WireChildren(cache.disruption_budgets.store(), queues.model_deployments);
   WireChildren(cache.cron_jobs.store(), queues.model_deployments);
   WireEndpointSlices(cache, queues);
-  cache.jobs.store().AddListener([queues](const auto& before, const auto& after) {
+  cache.jobs.store().AddListener([&cache, queues](const auto& before, const auto& after) {
     // A run's Job names the model that it trains, too.
     Both(before, after, [&](const api::JobView& job) {
+      WakeFollowers(cache, job.meta.key, queues.retrain_policies);
       if (!deployment::OwnerOf(job.meta).empty()) {
         WakeByLabel(job, api::kLabelDeployment, queues.model_deployments);
       }

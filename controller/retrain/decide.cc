@@ -172,7 +172,8 @@ void CollectGarbage(const Observed& seen, kube::Plan& plan) {
       return !Finished(run) && run.trigger == (trigger != nullptr ? *trigger : "");
     });
     const bool ended = job->state != api::JobState::kRunning;
-    if (known && !used && ended && !job->meta.deleting) old.push_back(job.get());
+    const bool followed = seen.followed.contains(job->meta.key.name);
+    if (known && !used && !followed && ended && !job->meta.deleting) old.push_back(job.get());
   }
   std::sort(old.begin(), old.end(), [](const api::JobView* a, const api::JobView* b) {
     return std::tie(b->meta.created, b->meta.key) < std::tie(a->meta.created, a->meta.key);

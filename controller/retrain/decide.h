@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,12 @@
 
 namespace perennial::retrain {
 
+// Another policy of the group.
+struct Peer {
+  std::shared_ptr<const api::RetrainPolicy> policy;
+  std::shared_ptr<const api::ModelVersion> parent;  // of its unfinished run, if that has one
+};
+
 // What a RetrainPolicy's next move depends on.
 struct Observed {
   std::shared_ptr<const api::RetrainPolicy> policy;
@@ -26,7 +33,11 @@ struct Observed {
   std::vector<std::shared_ptr<const api::ModelVersion>> versions;  // of the deployment
   // Controlled by the policy; workloads are judged by the policy's expressions and stand here too.
   std::vector<std::shared_ptr<const api::JobView>> jobs;
-  std::vector<std::shared_ptr<const api::PodView>> pods;  // of those jobs
+  std::vector<Peer> group;  // ordered by name
+  // Made by other policies of the group, for the unfinished run of this one too.
+  std::vector<std::shared_ptr<const api::JobView>> shared_jobs;
+  std::set<std::string> followed;  // own Jobs by whose results others still go
+  std::vector<std::shared_ptr<const api::PodView>> pods;  // of all those jobs
   std::optional<kube::Resource> workload;                 // of spec.workload, where it is allowed
   std::string workload_problem;  // why no workload can be made or seen, and what to change
   // What is listed for the first time: until that is over, nothing that is made can be seen.

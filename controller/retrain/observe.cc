@@ -5,7 +5,9 @@
 
 #include "api/names.h"
 #include "api/object_expression.h"
+#include "retrain/group.h"
 #include "retrain/render.h"
+#include "retrain/run.h"
 
 namespace perennial::retrain {
 
@@ -55,6 +57,13 @@ void SeeWhether(const kube::Informer<api::RunObjectView>& informer, const kube::
   }
 }
 
+// As what Jobs of the policy's group list its run, if it has one.
+std::optional<std::string> MemberOf(const api::RetrainPolicy& policy) {
+  const api::Run* run = UnfinishedRun(policy);
+  if (run == nullptr || (!policy.spec.group && run->follows.empty())) return std::nullopt;
+  return policy.meta.key.ns + "/" + JobName(*run);
+}
+
 // The object as its kind's own state, judged by the policy's expressions. Failure wins.
 api::JobView Judge(const api::RunObjectView& object, const api::Workload& workload) {
   api::JobView view;
@@ -98,6 +107,25 @@ std::vector<std::string> RunsOf(const api::RetrainPolicy& policy) {
   for (const api::Run& run : policy.status.runs) {
     if (!Over(run)) out.push_back(policy.meta.key.ns + "/" + run.name);
   }
+  return out;
+}
+
+std::vector<std::string> GroupOf(const api::RetrainPolicy& policy) {
+  if (!policy.spec.group) return {};
+  return {policy.meta.key.ns + "/" + policy.spec.group->name};
+}
+
+std::vector<std::string> FollowedBy(const api::RetrainPolicy& policy) {
+  const api::Run* run = UnfinishedRun(policy);
+  if (run == nullptr || run->follows.empty()) return {};
+  return {policy.meta.key.ns + "/" + run->follows};
+}
+
+std::vector<std::string> ListedBy(const kube::Meta& job) {
+  const std::string* members = kube::Find(job.annotations, api::kAnnotationMembers);
+  if (members == nullptr) return {};
+  std::vector<std::string> out;
+  for (const std::string& name : ParseMembers(*members)) out.push_back(job.key.ns + "/" + name);
   return out;
 }
 
@@ -157,10 +185,17 @@ std::optional<Observed> RetrainReconciler::Observe(const kube::Key& key,
     }
   }
   seen.versions = stores_.versions.ByIndex(kVersionsByDeployment, kube::ToString(deployment));
+  ObserveGroup(seen);
   if (spec.workload) {
     ObserveWorkloads(seen);
   } else {
     ObserveJobs(seen);
+  }
+  for (const auto& job : seen.jobs) {
+    const std::string name = kube::ToString(job->meta.key);
+    if (!stores_.policies.ByIndex(kFollowers, name).empty()) {
+      seen.followed.insert(job->meta.key.name);
+    }
   }
   if (spec.result.from == api::ResultFrom::kConfigMap) ObserveResults(seen);
   if (data_ != nullptr) seen.readings = data_->Read(*seen.policy, seen.deployment.get());
@@ -169,11 +204,46 @@ std::optional<Observed> RetrainReconciler::Observe(const kube::Key& key,
   return seen;
 }
 
+void RetrainReconciler::ObserveGroup(Observed& seen) const {
+  for (const std::string& group : GroupOf(*seen.policy)) {
+    for (auto& policy : stores_.policies.ByIndex(kPoliciesByGroup, group)) {
+      if (policy->meta.uid == seen.policy->meta.uid) continue;
+      Peer peer{policy, nullptr};
+      const api::Run* run = UnfinishedRun(*policy);
+      if (run != nullptr && !run->parent.empty()) {
+        peer.parent = stores_.versions.Get({policy->meta.key.ns, run->parent});
+      }
+      seen.group.push_back(std::move(peer));
+    }
+  }
+}
+
+// Annotations are anybody's: it must be the Job of a policy of the same group, or the one that this
+// run's status named before it was made.
+bool RetrainReconciler::MayShare(const Observed& seen, const kube::Meta& job) const {
+  const kube::OwnerReference* owner = kube::ControllerOf(job);
+  if (owner == nullptr || owner->kind != api::kRetrainPolicies.kind) return false;
+  const auto policy = stores_.policies.Get({job.key.ns, owner->name});
+  if (policy == nullptr || policy->meta.uid != owner->uid) return false;
+  if (policy->meta.uid == seen.policy->meta.uid) return false;
+  const api::Run* run = UnfinishedRun(*seen.policy);
+  const bool followed = run != nullptr && run->follows == job.key.name;
+  return followed || (seen.policy->spec.group && policy->spec.group &&
+                      policy->spec.group->name == seen.policy->spec.group->name);
+}
+
 void RetrainReconciler::ObserveJobs(Observed& seen) const {
   seen.jobs = stores_.jobs.ByIndex(kJobsByPolicy, seen.policy->meta.uid);
-  for (const auto& job : seen.jobs) {
-    auto pods = stores_.pods.ByIndex(kPodsByJob, job->meta.uid);
-    seen.pods.insert(seen.pods.end(), pods.begin(), pods.end());
+  if (const auto name = MemberOf(*seen.policy)) {
+    for (auto& job : stores_.jobs.ByIndex(kJobsByMember, *name)) {
+      if (MayShare(seen, job->meta)) seen.shared_jobs.push_back(std::move(job));
+    }
+  }
+  for (const auto* jobs : {&seen.jobs, &seen.shared_jobs}) {
+    for (const auto& job : *jobs) {
+      auto pods = stores_.pods.ByIndex(kPodsByJob, job->meta.uid);
+      seen.pods.insert(seen.pods.end(), pods.begin(), pods.end());
+    }
   }
 }
 
@@ -198,7 +268,19 @@ void RetrainReconciler::ObserveWorkloads(Observed& seen) const {
       seen.results[object->meta.key.name] = object;
     }
   }
-  for (const std::string& run : RunsOf(*seen.policy)) {
+  std::vector<std::string> runs = RunsOf(*seen.policy);
+  if (const auto name = MemberOf(*seen.policy)) {
+    for (const auto& object : informer->store().ByIndex(kJobsByMember, *name)) {
+      if (!MayShare(seen, object->meta)) continue;
+      seen.shared_jobs.push_back(std::make_shared<const api::JobView>(Judge(*object, workload)));
+      if (seen.policy->spec.result.from == api::ResultFrom::kObject) {
+        seen.results[object->meta.key.name] = object;
+      }
+      const std::string* run = kube::Find(object->meta.labels, api::kLabelRun);
+      if (run != nullptr) runs.push_back(object->meta.key.ns + "/" + *run);
+    }
+  }
+  for (const std::string& run : runs) {
     auto pods = stores_.pods.ByIndex(kPodsByRun, run);
     seen.pods.insert(seen.pods.end(), pods.begin(), pods.end());
   }
@@ -209,9 +291,11 @@ void RetrainReconciler::ObserveResults(Observed& seen) const {
   if (informer == nullptr) return;
   SeeWhether(*informer, api::kConfigMaps,
              "results in ConfigMaps need the chart's value workloads.configMapResults", seen);
-  for (const auto& job : seen.jobs) {
-    if (auto map = informer->store().Get(job->meta.key)) {
-      seen.results[job->meta.key.name] = std::move(map);
+  for (const auto* jobs : {&seen.jobs, &seen.shared_jobs}) {
+    for (const auto& job : *jobs) {
+      if (auto map = informer->store().Get(job->meta.key)) {
+        seen.results[job->meta.key.name] = std::move(map);
+      }
     }
   }
 }

@@ -45,6 +45,15 @@ std::vector<std::string> DeploymentOf(const api::RetrainPolicy& policy);
 inline constexpr std::string_view kPoliciesByMonitor = "monitor";
 std::vector<std::string> MonitorsOf(const api::RetrainPolicy& policy);
 
+// RetrainPolicies by their group, and by the Job that their unfinished run follows; Jobs and
+// workloads by those that they stand for, all "namespace/name".
+inline constexpr std::string_view kPoliciesByGroup = "group";
+std::vector<std::string> GroupOf(const api::RetrainPolicy& policy);
+inline constexpr std::string_view kFollowers = "follows";
+std::vector<std::string> FollowedBy(const api::RetrainPolicy& policy);
+inline constexpr std::string_view kJobsByMember = "member";
+std::vector<std::string> ListedBy(const kube::Meta& job);
+
 // The resource of a workload, if the administrator allows its kind.
 std::optional<kube::Resource> ResourceOf(const api::Workload& workload,
                                          const std::vector<kube::Resource>& allowed);
@@ -79,8 +88,11 @@ class RetrainReconciler {
   }
 
  private:
+  void ObserveGroup(Observed& seen) const;
   void ObserveJobs(Observed& seen) const;
   void ObserveWorkloads(Observed& seen) const;
+  // Whether the Job of another policy may count for this one.
+  bool MayShare(const Observed& seen, const kube::Meta& job) const;
   void ObserveResults(Observed& seen) const;
 
   Stores stores_;

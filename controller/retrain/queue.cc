@@ -8,6 +8,8 @@ std::optional<Claim> ClaimOf(const api::RetrainPolicy& policy) {
   if (policy.meta.deleting) return std::nullopt;
   for (const api::Run& run : policy.status.runs) {
     if (run.phase == api::RunPhase::kSucceeded || run.phase == api::RunPhase::kFailed) continue;
+    // Only the run that leads a group takes a place, once others had time to follow it.
+    if (!run.follows.empty() || run.gather_until) return std::nullopt;
     Claim claim;
     claim.run = run.name;
     claim.active = run.phase != api::RunPhase::kWaiting;

@@ -34,8 +34,9 @@ struct Claim {
   bool operator==(const Claim&) const = default;
 };
 
-// nullopt: no unfinished run, or one that waits while its policy is suspended or for a maintenance
-// window. All of it comes from the object, so that a restart finds the same queue.
+// nullopt: no unfinished run, or one that follows another, or waits for its group, for a
+// maintenance window or while its policy is suspended. All of it comes from the object, so that a
+// restart finds the same queue.
 std::optional<Claim> ClaimOf(const api::RetrainPolicy& policy);
 
 // Each point of priority goes ahead of what was enqueued up to this much earlier. A head start, and

@@ -10,6 +10,7 @@
 
 #include "api/names.h"
 #include "base/hash.h"
+#include "retrain/group.h"
 #include "retrain/run.h"
 
 namespace perennial::retrain {
@@ -29,6 +30,27 @@ std::string SeedOf(const api::Run& run) {
   return std::to_string(std::stoul(Sha256Hex(run.name).substr(0, 8), nullptr, 16));
 }
 
+json ModelToTrain(const api::RetrainPolicy& policy, const api::Run& run,
+                  const api::ModelVersion* parent) {
+  return {{"modelDeployment", policy.spec.model_deployment},
+          {"run", run.name},
+          {"trigger", {{"type", run.trigger_type}, {"identity", run.trigger}}},
+          {"dataStart", run.data_since ? FormatTime(run.data_since->value) : ""},
+          {"parentVersion", run.parent},
+          {"parentUri", parent != nullptr ? parent->spec.model.uri : ""},
+          {"parentDigest", parent != nullptr ? parent->spec.model.digest : ""}};
+}
+
+// All that the Job trains, this run's first.
+json ModelsToTrain(const Observed& seen, const api::Run& run, const api::ModelVersion* parent) {
+  json models = json::array({ModelToTrain(*seen.policy, run, parent)});
+  for (const Peer* peer : MembersOf(seen, run)) {
+    models.push_back(
+        ModelToTrain(*peer->policy, *UnfinishedRun(*peer->policy), peer->parent.get()));
+  }
+  return models;
+}
+
 // What the training is told, by name.
 std::vector<std::pair<std::string, std::string>> Variables(const Observed& seen,
                                                            const api::Run& run) {
@@ -43,6 +65,7 @@ std::vector<std::pair<std::string, std::string>> Variables(const Observed& seen,
       {"PERENNIAL_TRIGGER", trigger.dump()},
       {"PERENNIAL_EVIDENCE", trigger["evidence"].dump()},
       {"PERENNIAL_MODEL_DEPLOYMENT", seen.policy->spec.model_deployment},
+      {"PERENNIAL_MODEL_DEPLOYMENTS", ModelsToTrain(seen, run, parent).dump()},
       {"PERENNIAL_PARENT_VERSION", run.parent},
       {"PERENNIAL_PARENT_URI", parent ? parent->spec.model.uri : ""},
       {"PERENNIAL_PARENT_DIGEST", parent ? parent->spec.model.digest : ""},
@@ -155,6 +178,14 @@ json IdentityLabels(const Observed& seen, const api::Run& run) {
   return labels;
 }
 
+std::string MembersText(const Observed& seen, const api::Run& run) {
+  std::string out;
+  for (const Peer* peer : MembersOf(seen, run)) {
+    out += (out.empty() ? "" : ",") + JobName(*UnfinishedRun(*peer->policy));
+  }
+  return out;
+}
+
 // The template's own metadata with ours; a queue's label, say, passes through.
 json MetadataOf(const json& from, const Observed& seen, const api::Run& run) {
   json metadata =
@@ -164,6 +195,9 @@ json MetadataOf(const json& from, const Observed& seen, const api::Run& run) {
   metadata.erase("generateName");
   metadata["labels"].update(IdentityLabels(seen, run));
   metadata["annotations"][std::string(kTriggerAnnotation)] = run.trigger;
+  const std::string members = MembersText(seen, run);
+  metadata["annotations"].erase(std::string(api::kAnnotationMembers));
+  if (!members.empty()) metadata["annotations"][std::string(api::kAnnotationMembers)] = members;
   metadata["ownerReferences"] = json::array({Owner(*seen.policy)});
   return metadata;
 }
@@ -269,6 +303,7 @@ std::string RenderVersion(const Observed& seen, const api::Run& run,
   spec.origin.policy = policy.meta.key.name;
   spec.origin.run = run.name;
   spec.origin.job_uid = run.job_uid;
+  spec.origin.shared_job = run.follows;
   spec.origin.trigger_type = run.trigger_type;
   spec.origin.trigger = run.trigger;
   spec.origin.evidence = run.evidence;

@@ -1,13 +1,16 @@
 #include "retrain/run.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "api/codec.h"
 #include "api/names.h"
 #include "base/text.h"
+#include "retrain/group.h"
 #include "retrain/render.h"
 #include "retrain/run_pods.h"
 #include "retrain/run_result.h"
+#include "retrain/turn.h"
 
 namespace perennial::retrain {
 namespace {
@@ -26,6 +29,11 @@ const api::ModelVersion* FindVersion(const Observed& seen, const std::string& na
     if (version->meta.key.name == name) return version.get();
   }
   return nullptr;
+}
+
+// Its Job is another policy's: to be looked at, and never touched.
+bool Follows(const api::Run& run) {
+  return !run.follows.empty();
 }
 
 RunStep Finish(RunStep step, RunPhase phase, const std::string& message, WallTime now) {
@@ -106,10 +114,15 @@ RunStep TryAgain(const Observed& seen, RunStep step, WallTime ended, const std::
     return step;
   }
   ++step.run.attempt;
-  step.run.phase = RunPhase::kPending;
+  // Those of a group try together again, and whoever has had no place asks for one.
+  const bool waits = Follows(step.run) || seen.policy->spec.group;
+  step.run.phase = waits ? RunPhase::kWaiting : RunPhase::kPending;
   step.run.job.clear();
   step.run.job_uid.clear();
+  step.run.follows.clear();
   step.run.attempt_ended.reset();
+  step.run.missing_since.reset();
+  Regroup(seen, step.run, now);
   step.run.message = CutText(why + "; trying again", 1024);
   return step;
 }
@@ -122,16 +135,23 @@ WallTime EndOf(const api::JobView& job, const api::PodView* pod, RunStep& step, 
   return step.run.attempt_ended->value;
 }
 
-RunStep RetryOrFail(const Observed& seen, RunStep step, const api::JobView& job, WallTime now) {
-  const api::PodView* pod = TellingPod(seen, job);
-  const std::string why = WhyJobFailed(seen, job, pod);
+// After an attempt that failed for another reason than its result. `ended` is asked for only where
+// there is another one.
+RunStep RetryOrFail(const Observed& seen, RunStep step, const std::string& why,
+                    const std::function<WallTime(RunStep&)>& ended, WallTime now) {
   const int crashes = step.run.attempt - step.run.bad_results;
   if (crashes >= seen.policy->spec.retries) {
     const std::string attempts = std::to_string(step.run.attempt + 1);
     return Finish(std::move(step), RunPhase::kFailed, why + "; attempts: " + attempts, now);
   }
-  const WallTime ended = EndOf(job, pod, step, now);
-  return TryAgain(seen, std::move(step), ended, why, now);
+  const WallTime at = ended(step);
+  return TryAgain(seen, std::move(step), at, why, now);
+}
+
+RunStep JobFailed(const Observed& seen, RunStep step, const api::JobView& job, WallTime now) {
+  const api::PodView* pod = TellingPod(seen, job);
+  const auto ended = [&](RunStep& step) { return EndOf(job, pod, step, now); };
+  return RetryOrFail(seen, std::move(step), WhyJobFailed(seen, job, pod), ended, now);
 }
 
 RunStep BadResult(const Observed& seen, RunStep step, const api::JobView& job,
@@ -186,6 +206,11 @@ RunStep TakeResult(const Observed& seen, RunStep step, const api::JobView& job, 
 
 // Follows a Job that neither succeeded nor failed.
 RunStep Follow(const Observed& seen, RunStep step, const api::JobView& job, WallTime now) {
+  if (Follows(step.run)) {
+    // Whoever leads tells what keeps it from getting on.
+    step.run.message = Called(seen, job.meta.key.name) + ", which trains for the group, is running";
+    return step;
+  }
   const std::string before = step.run.message;
   const Hindrance hindrance = HindranceOf(seen, job, before, now);
   step.hindered = !hindrance.why.empty();
@@ -212,7 +237,7 @@ RunStep LookForJob(const Observed& seen, RunStep step, WallTime now) {
     step.run.missing_since = api::Time{now};
     step.run.message =
         Called(seen, step.run.job) + " is not found; looking whether it lost a label";
-    if (seen.last_error.empty()) {
+    if (seen.last_error.empty() && !Follows(step.run)) {
       step.actions.emplace_back(
           kube::RelabelObject{{RunResource(seen), {seen.policy->meta.key.ns, step.run.job}},
                               step.run.job_uid,
@@ -221,9 +246,13 @@ RunStep LookForJob(const Observed& seen, RunStep step, WallTime now) {
   }
   const WallTime give_up = step.run.missing_since->value + kMissingGrace;
   if (now >= give_up) {
-    const std::string called = Called(seen, step.run.job);
-    return Finish(std::move(step), RunPhase::kFailed, called + " was deleted by somebody else",
-                  now);
+    const std::string why = Called(seen, step.run.job) + " was deleted by somebody else";
+    // With its policy, perhaps, which is no reason to fail all others of the group.
+    if (Follows(step.run)) {
+      return RetryOrFail(
+          seen, std::move(step), why, [&](RunStep&) { return give_up; }, now);
+    }
+    return Finish(std::move(step), RunPhase::kFailed, why, now);
   }
   Earlier(give_up, step);
   return step;
@@ -239,7 +268,7 @@ RunStep AdvanceRun(const Observed& seen, const api::Run& run, WallTime now) {
   RunStep step;
   step.run = run;
   const WallTime deadline = run.started.value + seen.policy->spec.deadline.value;
-  const api::JobView* job = FindJob(seen, JobName(run));
+  const api::JobView* job = Follows(run) ? SharedJob(seen, run) : FindJob(seen, JobName(run));
   if (job != nullptr) {
     step.run.job = job->meta.key.name;
     step.run.job_uid = job->meta.uid;
@@ -249,7 +278,7 @@ RunStep AdvanceRun(const Observed& seen, const api::Run& run, WallTime now) {
     }
   }
   if (now >= deadline) {
-    if (job != nullptr) {
+    if (job != nullptr && !Follows(run)) {
       step.actions.emplace_back(
           kube::DeleteObject{{RunResource(seen), job->meta.key}, job->meta.uid});
     }
@@ -270,12 +299,12 @@ RunStep AdvanceRun(const Observed& seen, const api::Run& run, WallTime now) {
     return step;
   }
   if (job == nullptr) {
-    return run.phase == RunPhase::kRunning ? LookForJob(seen, std::move(step), now)
-                                           : StartJob(seen, std::move(step), now);
+    return run.phase == RunPhase::kRunning || Follows(run) ? LookForJob(seen, std::move(step), now)
+                                                           : StartJob(seen, std::move(step), now);
   }
   step.run.phase = RunPhase::kRunning;
   if (job->state == api::JobState::kFailed) {
-    return RetryOrFail(seen, std::move(step), *job, now);
+    return JobFailed(seen, std::move(step), *job, now);
   }
   return Follow(seen, std::move(step), *job, now);
 }

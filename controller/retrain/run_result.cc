@@ -53,7 +53,7 @@ Result<std::optional<api::TrainingResult>> FindResult(const Observed& seen,
     PERENNIAL_TRY(found, OfObject(seen, job));
   }
   if (!found) return std::optional<api::TrainingResult>();
-  auto result = api::DecodeTrainingResult(found->text);
+  auto result = api::DecodeTrainingResult(found->text, seen.policy->spec.model_deployment);
   if (!result.ok()) return Unusable(found->where, result.error().message);
   return std::optional<api::TrainingResult>(*std::move(result));
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "retrain/group.h"
 #include "retrain/hold.h"
 
 namespace perennial::retrain {
@@ -26,10 +27,12 @@ void Tell(const RunQueue::View& queue, std::size_t position, api::Run& run) {
                 (queue.namespace_is_full ? "namespace" : "cluster") + ", which is the most allowed";
 }
 
-// Out of the queue, with the place in time kept.
+// Out of the queue and its group, with the place in time kept.
 RunStep StandBack(RunStep step, std::optional<WallTime> until, std::string why) {
   step.run.position = 0;
   step.run.held_until.reset();
+  step.run.gather_until.reset();
+  step.run.follows.clear();
   if (until) step.run.held_until = api::Time{*until};
   step.run.message = std::move(why);
   step.wake_at = until;
@@ -39,11 +42,54 @@ RunStep StandBack(RunStep step, std::optional<WallTime> until, std::string why) 
 // That the run has its place is in status before the Job is made, so that a restart counts it.
 RunStep TakePlace(RunStep step, WallTime now) {
   step.run.phase = RunPhase::kPending;
-  step.run.started = api::Time{now};
   step.run.position = 0;
   step.run.message = kFollows;
+  // The deadline bounds all attempts together.
+  if (step.run.attempt > 0) return step;
+  step.run.started = api::Time{now};
   step.actions.emplace_back(StartedEvent(step.run));
   return step;
+}
+
+// A Job of another policy trains for the run: from now on it goes by that one.
+RunStep Join(const Observed& seen, RunStep step, const api::JobView& job, WallTime now) {
+  api::Run& run = step.run;
+  run.phase = RunPhase::kRunning;
+  run.follows = job.meta.key.name;
+  run.gather_until.reset();
+  run.held_until.reset();
+  run.position = 0;
+  const bool begins = run.attempt == 0;
+  if (begins) run.started = api::Time{now};
+  step = AdvanceRun(seen, run, now);
+  if (begins) step.actions.insert(step.actions.begin(), StartedEvent(step.run));
+  return step;
+}
+
+// The run's stand in its group, as it is now. True: it goes on by itself, and did so before.
+bool StandsAlone(const Observed& seen, RunStep& step, WallTime now) {
+  api::Run& run = step.run;
+  const bool alone = run.follows.empty() && !run.gather_until;
+  const Place place = PlaceOf(seen, run, now);
+  if (place.leads()) {
+    if (alone) return true;
+    run.message = "waits for its turn";
+  } else {
+    run.position = 0;
+    run.message = place.message;
+    if (place.look_again) {
+      step.wake_at = std::min(step.wake_at.value_or(*place.look_again), *place.look_again);
+    }
+  }
+  run.follows = place.follows;
+  run.gather_until.reset();
+  if (place.gather_until) run.gather_until = api::Time{*place.gather_until};
+  return false;
+}
+
+// A run that tries again within its group is still bounded.
+bool IsTooLate(const Observed& seen, const api::Run& run, WallTime now) {
+  return run.attempt > 0 && now >= run.started.value + seen.policy->spec.deadline.value;
 }
 
 }  // namespace
@@ -55,6 +101,11 @@ kube::EmitEvent StartedEvent(const api::Run& run) {
 
 void Enqueue(const Observed& seen, WallTime now, api::Run& run) {
   run.enqueued = api::Time{now};
+  if (seen.policy->spec.group) {
+    run.phase = RunPhase::kWaiting;
+    Regroup(seen, run, now);
+    return;
+  }
   run.phase = seen.queue.granted ? RunPhase::kPending : RunPhase::kWaiting;
   if (seen.queue.room && seen.queue.waiting_in_namespace == 0) {
     run.message = kFollows;
@@ -64,27 +115,44 @@ void Enqueue(const Observed& seen, WallTime now, api::Run& run) {
   }
 }
 
+void Regroup(const Observed& seen, api::Run& run, WallTime now) {
+  if (!seen.policy->spec.group) return;
+  run.follows.clear();
+  run.gather_until = api::Time{now + seen.policy->spec.group->window.value};
+  RunStep step;
+  step.run = run;
+  StandsAlone(seen, step, now);
+  run = std::move(step.run);
+}
+
 RunStep AwaitTurn(const Observed& seen, const api::Run& run, WallTime now) {
   RunStep step;
   step.run = run;
-  if (HasJob(seen, run)) {
+  if (HasJob(seen, run) || IsTooLate(seen, run, now)) {
     // The run's own, from before its status was lost.
     step.run.phase = RunPhase::kPending;
     step.run.position = 0;
+    step.run.follows.clear();
+    step.run.gather_until.reset();
     return AdvanceRun(seen, step.run, now);
   }
+  if (const api::JobView* job = SharedJob(seen, run)) return Join(seen, step, *job, now);
+  if (run.attempt > 0) step.wake_at = run.started.value + seen.policy->spec.deadline.value;
   if (seen.policy->spec.suspend) return StandBack(std::move(step), std::nullopt, kSuspended);
   const bool by_hand = run.trigger_type == "Manual";
   const auto hold = by_hand ? std::nullopt : OutsideWindows(*seen.policy, now);
-  if (hold && (seen.queue.granted || run.held_until)) {
+  const bool grouped = !run.follows.empty() || run.gather_until;
+  if (hold && (seen.queue.granted || run.held_until || grouped)) {
     return StandBack(std::move(step), hold->until, "waits for " + hold->why);
   }
   if (run.held_until) {
     // Back into the queue first; the next look finds the turn.
     step.run.held_until.reset();
     step.run.message = "the maintenance window has opened; waits for its turn";
+    Regroup(seen, step.run, now);
     return step;
   }
+  if (!StandsAlone(seen, step, now)) return step;
   if (seen.queue.granted) return TakePlace(std::move(step), now);
   const std::size_t position = seen.queue.position;
   const bool moved =

@@ -227,6 +227,37 @@ def build(
     return content
 
 
+def models():
+    """Returns what is to be trained: one entry, or one for each policy of a group.
+
+    Each has modelDeployment, run, trigger, dataStart, parentVersion, parentUri and parentDigest.
+    """
+    return json.loads(os.environ.get("PERENNIAL_MODEL_DEPLOYMENTS") or "[]")
+
+
+def build_all(parts, limit=MAX_BYTES):
+    """Returns one document as bytes of what `build` returned for each ModelDeployment.
+
+    A termination message has room for few; a ConfigMap for 256 KiB (`limit`).
+    """
+    results = {}
+    for name, content in parts.items():
+        results[name] = json.loads(content)
+        del results[name]["schemaVersion"]
+    document = {"schemaVersion": 1, "results": results}
+    content = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+    if len(content) > limit:
+        raise ResultError(f"the results have {len(content)} bytes, but there is room for {limit}")
+    return content
+
+
+def write_all(parts):
+    """Leaves the results of several models as the container's termination message."""
+    content = build_all(parts)
+    _leave(content)
+    return content
+
+
 def write(uri, digest, metrics, **optional):
     """Checks the result and leaves it as the container's termination message. See `build`."""
     content = build(uri, digest, metrics, **optional)

@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -106,6 +107,39 @@ void AnEventRetrains(StoryWorld& world) {
       std::chrono::minutes(3));
 }
 
+const std::vector<std::string> kFleet = {"departures", "arrivals", "transfers"};
+
+// Three models are trained together at somebody's request and serve; then the inputs of all of them
+// drift. One run trains them anew, and what comes of it for transfers is too bad for its gate.
+void AGroupTrainsTogether(StoryWorld& world) {
+  const auto all = [&](const std::function<bool(const std::string& model)>& holds) {
+    return std::all_of(kFleet.begin(), kFleet.end(), holds);
+  };
+  RunUntil(
+      world,
+      [&] {
+        return all([&](const std::string& model) {
+          const json status =
+              world.Object(api::kModelDeployments, model).value("status", json::object());
+          return !status.value("champion", "").empty();
+        });
+      },
+      std::chrono::minutes(4));
+  world.turned = world.writes();
+  world.approve = false;
+  world.drifted = true;
+  world.errors["transfers"] = 5;
+  RunUntil(
+      world,
+      [&] {
+        return all([&](const std::string& model) {
+          const std::string phase = world.Phase(world.VersionName(2, model));
+          return phase == (model == "transfers" ? "GatesFailed" : "AwaitingApproval");
+        });
+      },
+      std::chrono::minutes(3));
+}
+
 using Story = std::function<void(StoryWorld&)>;
 
 struct Told {
@@ -192,6 +226,44 @@ TEST(Story, AnEventRetrains) {
   }
 }
 
+TEST(Story, AGroupTrainsTogether) {
+  StoryWorld world({}, {}, {.others = {"arrivals", "transfers"}});
+  AGroupTrainsTogether(world);
+  EXPECT_EQ(world.violations(), std::vector<std::string>());
+  const std::string summary = world.Summary();
+  EXPECT_NE(summary.find("jobs: 2\n"), std::string::npos)
+      << "one each time that all three were to be trained:\n"
+      << summary;
+  std::set<std::string> uids;
+  std::set<std::string> digests;
+  for (const std::string& model : kFleet) {
+    EXPECT_EQ(world.Phase(world.VersionName(1, model)), "Approved") << summary;
+    EXPECT_EQ(world.Phase(world.VersionName(2, model)),
+              model == "transfers" ? "GatesFailed" : "AwaitingApproval")
+        << summary;
+    const json spec = world.Object(api::kModelVersions, world.VersionName(2, model))["spec"];
+    EXPECT_EQ(spec["origin"]["triggerType"], "Drift") << spec;
+    EXPECT_EQ(spec["parent"], world.VersionName(1, model));
+    uids.insert(spec["origin"]["jobUID"].get<std::string>());
+    digests.insert(spec["model"]["digest"].get<std::string>());
+  }
+  EXPECT_EQ(uids.size(), 1u);
+  EXPECT_EQ(digests.size(), 3u);
+  const std::size_t before = world.log().size();
+  world.Run(std::chrono::hours(1));
+  EXPECT_EQ(world.log().size(), before) << world.log().back();
+}
+
+TEST(Story, AGroupOfWorkloadsTrainsTogether) {
+  const std::vector<std::string> others = {"arrivals", "transfers"};
+  const auto tell = [&](StoryWorld::Training training) {
+    return Tell({AGroupTrainsTogether, {.training = training, .others = others}});
+  };
+  const Told told = tell(StoryWorld::Training::kWorkload);
+  EXPECT_EQ(told.violations, std::vector<std::string>());
+  EXPECT_EQ(told.summary, tell(StoryWorld::Training::kJob).summary);
+}
+
 TEST(Story, ABadModelIsRolledBack) {
   const Told told = Tell({BadModelIsRolledBack});
   EXPECT_EQ(told.violations, std::vector<std::string>());
@@ -259,6 +331,8 @@ class RestartAnywhere : public ::testing::TestWithParam<int> {
         return {ATriggerRetrains, {.trigger = Trigger::kNewData}};
       case 6:
         return {AnEventRetrains, {.trigger = Trigger::kEvent}};
+      case 7:
+        return {AGroupTrainsTogether, {.others = {"arrivals", "transfers"}}};
       default:
         return {DriftIsCured};
     }
@@ -338,10 +412,10 @@ TEST_P(RestartAnywhere, StoresThatLagBehindChangeNothing) {
 std::string NameOf(const ::testing::TestParamInfo<int>& info) {
   static constexpr const char* kNames[] = {
       "DriftIsCured",  "BadModelIsRolledBack", "AWorkloadCuresTheDrift", "DriftIsCuredUnderProbes",
-      "ATimeRetrains", "NewDataRetrains",      "AnEventRetrains"};
+      "ATimeRetrains", "NewDataRetrains",      "AnEventRetrains",        "AGroupTrainsTogether"};
   return kNames[info.param];
 }
-INSTANTIATE_TEST_SUITE_P(Stories, RestartAnywhere, ::testing::Range(0, 7), NameOf);
+INSTANTIATE_TEST_SUITE_P(Stories, RestartAnywhere, ::testing::Range(0, 8), NameOf);
 
 }  // namespace
 }  // namespace perennial::testing

@@ -8,6 +8,7 @@
 #include "app/event_endpoint.h"
 #include "base/hash.h"
 #include "kube/client.h"
+#include "retrain/group.h"
 #include "support/in_process.h"
 
 namespace perennial::testing {
@@ -66,10 +67,26 @@ constexpr const char* kToken = "a-token-that-is-long-enough";
 
 constexpr const char* kTraining = R"json({
   "apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob",
-  "template": {"spec": {"trainer": {"args": ["$(PERENNIAL_TRIGGER)"]}}},
+  "template": {"spec": {"trainer": {"args": ["$(PERENNIAL_TRIGGER)",
+    "$(PERENNIAL_MODEL_DEPLOYMENTS)"]}}},
   "success": "status.conditions.exists(c, c.type == 'Complete' && c.status == 'True')",
   "failure": "status.conditions.exists(c, c.type == 'Failed' && c.status == 'True')"})json";
 const kube::Resource kTrainJobs{"trainer.kubeflow.org", "v1alpha1", "trainjobs", "TrainJob"};
+
+json PolicySpec(const StorySetting& setting) {
+  json spec = json::parse(kPolicy);
+  if (setting.trigger == StorySetting::Trigger::kNewData) {
+    spec["triggers"] = json::array({json::parse(kNewData)});
+  } else if (setting.trigger == StorySetting::Trigger::kEvent) {
+    spec["triggers"] = json::array({json::parse(kEvent)});
+  }
+  if (setting.training == StorySetting::Training::kWorkload) {
+    spec.erase("job");
+    spec["workload"] = json::parse(kTraining);
+    spec["result"] = {{"from", "ConfigMap"}};
+  }
+  return spec;
+}
 
 json Whole(const kube::Resource& resource, const std::string& name, const json& spec) {
   json object = MakeObject({resource, {kNs, name}});
@@ -205,24 +222,24 @@ StoryWorld::StoryWorld(std::vector<Trouble> trouble, std::optional<std::uint32_t
                        StorySetting setting)
     : clock_(SystemClock().Wall()), api_(InProcess()), trouble_(std::move(trouble)) {
   if (lag) lag_.emplace(*lag);
-  api_.Put(api::kModelDeployments,
-           Whole(api::kModelDeployments, "departures", json::parse(kDeployment)));
-  api_.Put(api::kDriftMonitors, Whole(api::kDriftMonitors, "departures", json::parse(kMonitor)));
-  json policy = Whole(api::kRetrainPolicies, "departures", json::parse(kPolicy));
-  if (setting.trigger == Trigger::kSchedule) {
-    policy["spec"]["triggers"] = json::array({ScheduleAt(clock_.Wall() + kScheduled)});
-  } else if (setting.trigger == Trigger::kNewData) {
-    policy["spec"]["triggers"] = json::array({json::parse(kNewData)});
-  } else if (setting.trigger == Trigger::kEvent) {
-    policy["spec"]["triggers"] = json::array({json::parse(kEvent)});
+  models_.insert(models_.end(), setting.others.begin(), setting.others.end());
+  for (const std::string& model : models_) {
+    api_.Put(api::kModelDeployments,
+             Whole(api::kModelDeployments, model, json::parse(kDeployment)));
+    json monitor = Whole(api::kDriftMonitors, model, json::parse(kMonitor));
+    monitor["spec"]["target"]["modelDeployment"] = model;
+    api_.Put(api::kDriftMonitors, monitor);
+    json policy = Whole(api::kRetrainPolicies, model, PolicySpec(setting));
+    policy["metadata"]["annotations"] = {{std::string(api::kAnnotationRetrain), "first"}};
+    policy["spec"]["modelDeployment"] = model;
+    if (setting.trigger == Trigger::kDrift) {
+      policy["spec"]["triggers"][0]["drift"]["monitor"] = model;
+    } else if (setting.trigger == Trigger::kSchedule) {
+      policy["spec"]["triggers"] = json::array({ScheduleAt(clock_.Wall() + kScheduled)});
+    }
+    if (!setting.others.empty()) policy["spec"]["group"] = {{"name", "all"}, {"window", "1m"}};
+    api_.Put(api::kRetrainPolicies, policy);
   }
-  if (setting.training == Training::kWorkload) {
-    policy["spec"].erase("job");
-    policy["spec"]["workload"] = json::parse(kTraining);
-    policy["spec"]["result"] = {{"from", "ConfigMap"}};
-  }
-  policy["metadata"]["annotations"] = {{std::string(api::kAnnotationRetrain), "first"}};
-  api_.Put(api::kRetrainPolicies, policy);
   process_ = std::make_unique<Process>(*this);
 }
 
@@ -407,10 +424,12 @@ void StoryWorld::ReactToRoutes() {
   }
 }
 
-json StoryWorld::ResultOf(const std::string& job) const {
-  return {{"artifact", {{"uri", "s3://models/" + job}, {"digest", "sha256:" + Sha256Hex(job)}}},
-          {"schemaVersion", 1},
-          {"metrics", json::array({{{"name", "mae"}, {"value", 3.0}, {"samples", 1000}}})},
+json StoryWorld::ModelResultOf(const std::string& job, const std::string& model) const {
+  const auto error = errors.find(model);
+  const double mae = error == errors.end() ? 3.0 : error->second;
+  const std::string of = job + "/" + model;
+  return {{"artifact", {{"uri", "s3://models/" + of}, {"digest", "sha256:" + Sha256Hex(of)}}},
+          {"metrics", json::array({{{"name", "mae"}, {"value", mae}, {"samples", 1000}}})},
           {"profile",
            {{"rows", 1000},
             {"metrics", json::array({{{"metric", "x"},
@@ -419,13 +438,43 @@ json StoryWorld::ResultOf(const std::string& job) const {
                                       {"counts", drifted ? kMoved : kUsual}}})}}}};
 }
 
+namespace {
+
+// The models that the training is to make, as its Job or TrainJob tells it.
+std::set<std::string> ToldOf(const json& job) {
+  json list = json::array();
+  const json::json_pointer args("/spec/trainer/args/1");
+  const json::json_pointer env("/spec/template/spec/containers/0/env");
+  if (job.contains(args)) list = json::parse(job[args].get<std::string>());
+  for (const json& entry : job.contains(env) ? job[env] : json::array()) {
+    if (entry["name"] == "PERENNIAL_MODEL_DEPLOYMENTS")
+      list = json::parse(std::string(entry["value"]));
+  }
+  std::set<std::string> out;
+  for (const json& model : list) out.insert(model["modelDeployment"].get<std::string>());
+  return out;
+}
+
+}  // namespace
+
+// One result for the model that the Job was made for, or one for each that it was told of.
+json StoryWorld::ResultOf(const json& job) const {
+  json out = ModelResultOf(Name(job), Label(job, api::kLabelDeployment));
+  out["schemaVersion"] = 1;
+  const std::set<std::string> told = ToldOf(job);
+  if (told.size() < 2) return out;
+  out = {{"schemaVersion", 1}, {"results", json::object()}};
+  for (const std::string& model : told) out["results"][model] = ModelResultOf(Name(job), model);
+  return out;
+}
+
 // A TrainJob succeeds at once, and leaves its result in a ConfigMap a little earlier.
 void StoryWorld::ReactToWorkloads() {
   for (const json& job : api_.List(kTrainJobs)) {
     if (job.contains("status")) continue;
     json map = MakeObject({api::kConfigMaps, {kNs, Name(job)}});
     map["metadata"]["labels"] = {{std::string(api::kLabelRun), Label(job, api::kLabelRun)}};
-    map["data"] = {{"result.json", ResultOf(Name(job)).dump()}};
+    map["data"] = {{"result.json", ResultOf(job).dump()}};
     api_.Put(api::kConfigMaps, map);
     api_.PutStatus(
         {kTrainJobs, {kNs, Name(job)}},
@@ -438,7 +487,7 @@ void StoryWorld::ReactToJobs() {
   for (const json& job : api_.List(api::kJobs)) {
     if (job.contains("status")) continue;
     const std::string now = FormatTime(clock_.Wall());
-    const json result = ResultOf(Name(job));
+    const json result = ResultOf(job);
     json pod = MakeObject({api::kPods, {kNs, Name(job) + "-pod"}});
     pod["metadata"]["labels"] = job["metadata"]["labels"];
     pod["metadata"]["ownerReferences"] = json::array({{{"apiVersion", "batch/v1"},
@@ -509,24 +558,27 @@ json StoryWorld::Object(const kube::Resource& resource, const std::string& name)
   return api_.Get({resource, {kNs, name}}).value_or(json::object());
 }
 
-std::vector<json> StoryWorld::VersionsByRevision() const {
+std::vector<json> StoryWorld::VersionsByRevision(const std::string& model) const {
   std::vector<json> versions = api_.List(api::kModelVersions);
+  std::erase_if(versions, [&](const json& one) { return one["spec"]["modelDeployment"] != model; });
   std::sort(versions.begin(), versions.end(), [](const json& a, const json& b) {
     return a["spec"]["revision"] < b["spec"]["revision"];
   });
   return versions;
 }
 
-std::string StoryWorld::VersionName(int n) const {
-  const auto versions = VersionsByRevision();
+std::string StoryWorld::VersionName(int n, const std::string& model) const {
+  const auto versions = VersionsByRevision(model);
   const auto i = static_cast<std::size_t>(n - 1);
   return i < versions.size() ? Name(versions[i]) : "";
 }
 
 std::string StoryWorld::Alias(const std::string& version) const {
-  const auto versions = VersionsByRevision();
-  for (std::size_t i = 0; i < versions.size(); ++i) {
-    if (Name(versions[i]) == version) return "V" + std::to_string(i + 1);
+  for (const std::string& model : models_) {
+    const auto versions = VersionsByRevision(model);
+    for (std::size_t i = 0; i < versions.size(); ++i) {
+      if (Name(versions[i]) == version) return "V" + std::to_string(i + 1);
+    }
   }
   return version.empty() ? "none" : "unknown";
 }
@@ -541,19 +593,38 @@ void StoryWorld::Violated(const std::string& what) {
   violations_.push_back("after write " + std::to_string(writes_) + ": " + what);
 }
 
-void StoryWorld::CheckPromises() {
+// One Job for each trigger, and one that trains for each run.
+void StoryWorld::CheckJobs() {
   std::map<std::string, int> jobs_of;
   for (const kube::Resource& resource : {api::kJobs, kTrainJobs}) {
     for (const json& job : api_.List(resource)) {
       if (Label(job, api::kLabelRun).empty()) continue;  // a rollout's probe
-      ++jobs_of[job["metadata"]
-                    .value("annotations", json::object())
-                    .value("perennial.dev/trigger", "?")];
+      const json annotations = job["metadata"].value("annotations", json::object());
+      ++jobs_of["trigger " + annotations.value("perennial.dev/trigger", "?") + " of " +
+                Label(job, api::kLabelPolicy)];
+      ++jobs_of["run " + Name(job)];
+      const std::string members = annotations.value(std::string(api::kAnnotationMembers), "");
+      for (const std::string& member : retrain::ParseMembers(members)) ++jobs_of["run " + member];
     }
   }
-  for (const auto& [trigger, count] : jobs_of) {
-    if (count > 1) Violated(std::to_string(count) + " Jobs for the trigger " + trigger);
+  for (const auto& [what, count] : jobs_of) {
+    if (count > 1) Violated(std::to_string(count) + " Jobs for the " + what);
   }
+}
+
+void StoryWorld::CheckChampion(const std::string& model) {
+  const std::string champion =
+      Object(api::kModelDeployments, model).value("status", json::object()).value("champion", "");
+  std::vector<std::string>& before = champions_[model];
+  if (!before.empty() && before.back() == champion) return;
+  if (std::count(before.begin(), before.end(), champion) > 0) {
+    Violated(champion + " became champion twice");
+  }
+  before.push_back(champion);
+}
+
+void StoryWorld::CheckPromises() {
+  CheckJobs();
   std::set<std::string> runs;
   for (const json& version : api_.List(api::kModelVersions)) {
     const std::string run = version["spec"]["origin"].value("run", "");
@@ -565,15 +636,7 @@ void StoryWorld::CheckPromises() {
     if (!before.empty() && before != promoted) Violated("promoted again: " + Name(version));
     if (Phase(Name(version)) == "Rejected") withdrawn_.insert(Name(version));
   }
-  const std::string champion = Object(api::kModelDeployments, "departures")
-                                   .value("status", json::object())
-                                   .value("champion", "");
-  if (champions_.empty() || champions_.back() != champion) {
-    if (std::count(champions_.begin(), champions_.end(), champion) > 0) {
-      Violated(champion + " became champion twice");
-    }
-    champions_.push_back(champion);
-  }
+  for (const std::string& model : models_) CheckChampion(model);
   for (const json& route : api_.List(api::kHttpRoutes)) {
     for (const json& rule : route["spec"]["rules"]) {
       int sum = 0;
@@ -596,16 +659,16 @@ void StoryWorld::CheckPromises() {
   }
 }
 
-std::string StoryWorld::Summary() const {
-  std::string out;
+std::string StoryWorld::SummaryOf(const std::string& model) const {
+  std::string out = models_.size() > 1 ? model + ":\n" : "";
   const auto line = [&](const std::string& text) { out += text + "\n"; };
-  for (const json& version : VersionsByRevision()) {
+  for (const json& version : VersionsByRevision(model)) {
     const json origin = version["spec"]["origin"];
     const std::string name = Name(version);
     line(Alias(name) + " by " + origin.value("triggerType", "") + ": " + Phase(name) +
          (promoted_at_.contains(name) && !promoted_at_.at(name).empty() ? ", promoted" : ""));
   }
-  const json deployment = Object(api::kModelDeployments, "departures");
+  const json deployment = Object(api::kModelDeployments, model);
   const json status = deployment.value("status", json::object());
   line("champion " + Alias(status.value("champion", "")) + ", challenger " +
        Alias(status.value("challenger", "")));
@@ -616,6 +679,25 @@ std::string StoryWorld::Summary() const {
   for (const json& entry : status.value("history", json::array())) {
     line("  " + entry.value("outcome", "") + " " + Alias(entry.value("version", "")));
   }
+  const json runs = Object(api::kRetrainPolicies, model)
+                        .value("status", json::object())
+                        .value("runs", json::array());
+  for (const json& run : runs) {
+    line("run by " + run.value("triggerType", "") + ": " + run.value("phase", "") + ", made " +
+         Alias(run.value("modelVersion", "")) +
+         (run.value("phase", "") == "Failed" ? ": " + run.value("message", "") : ""));
+  }
+  const json drift = Object(api::kDriftMonitors, model).value("status", json::object());
+  for (const json& condition : drift.value("conditions", json::array())) {
+    line("monitor " + condition.value("type", "") + "=" + condition.value("status", ""));
+  }
+  return out;
+}
+
+std::string StoryWorld::Summary() const {
+  std::string out;
+  const auto line = [&](const std::string& text) { out += text + "\n"; };
+  for (const std::string& model : models_) out += SummaryOf(model);
   std::vector<std::string> children;
   for (const json& child : api_.List(api::kDeployments)) {
     children.push_back("pods of " + Alias(Label(child, api::kLabelVersion)) + ": " +
@@ -634,18 +716,6 @@ std::string StoryWorld::Summary() const {
   line("services: " + std::to_string(api_.List(api::kServices).size()));
   line("jobs: " + std::to_string(api_.List(api::kJobs).size() + api_.List(kTrainJobs).size()));
   line("approvals: " + std::to_string(api_.List(api::kModelApprovals).size()));
-  const json runs = Object(api::kRetrainPolicies, "departures")
-                        .value("status", json::object())
-                        .value("runs", json::array());
-  for (const json& run : runs) {
-    line("run by " + run.value("triggerType", "") + ": " + run.value("phase", "") + ", made " +
-         Alias(run.value("modelVersion", "")) +
-         (run.value("phase", "") == "Failed" ? ": " + run.value("message", "") : ""));
-  }
-  const json drift = Object(api::kDriftMonitors, "departures").value("status", json::object());
-  for (const json& condition : drift.value("conditions", json::array())) {
-    line("monitor " + condition.value("type", "") + "=" + condition.value("status", ""));
-  }
   return out;
 }
 

@@ -44,6 +44,8 @@ struct StorySetting {
   enum class Trigger { kDrift, kSchedule, kNewData, kEvent };
   Training training = Training::kJob;
   Trigger trigger = Trigger::kDrift;
+  // Models beside departures. With any, the policies of all are a group.
+  std::vector<std::string> others{};
 };
 
 // A whole cluster in this process, on one thread and with a clock moved by hand: an API server, the
@@ -80,7 +82,8 @@ class StoryWorld {
   // What came of it all, without names, UIDs and times that depend on when things happened.
   std::string Summary() const;
   // The ModelVersion whose revision comes n-th, from 1; "V2" in summaries.
-  std::string VersionName(int n) const;
+  std::string VersionName(int n, const std::string& model = "departures") const;
+  std::string Phase(const std::string& version) const;
   // null-like ({}) where there is none.
   json Object(const kube::Resource& resource, const std::string& name) const;
 
@@ -91,8 +94,9 @@ class StoryWorld {
   bool drifted = false;  // pods see other inputs than training did
   std::set<int> broken;  // versions whose pods never become ready, by order of revision
   double rows = 5;       // fresh ones, as pods tell
-  bool approve = true;   // people approve what waits for approval
-  int turned = 0;        // writes before the part that only this story has
+  std::map<std::string, double> errors;  // of what is trained, by model; 3 by default
+  bool approve = true;                   // people approve what waits for approval
+  int turned = 0;                        // writes before the part that only this story has
   FakeApiServer& api() { return api_; }
   ManualClock& clock() { return clock_; }
 
@@ -108,18 +112,22 @@ class StoryWorld {
   void ReactToRoutes();
   void ReactToJobs();
   void ReactToWorkloads();
-  json ResultOf(const std::string& job) const;
+  json ResultOf(const json& job) const;
+  json ModelResultOf(const std::string& job, const std::string& model) const;
   void ApproveVersions();
   void Scrape();
   void Restart();
   void CheckPromises();
+  void CheckJobs();
+  void CheckChampion(const std::string& model);
+  std::string SummaryOf(const std::string& model) const;
   void Violated(const std::string& what);
-  std::vector<json> VersionsByRevision() const;
+  std::vector<json> VersionsByRevision(const std::string& model) const;
   std::string Alias(const std::string& version) const;
-  std::string Phase(const std::string& version) const;
 
   ManualClock clock_;
   FakeApiServer api_;
+  std::vector<std::string> models_{"departures"};
   std::vector<Trouble> trouble_;
   std::unique_ptr<Process> process_;
   int writes_ = 0;
@@ -133,7 +141,8 @@ class StoryWorld {
   std::map<std::string, std::vector<double>> counters_;  // of each pod, by UID
   std::vector<std::string> log_;
   std::vector<std::string> violations_;
-  std::vector<std::string> champions_;              // one after the other
+  // One after the other, by model.
+  std::map<std::string, std::vector<std::string>> champions_;
   std::map<std::string, std::string> promoted_at_;  // by version
   std::set<std::string> withdrawn_;                 // rejected or rolled back once
 };

@@ -89,6 +89,27 @@ TEST(TrainingResult, ReadsWhatThePythonLibraryWrites) {
   EXPECT_EQ(result->profile->metrics.at(1).categories.at(0), (Category{"rain", 2}));
 }
 
+TEST(TrainingResult, ReadsWhatThePythonLibraryWritesOfSeveralModels) {
+  const std::string script =
+      "import os, sys; sys.path.insert(0, '" + testing::SourcePath("samples/python") +
+      "'); import perennial_result as r; os.environ['PERENNIAL_MODEL_DEPLOYMENTS'] = "
+      "r.json.dumps([{'modelDeployment': 'a'}, {'modelDeployment': 'b'}]); "
+      "sys.stdout.buffer.write(r.build_all({m['modelDeployment']: "
+      "r.build('s3://m/' + m['modelDeployment'], r.digest_of(b'm'), [r.metric('mae', 3)]) "
+      "for m in r.models()}))";
+  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(
+      popen(("PYTHONDONTWRITEBYTECODE=1 python3 -c \"" + script + "\"").c_str(), "r"), pclose);
+  ASSERT_NE(pipe, nullptr);
+  std::array<char, 4096> buffer;
+  const std::size_t n = fread(buffer.data(), 1, buffer.size(), pipe.get());
+  const std::string text(buffer.data(), n);
+  for (const std::string model : {"a", "b"}) {
+    const auto result = DecodeTrainingResult(text, model);
+    ASSERT_TRUE(result.ok()) << result.error().message << "\n" << text;
+    EXPECT_EQ(result->artifact.uri, "s3://m/" + model);
+  }
+}
+
 struct Wrong {
   const char* pointer;
   const char* value;  // empty: removed
@@ -125,6 +146,31 @@ TEST(TrainingResult, SaysWhatIsWrong) {
     EXPECT_EQ(result.error().code, Errc::kInvalid);
     EXPECT_EQ(result.error().message.find(c.error), 0u) << result.error().message;
   }
+}
+
+TEST(TrainingResult, HasAPartForEachModelThatWasTrained) {
+  json own = Valid();
+  own.erase("schemaVersion");
+  own["artifact"]["uri"] = "s3://models/north";
+  json document = Valid();
+  document["results"] = {{"north", own}};
+  const auto uri = [&](const char* model) {
+    const auto result = DecodeTrainingResult(document.dump(), model);
+    return result.ok() ? result->artifact.uri : result.error().message;
+  };
+  EXPECT_EQ(uri("north"), "s3://models/north");
+  EXPECT_EQ(uri("south"), Valid()["artifact"]["uri"].get<std::string>()) << "what they share";
+  document.erase("artifact");
+  EXPECT_EQ(uri("north"), "s3://models/north");
+  EXPECT_EQ(uri("south"), "results: has no entry for south");
+  document["results"]["north"]["artifact"].erase("digest");
+  EXPECT_EQ(uri("north").find("results.north.artifact.digest: required"), 0u) << uri("north");
+  document["results"]["north"]["metrics"] = 3;
+  EXPECT_EQ(uri("north").find("results.north.metrics: expected list"), 0u) << uri("north");
+  document["results"]["north"] = 3;
+  EXPECT_EQ(uri("north").find("results.north: expected object"), 0u) << uri("north");
+  document["results"] = 3;
+  EXPECT_EQ(uri("north").find("results: expected object"), 0u) << uri("north");
 }
 
 TEST(TrainingResult, RefusesWhatIsNoDocument) {

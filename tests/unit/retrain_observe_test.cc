@@ -24,6 +24,7 @@ class ObserveTest : public ::testing::Test {
                        [](const api::ModelVersion& version) { return DeploymentOf(version); });
     jobs_.AddIndex(kJobsByPolicy, [](const api::JobView& job) { return PolicyOf(job); });
     pods_.AddIndex(kPodsByJob, JobOf);
+    policies_.AddIndex(kFollowers, FollowedBy);
     approvals_.AddIndex(VersionReconciler::kByVersion, VersionReconciler::VersionOf);
   }
 
