@@ -133,6 +133,23 @@ Result<CronJobView> DecodeCronJobView(const json& object) {
   return view;
 }
 
+Result<GatewayView> DecodeGatewayView(const json& object) {
+  GatewayView view;
+  PERENNIAL_TRY(view.meta, MetaOf(object, false));
+  view.gateway_class = Text(Get(object, "spec", "gatewayClassName"));
+  return view;
+}
+
+Result<GatewayClassView> DecodeGatewayClassView(const json& object) {
+  GatewayClassView view;
+  PERENNIAL_TRY(view.meta, MetaOf(object, false));
+  for (const json& feature : List(Get(object, "status", "supportedFeatures"))) {
+    // A list of names until Gateway API 1.2, of objects since.
+    view.features.push_back(Text(feature.is_string() ? feature : Get(feature, "name")));
+  }
+  return view;
+}
+
 Result<EndpointSliceView> DecodeEndpointSliceView(const json& object) {
   EndpointSliceView view;
   PERENNIAL_TRY(view.meta, MetaOf(object, false));
@@ -196,6 +213,19 @@ Result<JobView> DecodeJobView(const json& object) {
   return view;
 }
 
+namespace {
+
+std::string LastExit(const json& terminated) {
+  if (!terminated.is_object()) return "";
+  std::string text = "exited with " +
+                     std::to_string(static_cast<int>(Number(Get(terminated, "exitCode"), 0))) +
+                     " (" + Text(Get(terminated, "reason")) + ")";
+  const std::string message = Text(Get(terminated, "message"));
+  return message.empty() ? text : text + ": " + message;
+}
+
+}  // namespace
+
 Result<PodView> DecodePodView(const json& object) {
   PodView view;
   PERENNIAL_TRY(view.meta, MetaOf(object, false));
@@ -208,12 +238,15 @@ Result<PodView> DecodePodView(const json& object) {
   const json& containers = List(Get(object, "spec", "containers"));
   if (!containers.empty()) view.container = Text(Get(containers[0], "name"));
   const json& status = Get(object, "status");
+  const json& scheduled = ConditionOf(Get(status, "conditions"), "PodScheduled");
+  if (Text(Get(scheduled, "status")) == "False") view.unscheduled = Text(Get(scheduled, "message"));
   for (const char* list : {"initContainerStatuses", "containerStatuses"}) {
     for (const json& container : List(Get(status, list))) {
       const json& waiting = Get(container, "state", "waiting");
       if (view.waiting_reason.empty() && waiting.is_object()) {
         view.waiting_reason = Text(Get(waiting, "reason"));
         view.waiting_message = Text(Get(waiting, "message"));
+        view.waiting_exit = LastExit(Get(container, "lastState", "terminated"));
       }
     }
   }

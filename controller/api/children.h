@@ -57,6 +57,16 @@ struct HttpRouteView {
   std::string message;  // the first refusal
 };
 
+struct GatewayView {
+  kube::Meta meta;
+  std::string gateway_class;
+};
+
+struct GatewayClassView {
+  kube::Meta meta;
+  std::vector<std::string> features;  // what its implementation supports; empty: it doesn't say
+};
+
 struct Endpoint {
   std::string address;
   std::string pod;      // targetRef.name
@@ -110,6 +120,8 @@ struct PodView {
   std::string termination_message;  // of the first container
   std::string waiting_reason;       // ImagePullBackOff, ... of any container
   std::string waiting_message;
+  std::string waiting_exit;  // how that container ended the last time: "exited with 1 (Error)"
+  std::string unscheduled;   // why no node takes it
   std::optional<WallTime> finished;
 };
 
@@ -128,6 +140,8 @@ Result<ServiceView> DecodeServiceView(const nlohmann::json& object);
 Result<ChildView> DecodeChildView(const nlohmann::json& object);
 Result<CronJobView> DecodeCronJobView(const nlohmann::json& object);
 Result<HttpRouteView> DecodeHttpRouteView(const nlohmann::json& object);
+Result<GatewayView> DecodeGatewayView(const nlohmann::json& object);
+Result<GatewayClassView> DecodeGatewayClassView(const nlohmann::json& object);
 Result<EndpointSliceView> DecodeEndpointSliceView(const nlohmann::json& object);
 Result<ProfileMapView> DecodeProfileMapView(const nlohmann::json& object);
 Result<JobView> DecodeJobView(const nlohmann::json& object);

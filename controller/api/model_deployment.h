@@ -301,6 +301,7 @@ struct ExperimentStatus {
   std::int64_t challenger_samples = 0;
   Verdict verdict = Verdict::kNoData;
   std::string message;
+  bool mismatch = false;  // numbers of requests are not what the weights should have given
   // What a Bayesian would bet on the primary: information, not part of the verdict.
   std::string probability_better;
   std::string expected_loss;

@@ -93,7 +93,9 @@ template <>
 struct Schema<RolloutStep> {
   using T = RolloutStep;
   static constexpr std::tuple kFields{
-      Field{"weight", &T::weight, "Percent of the traffic that the challenger gets.",
+      Field{"weight", &T::weight,
+            "Percent of the traffic that the challenger gets. With 0 it has its pods, and answers "
+            "rules and probes only.",
             Rules{.required = true, .min = 0, .max = 100}},
       Field{"mirror", &T::mirror,
             "Percent of the requests that are also sent to the challenger, whose answers nobody "
@@ -106,9 +108,15 @@ struct Schema<RolloutStep> {
           Rules{}},
   };
   static constexpr std::array kCel{
-      Cel<T>{"self.weight > 0 || (has(self.mirror) && self.mirror > 0)",
-             "a step of weight 0 is a shadow step: set mirror, or a weight above 0", "weight",
-             [](const T& v) { return v.weight > 0 || v.mirror > 0; }},
+      Cel<T>{"self.weight > 0 || (has(self.mirror) && self.mirror > 0) || "
+             "(has(self.pause) && self.pause) || "
+             "(has(self.hold) && duration(self.hold) > duration('0s'))",
+             "a step of weight 0 is for copies, testers and probes: set mirror, hold or pause, or "
+             "a weight above 0",
+             "weight",
+             [](const T& v) {
+               return v.weight > 0 || v.mirror > 0 || v.pause || v.hold.value > Millis{0};
+             }},
   };
 };
 
@@ -355,6 +363,10 @@ struct Schema<ExperimentStatus> {
             Rules{}},
       Field{"verdict", &T::verdict, "Pass, Fail, Inconclusive or NoData.", Rules{.always = true}},
       Field{"message", &T::message, "Why, and what happens next.", kMessage},
+      Field{"sampleRatioMismatch", &T::mismatch,
+            "Whether the variants' numbers of requests are not what their weights should have "
+            "given: a win is then none.",
+            Rules{}},
       Field{"probabilityBetter", &T::probability_better,
             "Bayesian probability that the challenger's primary is better. Information only: it "
             "is not valid when looked at repeatedly.",

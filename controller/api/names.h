@@ -36,6 +36,9 @@ inline const kube::Resource kDisruptionBudgets{"policy", "v1", "poddisruptionbud
                                                "PodDisruptionBudget"};
 inline const kube::Resource kHttpRoutes{"gateway.networking.k8s.io", "v1", "httproutes",
                                         "HTTPRoute"};
+inline const kube::Resource kGateways{"gateway.networking.k8s.io", "v1", "gateways", "Gateway"};
+inline const kube::Resource kGatewayClasses{"gateway.networking.k8s.io", "v1", "gatewayclasses",
+                                            "GatewayClass"};
 inline const kube::Resource kGrpcRoutes{"gateway.networking.k8s.io", "v1", "grpcroutes",
                                         "GRPCRoute"};
 

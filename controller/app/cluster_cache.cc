@@ -1,8 +1,11 @@
 #include "app/cluster_cache.h"
 
+#include <algorithm>
+
 #include "api/codec.h"
 #include "api/names.h"
 #include "deployment/observe.h"
+#include "deployment/seal.h"
 #include "drift/observe.h"
 #include "retrain/observe.h"
 #include "retrain/version.h"
@@ -29,10 +32,21 @@ kube::InformerOptions Optional(kube::InformerOptions options) {
   return options;
 }
 
-// The pods of our runs; those that serve are seen through EndpointSlices.
+// The pods of our runs; those that serve are seen through EndpointSlices, see StartingToServe.
 kube::InformerOptions OfRuns(const std::string& ns, std::uint64_t seed) {
   kube::InformerOptions options = Options(ns, seed);
   options.label_selector = std::string(api::kLabelRun);
+  return options;
+}
+
+// Pods that are to serve, only until their containers run: enough to say what keeps a version from
+// starting, and next to nothing in a cluster where all is well.
+kube::InformerOptions StartingToServe(const std::string& ns, std::uint64_t seed) {
+  kube::InformerOptions options = Options(ns, seed);
+  options.label_selector = std::string(api::kLabelDeployment) + "," +
+                           std::string(deployment::kLabelComponent) + "=" +
+                           std::string(deployment::kComponent);
+  options.field_selector = "status.phase=Pending";
   return options;
 }
 
@@ -50,6 +64,18 @@ void AddAwaited(const kube::InformerSet<T>& set, std::vector<std::string>& out) 
   for (const auto& [resource, informer] : set.All()) {
     if (kube::SightOf(*informer) == kube::Sight::kAwaited) out.push_back(resource.plural);
   }
+}
+
+std::vector<std::string> GatewaysOf(const api::ModelDeployment& deployment) {
+  std::vector<std::string> out;
+  const auto& gateway = deployment.spec.traffic.gateway;
+  if (!gateway) return out;
+  for (const api::ParentReference& parent : gateway->parent_refs) {
+    std::string key = deployment.meta.key.ns + "/" + parent.name;
+    // Listeners of one Gateway are parents each.
+    if (std::find(out.begin(), out.end(), key) == out.end()) out.push_back(std::move(key));
+  }
+  return out;
 }
 
 template <class T>
@@ -82,6 +108,9 @@ ClusterCache::ClusterCache(kube::Transport& transport, const Clock& clock, const
                   api::DecodeHttpRouteView),
       grpc_routes(transport, clock, api::kGrpcRoutes, Optional(Ours(ns, 15)),
                   api::DecodeHttpRouteView),
+      gateways(transport, clock, api::kGateways, Optional(Options(ns, 18)), api::DecodeGatewayView),
+      gateway_classes(transport, clock, api::kGatewayClasses, Optional(Options("", 19)),
+                      api::DecodeGatewayClassView),
       endpoint_slices(transport, clock, api::kEndpointSlices, Ours(ns, 9),
                       api::DecodeEndpointSliceView),
       autoscalers(transport, clock, api::kAutoscalers, Ours(ns, 13), api::DecodeChildView),
@@ -90,6 +119,7 @@ ClusterCache::ClusterCache(kube::Transport& transport, const Clock& clock, const
       cron_jobs(transport, clock, api::kCronJobs, Ours(ns, 16), api::DecodeCronJobView),
       jobs(transport, clock, api::kJobs, Ours(ns, 10), api::DecodeJobView),
       pods(transport, clock, api::kPods, OfRuns(ns, 11), api::DecodePodView),
+      pending_pods(transport, clock, api::kPods, StartingToServe(ns, 17), api::DecodePodView),
       workload_kinds(std::move(kinds)),
       run_objects(transport, clock, Optional(OfRuns(ns, 12)), api::DecodeRunObjectView),
       baselines(transport, clock, ForUse(api::kUseBaseline, ns, 13), api::DecodeProfileMapView),
@@ -135,6 +165,10 @@ void ClusterCache::AddIndexes() {
   autoscalers.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::ChildView>);
   disruption_budgets.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::ChildView>);
   endpoint_slices.store().AddIndex(deployment::kSlicesByService, deployment::ServiceOf);
+  model_deployments.store().AddIndex(kDeploymentsByGateway, GatewaysOf);
+  gateways.store().AddIndex(kGatewaysByClass, [](const api::GatewayView& gateway) {
+    return std::vector<std::string>{gateway.gateway_class};
+  });
   model_deployments.store().AddIndex(kByUid, UidOf<api::ModelDeployment>);
   retrain_policies.store().AddIndex(kByUid, UidOf<api::RetrainPolicy>);
   drift_monitors.store().AddIndex(kByUid, UidOf<api::DriftMonitor>);
@@ -152,6 +186,7 @@ void ClusterCache::AddIndexes() {
   retrain_policies.store().AddIndex(retrain::kPoliciesByGroup, retrain::GroupOf);
   retrain_policies.store().AddIndex(retrain::kFollowers, retrain::FollowedBy);
   pods.store().AddIndex(retrain::kPodsByRun, retrain::RunOf);
+  pending_pods.store().AddIndex(deployment::kPendingByVersion, deployment::VersionOf);
   retrain_policies.store().AddIndex(retrain::kPoliciesByRun, retrain::RunsOf);
   pods.store().AddIndex(retrain::kPodsByJob, retrain::JobOf);
   retrain_policies.store().AddIndex(

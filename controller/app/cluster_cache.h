@@ -27,13 +27,19 @@ inline constexpr std::string_view kVersionsByParent = "parent";
 inline constexpr std::string_view kMonitorsByBaseline = "baseline";
 inline constexpr std::string_view kMonitorsByService = "service";
 
+// ModelDeployments by the Gateways that their routes name, "namespace/name", and Gateways by the
+// name of their class.
+inline constexpr std::string_view kDeploymentsByGateway = "gateway";
+inline constexpr std::string_view kGatewaysByClass = "class";
+
 // ModelDeployments, DriftMonitors and RetrainPolicies by their UID: subscriptions to samples carry
 // it.
 inline constexpr std::string_view kByUid = "uid";
 
 // All that the controllers know of the cluster: one informer for each resource, with the indexes
 // that the reconcilers ask for. Of other APIs' resources only our own objects are watched, found by
-// labels, so that memory follows the number of models and not the size of the cluster.
+// labels (and Gateways, of which there are few), so that memory follows the number of models and
+// not the size of the cluster.
 struct ClusterCache {
   // `ns` empty: all namespaces. `workload_kinds`: what RetrainPolicies may make beside Jobs.
   ClusterCache(kube::Transport& transport, const Clock& clock, const std::string& ns,
@@ -49,12 +55,16 @@ struct ClusterCache {
   // Optional: clusters without the Gateway API.
   kube::Informer<api::HttpRouteView> http_routes;
   kube::Informer<api::HttpRouteView> grpc_routes;
+  kube::Informer<api::GatewayView> gateways;
+  kube::Informer<api::GatewayClassView> gateway_classes;
   kube::Informer<api::EndpointSliceView> endpoint_slices;
   kube::Informer<api::ChildView> autoscalers;
   kube::Informer<api::ChildView> disruption_budgets;
   kube::Informer<api::CronJobView> cron_jobs;
   kube::Informer<api::JobView> jobs;
   kube::Informer<api::PodView> pods;  // of our runs
+  // Of models, until their containers run.
+  kube::Informer<api::PodView> pending_pods;
   // Workloads, and ConfigMaps with results: only what some policy needs is watched.
   const std::vector<kube::Resource> workload_kinds;
   kube::InformerSet<api::RunObjectView> run_objects;
@@ -90,12 +100,15 @@ struct ClusterCache {
     visit("services", self.services);
     visit("httproutes", self.http_routes);
     visit("grpcroutes", self.grpc_routes);
+    visit("gateways", self.gateways);
+    visit("gatewayclasses", self.gateway_classes);
     visit("endpointslices", self.endpoint_slices);
     visit("horizontalpodautoscalers", self.autoscalers);
     visit("poddisruptionbudgets", self.disruption_budgets);
     visit("cronjobs", self.cron_jobs);
     visit("jobs", self.jobs);
     visit("pods", self.pods);
+    visit("pods/pending", self.pending_pods);
   }
 
   // Calls visit(set) for each set of informers that come and go.
@@ -112,7 +125,8 @@ struct ClusterCache {
 
 // Whether the resource that ForEach() shows under this name may be absent.
 inline bool IsOptional(std::string_view name) {
-  return name == "httproutes" || name == "grpcroutes";
+  return name == "httproutes" || name == "grpcroutes" || name == "gateways" ||
+         name == "gatewayclasses";
 }
 
 }  // namespace perennial::app

@@ -153,6 +153,27 @@ void WireChildren(kube::Store<T>& store, kube::WorkQueue& queue) {
   });
 }
 
+// What a Gateway's class can do, for the models behind it.
+void WireGateways(ClusterCache& cache, Queues q) {
+  const auto wake = [&cache, q](const api::GatewayView& gateway) {
+    WakeFound(cache.model_deployments.store(), kDeploymentsByGateway, gateway.meta.key,
+              q.model_deployments);
+  };
+  cache.gateways.store().AddListener([wake](const auto& before, const auto& after) {
+    // Its status is nobody's business here.
+    if (CameOrWent(before, after) || before->gateway_class != after->gateway_class) {
+      Both(before, after, wake);
+    }
+  });
+  cache.gateway_classes.store().AddListener([&cache, wake](const auto& before, const auto& after) {
+    if (!CameOrWent(before, after) && before->features == after->features) return;
+    const std::string& name = (after != nullptr ? after : before)->meta.key.name;
+    for (const auto& gateway : cache.gateways.store().ByIndex(kGatewaysByClass, name)) {
+      wake(*gateway);
+    }
+  });
+}
+
 void WireEndpointSlices(ClusterCache& cache, Queues q) {
   WireChildren(cache.endpoint_slices.store(), q.model_deployments);
   cache.endpoint_slices.store().AddListener([&cache, q](const auto& before, const auto& after) {
@@ -284,8 +305,14 @@ void Wire(ClusterCache& cache, Queues queues) {
   WireChildren(cache.autoscalers.store(), queues.model_deployments);
   WireChildren(cache.disruption_budgets.store(), queues.model_deployments);
   WireChildren(cache.cron_jobs.store(), queues.model_deployments);
+  WireChildren(cache.pending_pods.store(), queues.model_deployments);
   WireEndpointSlices(cache, queues);
+<<<<<<< HEAD
   cache.jobs.store().AddListener([&cache, queues](const auto& before, const auto& after) {
+=======
+  WireGateways(cache, queues);
+  cache.jobs.store().AddListener([queues](const auto& before, const auto& after) {
+>>>>>>> a40ed25 (Say what keeps pods from starting, and look at every step before it ends)
     // A run's Job names the model that it trains, too.
     Both(before, after, [&](const api::JobView& job) {
       WakeFollowers(cache, job.meta.key, queues.retrain_policies);

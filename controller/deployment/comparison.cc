@@ -55,6 +55,11 @@ const char* ReasonOf(Verdict verdict) {
 
 void Tell(Turn& turn, const Comparison& before, const Comparison& after) {
   const Verdict verdict = after.experiment.verdict;
+  if (after.experiment.mismatch && !before.experiment.mismatch) {
+    turn.Emit(
+        kube::EmitEvent::Type::kWarning, "SampleRatioMismatch",
+        "variant " + after.variant + " against " + after.control + ": " + after.experiment.message);
+  }
   if (before.experiment.verdict == verdict) return;
   if (verdict != Verdict::kPass && verdict != Verdict::kFail) return;
   turn.Emit(
@@ -74,13 +79,13 @@ Comparison Look(Turn& turn, const api::Experiment& experiment, const api::FixedV
   const bool known = it != recorded.end();
   const auto carried = turn.seen.carried.find(version);
   const std::string of_control = ComparedVersions(*turn.seen.deployment).front();
-  ExperimentLook look = Judge(
+  api::ExperimentStatus look = Judge(
       experiment, known ? std::optional(it->experiment) : std::nullopt,
       carried == turn.seen.carried.end() ? std::vector<api::QuantityCounts>{} : carried->second,
       SamplesOf(turn, of_control), SamplesOf(turn, version), PairShare(turn, control, variant));
   Comparison before = known ? *it : fresh;
-  if (known && !TellsMore(it->experiment, look.status)) return before;
-  fresh.experiment = std::move(look.status);
+  if (known && !TellsMore(it->experiment, look)) return before;
+  fresh.experiment = std::move(look);
   Tell(turn, before, fresh);
   return fresh;
 }

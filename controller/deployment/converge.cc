@@ -127,7 +127,7 @@ class Converger {
     const Rendered rendered = RenderRoute(md_, intent_.shares, intent_.extras);
     const bool found = route != nullptr && IsAsRendered(route->meta, rendered) &&
                        route->backends == backends &&
-                       route->others == OtherBackends(md_, intent_.extras);
+                       route->others == OtherBackends(md_, intent_.shares, intent_.extras);
     if (!found && !Foreign(kind, name)) Apply(kind, name, rendered);
   }
 

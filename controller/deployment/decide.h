@@ -35,6 +35,10 @@ struct Observed {
   std::vector<std::shared_ptr<const api::EndpointSliceView>> slices;  // of those services
   std::vector<std::shared_ptr<const api::CronJobView>> cron_jobs;     // controlled by it
   std::vector<std::shared_ptr<const api::JobView>> jobs;  // controlled by it: of its probes
+  // Of the Gateways that the route names, as far as they are there.
+  std::vector<std::shared_ptr<const api::GatewayClassView>> gateway_classes;
+  // By their labels, so good for words only: of versions in play, until their containers run.
+  std::vector<std::shared_ptr<const api::PodView>> pending_pods;
   std::map<std::string, std::shared_ptr<const api::DriftMonitor>> monitors;  // that probes ask
   // Objects that have the name of a child of ours and belong to somebody else: never adopted.
   std::vector<kube::Ref> foreign;

@@ -173,13 +173,12 @@ void JudgeGuardrails(ExperimentStatus& status) {
 
 }  // namespace
 
-ExperimentLook Judge(const api::Experiment& experiment,
-                     const std::optional<ExperimentStatus>& before,
-                     const std::vector<api::QuantityCounts>& carried, const Samples& champion,
-                     const Samples& challenger, double challenger_share) {
+ExperimentStatus Judge(const api::Experiment& experiment,
+                       const std::optional<ExperimentStatus>& before,
+                       const std::vector<api::QuantityCounts>& carried, const Samples& champion,
+                       const Samples& challenger, double challenger_share) {
   const Look counted{experiment, carried, champion, challenger};
-  ExperimentLook look;
-  ExperimentStatus& status = look.status;
+  ExperimentStatus status;
   const Comparison primary = Compare(counted, experiment.primary.quantity);
   double p = PValueOf(before);
   if (primary.result.enough) p = std::min(p, primary.result.p_value);
@@ -198,18 +197,19 @@ ExperimentLook Judge(const api::Experiment& experiment,
   }
   JudgePrimary(experiment, primary, p, status);
   JudgeGuardrails(status);
-  look.mismatch = Mismatch(experiment, champion, challenger, challenger_share);
-  if (look.mismatch && status.verdict != Verdict::kFail) {
+  status.mismatch = Mismatch(experiment, champion, challenger, challenger_share);
+  if (status.mismatch && status.verdict != Verdict::kFail) {
     status.verdict = Verdict::kInconclusive;
     status.message =
         "stopped: the variants' numbers of requests don't match their weights (sample-ratio "
         "mismatch); look for requests that bypass the route, retries or sticky sessions";
   }
-  return look;
+  return status;
 }
 
 bool TellsMore(const std::optional<ExperimentStatus>& before, const ExperimentStatus& after) {
-  if (!before || before->verdict != after.verdict) return true;
+  if (!before || before->verdict != after.verdict || before->mismatch != after.mismatch)
+    return true;
   const auto samples = [](const ExperimentStatus& status) {
     return static_cast<double>(status.champion_samples + status.challenger_samples);
   };

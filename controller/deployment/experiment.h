@@ -8,13 +8,6 @@
 
 namespace perennial::deployment {
 
-struct ExperimentLook {
-  api::ExperimentStatus status;
-  // The variants' numbers of requests are not what the weights should have given: whatever was
-  // measured, it was not measured on comparable traffic.
-  bool mismatch = false;
-};
-
 // One look at the A/B test, valid however often it is repeated. Pass: the primary improved and
 // every guardrail's interval stays within its margin. Fail: the primary worsened, or a guardrail's
 // interval lies beyond its margin.
@@ -25,13 +18,15 @@ struct ExperimentLook {
 // variants do.
 // `challenger_share` (0 to 1) is what it should have got of the requests in Samples::step; 0: the
 // split is approximate, and can't be checked. Pure.
-ExperimentLook Judge(const api::Experiment& experiment,
-                     const std::optional<api::ExperimentStatus>& before,
-                     const std::vector<api::QuantityCounts>& carried, const Samples& champion,
-                     const Samples& challenger, double challenger_share);
+api::ExperimentStatus Judge(const api::Experiment& experiment,
+                            const std::optional<api::ExperimentStatus>& before,
+                            const std::vector<api::QuantityCounts>& carried,
+                            const Samples& champion, const Samples& challenger,
+                            double challenger_share);
 
-// Whether `after` is worth a write: another verdict, a much smaller p-value, 5 % more samples. So
-// the number of writes grows with the logarithm of the samples.
+// Whether `after` is worth a write: another verdict, numbers of requests that are right or wrong
+// now, a much smaller p-value, 5 % more samples. So the number of writes grows with the logarithm
+// of the samples.
 bool TellsMore(const std::optional<api::ExperimentStatus>& before,
                const api::ExperimentStatus& after);
 

@@ -99,19 +99,24 @@ void LookAtExperiment(Turn& turn, const api::Experiment& experiment, Measurement
   const bool exact = turn.seen.deployment->spec.traffic.gateway.has_value();
   const int weight = exact && rollout.in_effect ? WeightOf(turn.intent.wanted, rollout.version) : 0;
   const auto carried = turn.seen.carried.find(rollout.version);
-  ExperimentLook look = Judge(
+  api::ExperimentStatus look = Judge(
       experiment, rollout.experiment,
       carried == turn.seen.carried.end() ? std::vector<api::QuantityCounts>{} : carried->second,
       SamplesOf(turn, rollout.champion), SamplesOf(turn, rollout.version), weight / 100.0);
-  const Verdict verdict = look.status.verdict;
-  const std::string message = look.status.message;
-  if (TellsMore(rollout.experiment, look.status)) rollout.experiment = std::move(look.status);
+  const Verdict verdict = look.verdict;
+  const bool mismatch = look.mismatch;
+  const std::string message = look.message;
+  if (mismatch && !(rollout.experiment && rollout.experiment->mismatch)) {
+    turn.Emit(kube::EmitEvent::Type::kWarning, "SampleRatioMismatch",
+              rollout.version + ": " + message);
+  }
+  if (TellsMore(rollout.experiment, look)) rollout.experiment = std::move(look);
   if (verdict == Verdict::kFail) {
     measured.failed = true;
     measured.why = "failed experiment: " + message;
-  } else if (look.mismatch) {
-    // Whatever is measured on such traffic decides nothing, for either side; without anybody to
-    // look into it, the champion stays.
+  } else if (mismatch) {
+    // A win on such traffic counts for nothing; without anybody to look into it, the champion
+    // stays.
     measured.failed = turn.now >= rollout.started.value + experiment.max_duration.value;
     measured.waits = true;
     measured.pauses = true;

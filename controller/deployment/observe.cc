@@ -167,6 +167,12 @@ std::vector<std::string> ServiceOf(const api::EndpointSliceView& slice) {
   return {slice.meta.key.ns + "/" + slice.service};
 }
 
+std::vector<std::string> VersionOf(const api::PodView& pod) {
+  const std::string* version = kube::Find(pod.meta.labels, api::kLabelVersion);
+  if (version == nullptr) return {};
+  return {pod.meta.key.ns + "/" + *version};
+}
+
 std::string SubscriptionOf(std::string_view uid) {
   return "rollout/" + std::string(uid);
 }
@@ -210,6 +216,7 @@ void DeploymentReconciler::AddChildren(const kube::Key& key, Observed& seen) con
   seen.budgets = stores_.budgets.ByIndex(kChildrenByOwner, uid);
   seen.cron_jobs = stores_.cron_jobs.ByIndex(kChildrenByOwner, uid);
   AddProbes(key, seen);
+  AddGateways(key, seen);
   for (const auto& service : seen.services) {
     auto slices = stores_.slices.ByIndex(kSlicesByService, key.ns + "/" + service->meta.key.name);
     // Not those that somebody else made in the Service's name: their addresses would be scraped.
@@ -224,6 +231,10 @@ void DeploymentReconciler::AddChildren(const kube::Key& key, Observed& seen) con
     AddForeign(routes, RouteKind(*seen.deployment), key, uid, seen.foreign);
   }
   for (const std::string& version : VersionsInPlay(seen)) {
+    for (auto& pod : stores_.pending_pods.ByIndex(kPendingByVersion, key.ns + "/" + version)) {
+      const std::string* model = kube::Find(pod->meta.labels, api::kLabelDeployment);
+      if (model != nullptr && *model == key.name) seen.pending_pods.push_back(std::move(pod));
+    }
     const kube::Key child{key.ns, ChildName(*seen.deployment, version)};
     AddForeign(stores_.workloads, api::kDeployments, child, uid, seen.foreign);
     AddForeign(stores_.services, api::kServices, child, uid, seen.foreign);
@@ -235,6 +246,18 @@ void DeploymentReconciler::AddChildren(const kube::Key& key, Observed& seen) con
     }
     if (!seen.deployment->spec.disruption_budget.empty()) {
       AddForeign(stores_.budgets, api::kDisruptionBudgets, child, uid, seen.foreign);
+    }
+  }
+}
+
+void DeploymentReconciler::AddGateways(const kube::Key& key, Observed& seen) const {
+  const auto& gateway = seen.deployment->spec.traffic.gateway;
+  if (!gateway) return;
+  for (const api::ParentReference& parent : gateway->parent_refs) {
+    const auto found = stores_.gateways.Get({key.ns, parent.name});
+    if (found == nullptr) continue;
+    if (auto of = stores_.gateway_classes.Get({"", found->gateway_class})) {
+      seen.gateway_classes.push_back(std::move(of));
     }
   }
 }

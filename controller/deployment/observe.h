@@ -28,6 +28,9 @@ std::vector<std::string> OwnerOf(const kube::Meta& child);
 // EndpointSlices by their Service, "namespace/name".
 inline constexpr std::string_view kSlicesByService = "service";
 std::vector<std::string> ServiceOf(const api::EndpointSliceView& slice);
+// Pods that don't run yet by their ModelVersion, "namespace/name".
+inline constexpr std::string_view kPendingByVersion = "model-version";
+std::vector<std::string> VersionOf(const api::PodView& pod);
 
 // Reconciler of ModelDeployments over the stores (kube/runner.h). While a rollout is being measured
 // it keeps the subscription "rollout/<uid>" in the sample store, and removes it afterwards.
@@ -49,6 +52,9 @@ class DeploymentReconciler {
     const kube::Store<api::CronJobView>& cron_jobs;
     const kube::Store<api::JobView>& jobs;
     const kube::Store<api::DriftMonitor>& monitors;
+    const kube::Store<api::PodView>& pending_pods;
+    const kube::Store<api::GatewayView>& gateways;
+    const kube::Store<api::GatewayClassView>& gateway_classes;
   };
 
   // `own_identity` is the user name that the API server knows this process by: an automatic
@@ -63,6 +69,7 @@ class DeploymentReconciler {
 
  private:
   void AddChildren(const kube::Key& key, Observed& seen) const;
+  void AddGateways(const kube::Key& key, Observed& seen) const;
   void AddProbes(const kube::Key& key, Observed& seen) const;
   void AddSamples(const kube::Key& key, Observed& seen, WallTime now);
   void AddTotals(Observed& seen) const;

@@ -230,13 +230,16 @@ Rendered RenderRoute(const api::ModelDeployment& deployment, const std::vector<S
   for (const api::ParentReference& parent : traffic.gateway->parent_refs) {
     parents.push_back(ParentReference(parent));
   }
-  // The split first, so that its place never changes: gateways name what they know of a rule by its
-  // place, and forget the endpoints of one that moves (seen with Envoy Gateway: 503 for a moment).
-  // Which rule a request takes is not decided by their order, but by the more exact match.
+  // The split first, and a rule for each of the spec's, always, so that none ever comes, goes or
+  // moves: gateways name what they know of a rule by its place, and have no endpoints for one that
+  // is new there (seen with Envoy Gateway: 503 for a moment). One that nobody special answers now
+  // has the split again. Which rule a request takes is not decided by their order, but by the more
+  // exact match.
   json rules = json::array({Split(deployment, shares, extras)});
   for (size_t i = 0; i < traffic.rules.size() && i < extras.matched.size(); ++i) {
-    if (extras.matched[i].empty()) continue;
-    rules.push_back(Rule(deployment, {{extras.matched[i], 1}}));
+    const std::string& version = extras.matched[i];
+    rules.push_back(version.empty() ? Split(deployment, shares, extras)
+                                    : Rule(deployment, {{version, 1}}));
     rules.back()["matches"][0]["headers"] = json::array({HeaderMatch(traffic.rules[i])});
   }
   json spec = {{"parentRefs", std::move(parents)}, {"rules", std::move(rules)}};

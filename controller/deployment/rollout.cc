@@ -7,6 +7,7 @@
 #include "deployment/fleet.h"
 #include "deployment/judgement.h"
 #include "deployment/moves.h"
+#include "deployment/pending_pods.h"
 
 namespace perennial::deployment {
 namespace {
@@ -22,12 +23,15 @@ Millis Deadline(const Turn& turn) {
   return Spec(turn).rollout.progress_deadline.value;
 }
 
-std::string WhyNotReady(const Running& running) {
+std::string WhyNotReady(const Turn& turn, const std::string& version) {
+  const Running running = RunningOf(turn.seen, version);
   if (running.deployment == nullptr) return "its Deployment does not exist yet";
   const api::DeploymentView& deployment = *running.deployment;
-  if (!deployment.message.empty()) return deployment.message;
   const std::string ready = std::to_string(deployment.ready_replicas) + " of " +
                             std::to_string(deployment.replicas) + " pods ready";
+  const std::string waits = WhyPodsWait(turn.seen, version);
+  if (!waits.empty()) return ready + "; " + waits;
+  if (!deployment.message.empty()) return ready + "; " + deployment.message;
   if (deployment.ready_replicas < deployment.replicas) {
     return ready + "; see the pods' events (image, resources, readiness probe)";
   }
@@ -119,7 +123,7 @@ void Start(Turn& turn, const Selection& selection) {
     return EnterStep(turn, std::clamp(rollout.step, 0, last));
   }
   const WallTime deadline = rollout.step_started.value + Deadline(turn);
-  const std::string why = WhyNotReady(running);
+  const std::string why = WhyNotReady(turn, rollout.version);
   if (running.Failed() || turn.now >= deadline) {
     const std::string late =
         "not ready within progressDeadline " + FormatDuration(Deadline(turn)) + ": " + why;
@@ -148,7 +152,7 @@ bool StepInEffect(const Turn& turn) {
 
 std::string WhyNotInEffect(const Turn& turn) {
   if (!turn.effect.message.empty()) return turn.effect.message;
-  return WhyNotReady(RunningOf(turn.seen, turn.status.rollout->version));
+  return WhyNotReady(turn, turn.status.rollout->version);
 }
 
 void AwaitEffect(Turn& turn) {
@@ -229,6 +233,11 @@ void Progress(Turn& turn, const Selection& selection) {
   if (in_effect != rollout.in_effect) {
     rollout.in_effect = in_effect;
     rollout.step_started = api::Time{turn.now};
+    // Measured from when the record says so: a step without hold would end before the first look.
+    if (in_effect && !rollout.paused) {
+      return Wait(turn, RolloutPhase::kProgressing,
+                  "step " + std::to_string(rollout.step + 1) + " is in effect");
+    }
   }
   const Measurement measured = TakeMeasurements(turn);
   if (measured.failed) return RollBack(turn, measured.why);

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "deployment/fleet.h"
+#include "deployment/pending_pods.h"
 #include "deployment/render.h"
 
 namespace perennial::deployment {
@@ -103,10 +104,11 @@ std::optional<Blocked> FailedUpdate(const Turn& turn) {
     if (variant.version == turn.status.challenger) continue;
     const Running running = RunningOf(turn.seen, variant.version);
     if (!running.Failed()) continue;
+    const std::string waits = WhyPodsWait(turn.seen, variant.version);
     return Blocked{"ProgressDeadlineExceeded",
                    "new pods of " + variant.version +
-                       " don't become ready: " + running.deployment->message +
-                       "; see the pods' events, and correct spec.template"};
+                       " don't become ready; see the pods' events, and correct spec.template: " +
+                       (waits.empty() ? running.deployment->message : waits)};
   }
   return std::nullopt;
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "deployment/features.h"
 #include "deployment/fixed.h"
 #include "deployment/fleet.h"
 #include "deployment/render.h"
@@ -231,33 +232,10 @@ Extras ExtrasOf(const Observed& seen, const Intent& intent) {
   return extras;
 }
 
-// What the route was to have and has not: an API server leaves out fields that its CRDs don't know,
-// and says nothing.
-std::string Unsupported(const Observed& seen, const Intent& intent,
-                        const api::HttpRouteView& route) {
-  const api::Traffic& traffic = seen.deployment->spec.traffic;
-  std::vector<std::string> wanted;
-  if (traffic.sticky) wanted.emplace_back("sessionPersistence");
-  if (traffic.timeouts) wanted.emplace_back("timeouts");
-  if (intent.extras.mirror.weight > 0) wanted.emplace_back("requestMirror.percent");
-  if (wanted.empty()) return "";
-  const std::string* hash = kube::Find(route.meta.annotations, kAnnotationHash);
-  if (hash == nullptr ||
-      *hash != RenderRoute(*seen.deployment, intent.shares, intent.extras).hash) {
-    return "";
-  }
-  for (const std::string& feature : wanted) {
-    const auto& has = route.features;
-    if (std::find(has.begin(), has.end(), feature) != has.end()) continue;
-    return "this cluster's " + RouteKind(*seen.deployment).kind + " has no " + feature +
-           ": install the Gateway API's experimental channel, or remove the field that asks for it "
-           "(traffic.sticky, traffic.timeouts, or mirror in a step)";
-  }
-  return "";
-}
-
 Effect RouteEffect(const Observed& seen, const Intent& intent) {
   Effect effect;
+  // Traffic flows all the same; but no version takes a step.
+  effect.unsupported = BeyondGateway(seen);
   const api::HttpRouteView* route = FindRoute(seen, seen.deployment->meta.key.name);
   if (route == nullptr) {
     effect.settled = intent.shares.empty();
@@ -265,8 +243,8 @@ Effect RouteEffect(const Observed& seen, const Intent& intent) {
     return effect;
   }
   effect.message = route->message;
-  effect.unsupported = Unsupported(seen, intent, *route);
-  if (!effect.unsupported.empty()) effect.message = effect.unsupported;
+  const std::string left_out = LeftOut(seen, intent, *route);
+  if (!left_out.empty()) effect.message = effect.unsupported = left_out;
   effect.known = route->accepted;
   if (!route->accepted) return effect;
   size_t matched = 0;
@@ -278,8 +256,9 @@ Effect RouteEffect(const Observed& seen, const Intent& intent) {
     }
   }
   effect.settled = matched == intent.shares.size() && matched == route->backends.size() &&
-                   matched > 0 && route->others == OtherBackends(*seen.deployment, intent.extras) &&
-                   effect.unsupported.empty();
+                   matched > 0 &&
+                   route->others == OtherBackends(*seen.deployment, intent.shares, intent.extras) &&
+                   left_out.empty();
   return effect;
 }
 
@@ -355,11 +334,22 @@ int WeightOf(const std::vector<Share>& shares, const std::string& version) {
 }
 
 std::vector<std::string> OtherBackends(const api::ModelDeployment& deployment,
-                                       const Extras& extras) {
+                                       const std::vector<Share>& shares, const Extras& extras) {
   std::vector<std::string> services;
-  if (extras.mirror.weight > 0) services.push_back(ChildName(deployment, extras.mirror.version));
+  const auto add = [&](const std::string& version) {
+    services.push_back(ChildName(deployment, version));
+  };
+  const auto copy = [&] {
+    if (extras.mirror.weight > 0) add(extras.mirror.version);
+  };
+  copy();
   for (const std::string& version : extras.matched) {
-    if (!version.empty()) services.push_back(ChildName(deployment, version));
+    if (!version.empty()) {
+      add(version);
+      continue;
+    }
+    for (const Share& share : shares) add(share.version);
+    copy();
   }
   return services;
 }

@@ -46,7 +46,7 @@ struct Effect {
   bool known = false;         // `shares` was observed, not assumed
   std::vector<Share> shares;  // in effect
   std::string message;        // why it is not settled, if anybody says so
-  std::string unsupported;    // what the route asks for and the cluster's API has not
+  std::string unsupported;    // what the spec asks for and the cluster can't do
 };
 
 // The rollout's steps: what the spec says; without any, half and half where an experiment has to
@@ -61,9 +61,9 @@ int StepWeight(const api::ModelDeploymentSpec& spec, int step);
 
 int WeightOf(const std::vector<Share>& shares, const std::string& version);
 
-// The Services that Extras stand for, as HttpRouteView::others has them.
+// The Services that Extras stand for, as HttpRouteView::others has them. `shares` are the split's.
 std::vector<std::string> OtherBackends(const api::ModelDeployment& deployment,
-                                       const Extras& extras);
+                                       const std::vector<Share>& shares, const Extras& extras);
 
 // Integer percentages in proportion to `weights` that sum to 100 (largest remainders); all zero if
 // they are.

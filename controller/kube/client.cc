@@ -90,6 +90,7 @@ Request ListRequest(const Resource& resource, const ListOptions& options) {
   Query query;
   if (options.limit > 0) query.Add("limit", std::to_string(options.limit));
   if (!options.label_selector.empty()) query.Add("labelSelector", options.label_selector);
+  if (!options.field_selector.empty()) query.Add("fieldSelector", options.field_selector);
   if (!options.continue_token.empty()) {
     query.Add("continue", options.continue_token);
   } else if (!options.resource_version.empty()) {
@@ -104,6 +105,7 @@ Request WatchRequest(const Resource& resource, const ListOptions& options, Secon
   query.Add("allowWatchBookmarks", "true");
   query.Add("timeoutSeconds", std::to_string(timeout.count()));
   if (!options.label_selector.empty()) query.Add("labelSelector", options.label_selector);
+  if (!options.field_selector.empty()) query.Add("fieldSelector", options.field_selector);
   if (!options.resource_version.empty()) query.Add("resourceVersion", options.resource_version);
   return Request{"GET", PathOf(resource, options.ns) + query.text(), "", ""};
 }

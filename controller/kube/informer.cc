@@ -78,8 +78,8 @@ class InformerLoop::Impl {
   }
 
   void List() {
-    const ListOptions list{options_.ns, options_.label_selector, "", state_.continue_token,
-                           options_.page_size};
+    const ListOptions list{options_.ns,           options_.label_selector, "",
+                           state_.continue_token, options_.page_size,      options_.field_selector};
     const bool first = state_.continue_token.empty();
     Count([&](InformerCounters& counters) { counters.lists += first ? 1 : 0; });
     auto page = Page(list);
@@ -103,7 +103,8 @@ class InformerLoop::Impl {
   void Watch(const std::stop_token& stop) {
     const Seconds timeout(std::uniform_int_distribution<Seconds::rep>(
         options_.shortest_watch.count(), options_.longest_watch.count())(random_));
-    const ListOptions from{options_.ns, options_.label_selector, state_.version, "", 0};
+    const ListOptions from{options_.ns, options_.label_selector, state_.version, "",
+                           0,           options_.field_selector};
     Count([](InformerCounters& counters) { ++counters.watches; });
     std::stop_source drop;
     const std::stop_callback forward(stop, [&drop] { drop.request_stop(); });

@@ -32,6 +32,7 @@ class InformerSink {
 struct InformerOptions {
   std::string ns;              // empty: all namespaces
   std::string label_selector;  // empty: everything
+  std::string field_selector;  // empty: everything
   int page_size = 500;
   // Watches end after a random time in this range and begin again: connections spread over API
   // servers, and load balancers that drop idle connections (240 s) are noticed in time.

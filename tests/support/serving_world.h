@@ -94,6 +94,8 @@ class ServingWorld {
     }
     seen.samples = samples;
     seen.monitors = monitors;
+    seen.pending_pods = pending_pods;
+    seen.gateway_classes = gateway_classes;
     seen.own_identity = "system:serviceaccount:perennial-system:perennial";
     seen.last_error = last_error;
     return seen;
@@ -218,6 +220,8 @@ class ServingWorld {
   std::map<kube::Ref, json> objects;
   std::map<std::string, Samples> samples;
   std::map<std::string, std::shared_ptr<const api::DriftMonitor>> monitors;
+  std::vector<std::shared_ptr<const api::PodView>> pending_pods;
+  std::vector<std::shared_ptr<const api::GatewayClassView>> gateway_classes;
   std::map<std::string, std::string> verdicts;  // phase of a version that is not just approved
   std::set<std::string> broken;                 // versions whose pods never become ready
   std::set<std::string> stuck_services;         // versions without endpoints though pods are ready

@@ -176,6 +176,14 @@ std::vector<SpecCase> DeploymentCases() {
       Patched("a shadow step, then one with weight", kMd,
               R"({"traffic": {"gateway": {"parentRefs": [{"name": "edge"}]}}, "rollout": {"steps": [
                   {"weight": 0, "mirror": 10}, {"weight": 0, "mirror": 50}, {"weight": 5}]}})"),
+      Patched("a preview, then all at once, by pods alone", kMd,
+              R"({"traffic": {"gateway": null}, "rollout": {"steps": [
+                  {"weight": 0, "hold": "5s"}, {"weight": 0, "pause": true}, {"weight": 100}]}})"),
+      Patched("a step that is nothing", kMd, rollout(R"({"steps": [{"weight": 0}]})").c_str(),
+              "spec.rollout.steps[0].weight", "for copies, testers and probes"),
+      Patched("a step that is nothing for no time", kMd,
+              rollout(R"({"steps": [{"weight": 0, "hold": "0s", "pause": false}]})").c_str(),
+              "spec.rollout.steps[0].weight", "for copies, testers and probes"),
       Patched("a shadow after weight", kMd,
               rollout(R"({"steps": [{"weight": 5}, {"weight": 0, "mirror": 10}]})").c_str(),
               "spec.rollout.steps", "sort the steps"),

@@ -236,6 +236,16 @@ TEST(Children, ReadWhatATrainingPodLeft) {
   EXPECT_TRUE(view->meta.annotations.empty()) << "nobody reads them, and there are many pods";
 }
 
+TEST(Children, TellWhatAGatewayCanDo) {
+  json object = json::parse(R"({"metadata": {"name": "edge", "namespace": "transit", "uid": "1"},
+    "spec": {"gatewayClassName": "envoy"}})");
+  EXPECT_EQ(DecodeGatewayView(object)->gateway_class, "envoy");
+  EXPECT_TRUE(DecodeGatewayClassView(object)->features.empty());
+  object["status"] = json::parse(R"({"supportedFeatures": [{"name": "HTTPRoute"}, "Gateway"]})");
+  EXPECT_EQ(DecodeGatewayClassView(object)->features,
+            (std::vector<std::string>{"HTTPRoute", "Gateway"}));
+}
+
 TEST(Children, TellWhatAPodWaitsFor) {
   json object = Object(kPod);
   object["status"] = json::parse(R"({"phase": "Pending", "containerStatuses": [
@@ -245,6 +255,25 @@ TEST(Children, TellWhatAPodWaitsFor) {
   EXPECT_FALSE(view->terminated);
   EXPECT_EQ(view->waiting_reason, "ImagePullBackOff");
   EXPECT_EQ(view->waiting_message, "Back-off pulling image \"trainer:1\"");
+}
+
+TEST(Children, TellHowAContainerThatWaitsEndedTheLastTime) {
+  json object = Object(kPod);
+  object["status"] = json::parse(R"({"phase": "Pending",
+    "initContainerStatuses": [{"name": "fetch", "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+      "lastState": {"terminated": {"exitCode": 3, "reason": "Error", "message": "wrong digest"}}}],
+    "containerStatuses": [{"name": "train", "state": {"waiting": {"reason": "PodInitializing"}}}]})");
+  const auto view = DecodePodView(object);
+  EXPECT_EQ(view->waiting_reason, "CrashLoopBackOff");
+  EXPECT_EQ(view->waiting_exit, "exited with 3 (Error): wrong digest");
+  EXPECT_EQ(view->unscheduled, "");
+}
+
+TEST(Children, TellWhyNoNodeTakesAPod) {
+  json object = Object(kPod);
+  object["status"] = json::parse(R"({"phase": "Pending", "conditions": [{"type": "PodScheduled",
+    "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available"}]})");
+  EXPECT_EQ(DecodePodView(object)->unscheduled, "0/3 nodes are available");
 }
 
 TEST(Children, OwePodsOnlyToTheJobThatControlsThem) {

@@ -169,6 +169,31 @@ TEST(Docs, NameEveryEventAndNoOther) {
   }
 }
 
+TEST(Docs, TestsThatAreNamedExist) {
+  Names tests;
+  Names suites;
+  for (const auto& entry : fs::recursive_directory_iterator(kRoot / "tests")) {
+    if (entry.path().extension() != ".cc") continue;
+    const std::string source = Read(entry.path());
+    static const std::regex pattern(R"(\nTEST(?:_F|_P)?\((\w+),\s*(\w+)\))");
+    for (std::sregex_iterator it(source.begin(), source.end(), pattern), end; it != end; ++it) {
+      tests.insert((*it)[1].str() + "." + (*it)[2].str());
+      suites.insert((*it)[1].str());
+    }
+  }
+  const Names named =
+      Matches(Read(kRoot / "docs/reference/regression-tests.md"), R"(`(\w+\.[\w*]+)`)");
+  ASSERT_GE(named.size(), 20u);
+  for (const std::string& name : named) {
+    const std::string suite = name.substr(0, name.find('.'));
+    const std::string rest = name.substr(suite.size() + 1);
+    const bool exists = suite == "e2e" ? fs::exists(kRoot / "tests/e2e" / (rest + "_test.py"))
+                        : rest == "*"  ? suites.contains(suite)
+                                       : tests.contains(name);
+    EXPECT_TRUE(exists) << name;
+  }
+}
+
 TEST(Docs, ReasonsOfConditionsExist) {
   const std::string page = Read(kRoot / "docs/reference/events-and-conditions.md");
   const std::string source = Source();

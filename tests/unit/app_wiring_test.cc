@@ -124,6 +124,35 @@ TEST_F(WiringTest, AnApprovalRuleWakesTheVersions) {
   EXPECT_EQ(Woken(), (Set{"md a/model", "dm a/monitor", "rp a/policy", "mv a/v1"}));
 }
 
+TEST_F(WiringTest, WhatAGatewayCanDoWakesTheModelsBehindIt) {
+  Put(cache_.model_deployments, "a", "model", [](api::ModelDeployment& deployment) {
+    deployment.spec.traffic.gateway = api::Gateway{{{"edge", "http"}, {"edge", "grpc"}}, {}};
+  });
+  Woken();
+  for (const char* ns : {"a", "b"}) {
+    Put(cache_.gateways, ns, "edge",
+        [](api::GatewayView& gateway) { gateway.gateway_class = "envoy"; });
+  }
+  EXPECT_EQ(Woken(), (Set{"md a/model"}));
+  Put(cache_.gateways, "a", "edge", [](api::GatewayView&) {});
+  EXPECT_EQ(Woken(), Set{}) << "its status has changed";
+  const auto can = [&](std::vector<std::string> features) {
+    Put(cache_.gateway_classes, "", "envoy",
+        [&](api::GatewayClassView& one) { one.features = features; });
+    return Woken();
+  };
+  EXPECT_EQ(can({"HTTPRoute"}), (Set{"md a/model"}));
+  EXPECT_EQ(can({"HTTPRoute"}), Set{});
+  EXPECT_EQ(can({"HTTPRoute", "GRPCRoute"}), (Set{"md a/model"}));
+}
+
+TEST_F(WiringTest, APodThatDoesntStartWakesItsModel) {
+  Put(cache_.pending_pods, "a", "pod", [](api::PodView& pod) {
+    pod.meta.labels = {{std::string(api::kLabelDeployment), "model"}};
+  });
+  EXPECT_EQ(Woken(), (Set{"md a/model"}));
+}
+
 TEST_F(WiringTest, AnEpisodeWakesPoliciesAndOtherLooksDoNot) {
   Put(cache_.drift_monitors, "a", "monitor",
       [](api::DriftMonitor& monitor) { monitor.status.why = "looked"; });

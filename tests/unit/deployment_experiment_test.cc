@@ -196,7 +196,7 @@ TEST(Experiment, DecidesOnlyOnEvidence) {
     SCOPED_TRACE(c.name);
     const auto look = Judge(AbTest(), {}, {}, All(Counted(c.n, 0, c.champion)),
                             All(Counted(c.n, c.failures, c.challenger)), 0.5);
-    EXPECT_EQ(look.status.verdict, c.verdict) << look.status.message;
+    EXPECT_EQ(look.verdict, c.verdict) << look.message;
     EXPECT_FALSE(look.mismatch);
   }
 }
@@ -206,21 +206,21 @@ TEST(Experiment, RespectsTheGoal) {
   experiment.primary.goal = api::Goal::kIncrease;
   const auto better =
       Judge(experiment, {}, {}, All(Counted(5000, 0, 4)), All(Counted(5000, 0, 5)), 0.5);
-  EXPECT_EQ(better.status.verdict, Verdict::kPass);
+  EXPECT_EQ(better.verdict, Verdict::kPass);
   const auto worse =
       Judge(experiment, {}, {}, All(Counted(5000, 0, 4)), All(Counted(5000, 0, 3)), 0.5);
-  EXPECT_EQ(worse.status.verdict, Verdict::kFail);
+  EXPECT_EQ(worse.verdict, Verdict::kFail);
 }
 
 TEST(Experiment, NeverForgetsItsSmallestPValue) {
   api::ExperimentStatus before;
   before.p_value = "0.001";
   const auto restarted = Judge(AbTest(), before, {}, All({}), All({}), 0.5);
-  EXPECT_EQ(restarted.status.p_value, "0.001");
-  EXPECT_EQ(restarted.status.verdict, Verdict::kNoData) << "but decides nothing without data";
+  EXPECT_EQ(restarted.p_value, "0.001");
+  EXPECT_EQ(restarted.verdict, Verdict::kNoData) << "but decides nothing without data";
   const auto again =
       Judge(AbTest(), before, {}, All(Counted(300, 0, 4)), All(Counted(300, 0, 3.99)), 0.5);
-  EXPECT_EQ(again.status.p_value, "0.001");
+  EXPECT_EQ(again.p_value, "0.001");
 }
 
 TEST(Experiment, GoesOnCountingAfterARestart) {
@@ -228,27 +228,27 @@ TEST(Experiment, GoesOnCountingAfterARestart) {
       Judge(AbTest(), {}, {}, All(Counted(1000, 10, 4)), All(Counted(1000, 12, 3.9)), 0.5);
   const auto first =
       Judge(AbTest(), {}, {}, All(Counted(600, 4, 4)), All(Counted(600, 9, 3.9)), 0.5);
-  const auto second = Judge(AbTest(), first.status, first.status.counts, All(Counted(400, 6, 4)),
-                            All(Counted(400, 3, 3.9)), 0.5);
-  EXPECT_EQ(second.status.champion_samples, 1000);
-  EXPECT_EQ(second.status.effect, whole.status.effect);
-  EXPECT_EQ(second.status.lower, whole.status.lower);
-  EXPECT_EQ(second.status.upper, whole.status.upper);
-  EXPECT_EQ(second.status.guardrails[0].challenger, whole.status.guardrails[0].challenger);
-  EXPECT_EQ(second.status.counts, whole.status.counts) << "so a third process goes on as well";
+  const auto second =
+      Judge(AbTest(), first, first.counts, All(Counted(400, 6, 4)), All(Counted(400, 3, 3.9)), 0.5);
+  EXPECT_EQ(second.champion_samples, 1000);
+  EXPECT_EQ(second.effect, whole.effect);
+  EXPECT_EQ(second.lower, whole.lower);
+  EXPECT_EQ(second.upper, whole.upper);
+  EXPECT_EQ(second.guardrails[0].challenger, whole.guardrails[0].challenger);
+  EXPECT_EQ(second.counts, whole.counts) << "so a third process goes on as well";
 }
 
 TEST(Experiment, KnowsWhatWasCountedBeforeThePodsAnswerAgain) {
   const auto first =
       Judge(AbTest(), {}, {}, All(Counted(5000, 0, 4)), All(Counted(5000, 0, 3)), 0.5);
-  const auto second = Judge(AbTest(), first.status, first.status.counts, All({}), All({}), 0.5);
-  EXPECT_EQ(second.status.verdict, Verdict::kPass);
-  EXPECT_EQ(second.status.counts, first.status.counts);
+  const auto second = Judge(AbTest(), first, first.counts, All({}), All({}), 0.5);
+  EXPECT_EQ(second.verdict, Verdict::kPass);
+  EXPECT_EQ(second.counts, first.counts);
   // Numbers that can't be are not hidden behind those from before.
-  const auto broken = Judge(AbTest(), first.status, first.status.counts, All(Counted(10, 0, 4)),
-                            All(Counted(10, 11, 4)), 0.5);
-  EXPECT_EQ(broken.status.guardrails[0].verdict, Verdict::kNoData);
-  EXPECT_NE(broken.status.verdict, Verdict::kPass);
+  const auto broken =
+      Judge(AbTest(), first, first.counts, All(Counted(10, 0, 4)), All(Counted(10, 11, 4)), 0.5);
+  EXPECT_EQ(broken.guardrails[0].verdict, Verdict::kNoData);
+  EXPECT_NE(broken.verdict, Verdict::kPass);
 }
 
 TEST(Experiment, DropsSquaresThatOneProcessDidNotKnow) {
@@ -256,8 +256,8 @@ TEST(Experiment, DropsSquaresThatOneProcessDidNotKnow) {
   api::QuantityCounts carried{"error", {"500", "2000", ""}, {"500", "2000", "9000"}};
   const auto look =
       Judge(experiment, {}, {carried}, All(Counted(500, 0, 4)), All(Counted(500, 0, 4)), 0.5);
-  EXPECT_EQ(look.status.verdict, Verdict::kNoData) << "no variance can be told";
-  EXPECT_EQ(look.status.champion_samples, 1000);
+  EXPECT_EQ(look.verdict, Verdict::kNoData) << "no variance can be told";
+  EXPECT_EQ(look.champion_samples, 1000);
 }
 
 TEST(Experiment, StopsOnASampleRatioMismatch) {
@@ -266,8 +266,20 @@ TEST(Experiment, StopsOnASampleRatioMismatch) {
   EXPECT_FALSE(Judge(AbTest(), {}, {}, champion, challenger, 0.5).mismatch);
   const auto look = Judge(AbTest(), {}, {}, champion, challenger, 0.1);
   EXPECT_TRUE(look.mismatch) << "10 % was asked for";
-  EXPECT_EQ(look.status.verdict, Verdict::kInconclusive) << "such a win does not count";
+  EXPECT_EQ(look.verdict, Verdict::kInconclusive) << "such a win does not count";
   EXPECT_FALSE(Judge(AbTest(), {}, {}, champion, challenger, 0).mismatch) << "approximate split";
+}
+
+TEST(Experiment, TellsOfAMismatchAtOnceThoughTheVerdictStays) {
+  Samples champion = All(Counted(9000, 0, 4));
+  Samples challenger = All(Counted(9000, 0, 4));
+  const auto right = Judge(AbTest(), {}, {}, champion, challenger, 0.5);
+  EXPECT_EQ(right.verdict, Verdict::kInconclusive);
+  challenger.step = All(Counted(1000, 0, 4)).step;
+  const auto wrong = Judge(AbTest(), right, {}, champion, challenger, 0.5);
+  EXPECT_EQ(wrong.verdict, Verdict::kInconclusive);
+  EXPECT_TRUE(TellsMore(right, wrong));
+  EXPECT_FALSE(TellsMore(wrong, wrong));
 }
 
 TEST(Experiment, RefusesWhatHasNoVariance) {
@@ -275,8 +287,8 @@ TEST(Experiment, RefusesWhatHasNoVariance) {
   experiment.primary.quantity.squares = "missing";
   const auto look =
       Judge(experiment, {}, {}, All(Counted(900, 0, 4)), All(Counted(900, 0, 1)), 0.5);
-  EXPECT_EQ(look.status.verdict, Verdict::kNoData);
-  EXPECT_FALSE(look.status.message.empty());
+  EXPECT_EQ(look.verdict, Verdict::kNoData);
+  EXPECT_FALSE(look.message.empty());
 }
 
 // ---- in a rollout ----
@@ -359,6 +371,8 @@ TEST(Experiment, PausesOnAMismatchAndKeepsTheChampionInTheEnd) {
   trial.Live(minutes(10));
   EXPECT_EQ(trial.Phase(), api::RolloutPhase::kPaused);
   EXPECT_NE(trial.Status().why.find("sample-ratio"), std::string::npos);
+  EXPECT_TRUE(trial.Status().rollout->experiment->mismatch);
+  EXPECT_EQ(trial.ServingWorld::Count("SampleRatioMismatch"), 1) << "once, not once a look";
   trial.Live(minutes(55));
   EXPECT_EQ(trial.Champion(), trial.v1);
   EXPECT_EQ(trial.Status().challenger, "");
@@ -380,11 +394,12 @@ TEST(Experiment, WritesLittleWhileItCounts) {
 }
 
 struct Checked : ServingWorld {
-  explicit Checked(int limit = 2) {
+  explicit Checked(const char* steps = nullptr) {
+    if (steps != nullptr) spec["rollout"]["steps"] = json::parse(steps);
     spec["rollout"]["analysis"] = json::parse(R"({"interval": "30s", "window": "2m",
       "checks": [{"name": "failures", "kind": "Proportion", "numerator": "failures",
                   "denominator": "requests", "maxIncrease": "0.05"}]})");
-    spec["rollout"]["analysis"]["failureLimit"] = limit;
+    spec["rollout"]["analysis"]["failureLimit"] = 2;
     Settle();
     v1 = Champion();
     SetModel("oci://m:2");
@@ -413,6 +428,16 @@ TEST(Analysis, PausesWithoutData) {
   world.samples[world.v2] = All(Counted(100, 2, 4));
   world.Live(minutes(4));
   EXPECT_EQ(world.Champion(), world.v2) << "goes on by itself when there is data";
+}
+
+TEST(Analysis, LooksAtAStepThatHasNoHoldToo) {
+  Checked world(R"([{"weight": 50}])");
+  EXPECT_EQ(world.Status().challenger, world.v2);
+  EXPECT_EQ(world.Status().rollout->checks[0].verdict, Verdict::kNoData);
+  world.samples[world.v2] = All(Counted(100, 30, 4));
+  world.Live(minutes(3));
+  EXPECT_EQ(world.Phase(), api::RolloutPhase::kRolledBack);
+  EXPECT_EQ(world.Champion(), world.v1);
 }
 
 TEST(Analysis, RollsBackAfterFailingLooksInARow) {

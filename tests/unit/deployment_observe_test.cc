@@ -27,6 +27,7 @@ class DeploymentObserve : public ::testing::Test {
     by_owner(cron_jobs_);
     by_owner(jobs_);
     slices_.AddIndex(kSlicesByService, ServiceOf);
+    pending_pods_.AddIndex(kPendingByVersion, VersionOf);
     md_.meta.key = kKey;
     md_.meta.uid = "md-uid";
     md_.meta.resource_version = "1";
@@ -91,16 +92,57 @@ class DeploymentObserve : public ::testing::Test {
   kube::Store<api::CronJobView> cron_jobs_;
   kube::Store<api::JobView> jobs_;
   kube::Store<api::DriftMonitor> monitors_;
+  kube::Store<api::PodView> pending_pods_;
+  kube::Store<api::GatewayView> gateways_;
+  kube::Store<api::GatewayClassView> gateway_classes_;
   scrape::SampleStore samples_{clock_};
   DeploymentReconciler reconciler_{
       {deployments_, versions_, workloads_, services_, routes_, grpc_routes_, slices_, autoscalers_,
-       budgets_, cron_jobs_, jobs_, monitors_},
+       budgets_, cron_jobs_, jobs_, monitors_, pending_pods_, gateways_, gateway_classes_},
       samples_,
       clock_,
       "us"};
   api::ModelDeployment md_;
   int revision_ = 0;
 };
+
+TEST_F(DeploymentObserve, SeesWhichOfItsPodsDontRunYet) {
+  md_.status.champion = "v1";
+  Write();
+  const auto add = [&](const std::string& name, const char* model, const char* version) {
+    auto pod = std::make_shared<api::PodView>();
+    pod->meta.key = {"transit", name};
+    pod->meta.uid = name;
+    pod->meta.labels = {{std::string(api::kLabelDeployment), model},
+                        {std::string(api::kLabelVersion), version}};
+    pending_pods_.Upsert(pod);
+  };
+  add("mine", "departures", "v1");
+  add("anothers", "arrivals", "v1");
+  add("older", "departures", "v0");
+  const auto seen = Observe();
+  ASSERT_EQ(seen->pending_pods.size(), 1u);
+  EXPECT_EQ(seen->pending_pods[0]->meta.key.name, "mine");
+}
+
+TEST_F(DeploymentObserve, SeesWhatItsGatewaysCanDo) {
+  const auto add = [](auto& store, auto object, kube::Key key) {
+    object.meta.key = std::move(key);
+    object.meta.uid = object.meta.key.name;
+    store.Upsert(std::make_shared<const decltype(object)>(std::move(object)));
+  };
+  add(gateways_, api::GatewayView{{}, "envoy"}, {"transit", "edge"});
+  add(gateways_, api::GatewayView{{}, "other"}, {"elsewhere", "edge"});
+  add(gateway_classes_, api::GatewayClassView{{}, {"HTTPRoute"}}, {"", "envoy"});
+  add(gateway_classes_, api::GatewayClassView{{}, {}}, {"", "other"});
+  Write();
+  EXPECT_TRUE(Observe()->gateway_classes.empty()) << "it is behind no Gateway";
+  md_.spec.traffic.gateway = api::Gateway{{{"edge", ""}, {"not-there", ""}}, {}};
+  Write();
+  const auto seen = Observe();
+  ASSERT_EQ(seen->gateway_classes.size(), 1u);
+  EXPECT_EQ(seen->gateway_classes[0]->meta.key.name, "envoy");
+}
 
 TEST_F(DeploymentObserve, FindsItsOwnChildrenAndTellsForeignOnesApart) {
   AddVariant("v1", "10.0.0.1");
@@ -213,11 +255,12 @@ TEST_F(DeploymentObserve, MeasuresBothVariantsOnlyDuringARollout) {
   Write();
   EXPECT_TRUE(Observe()->carried.empty());
   // Another process begins with what is on record.
-  DeploymentReconciler other{{deployments_, versions_, workloads_, services_, routes_, grpc_routes_,
-                              slices_, autoscalers_, budgets_, cron_jobs_, jobs_, monitors_},
-                             samples_,
-                             clock_,
-                             "us"};
+  DeploymentReconciler other{
+      {deployments_, versions_, workloads_, services_, routes_, grpc_routes_, slices_, autoscalers_,
+       budgets_, cron_jobs_, jobs_, monitors_, pending_pods_, gateways_, gateway_classes_},
+      samples_,
+      clock_,
+      "us"};
   const auto carried = other.Observe(kKey, {clock_.Wall(), ""})->carried;
   ASSERT_TRUE(carried.contains("v2"));
   EXPECT_EQ(carried.at("v2").front().champion.sum, "20");

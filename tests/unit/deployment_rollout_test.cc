@@ -174,6 +174,29 @@ TEST(Rollout, RollsBackAVersionWhosePodsNeverGetReady) {
   EXPECT_EQ(world.Phase(), RolloutPhase::kRolledBack);
 }
 
+// argo-rollouts#3854: what people and GitOps tools own stays theirs; of the ModelDeployment nothing
+// is written but its status.
+TEST(Rollout, OwnsNothingOfTheDeploymentButItsStatus) {
+  Serving world;
+  const auto look = [&] {
+    for (const kube::Action& action : Decide(world.See(), world.now).actions) {
+      const auto* apply = std::get_if<kube::ApplyObject>(&action);
+      if (apply == nullptr) continue;
+      EXPECT_NE(apply->target.resource, api::kModelDeployments);
+    }
+  };
+  world.after_step = look;
+  const auto spec = [&] { return world.spec.dump(); };
+  const std::string v2 = world.Release();
+  const std::string wanted = spec();
+  world.Live(minutes(10));
+  EXPECT_EQ(world.Champion(), v2);
+  world.Annotate(api::kAnnotationUndo, world.v1);
+  world.Live(minutes(2));
+  EXPECT_EQ(world.Champion(), world.v1);
+  EXPECT_EQ(spec(), wanted) << "an undo neither edits the spec nor fights with whoever applies it";
+}
+
 TEST(Rollout, GoesOnWaitingForABrokenFirstVersionAndSaysSo) {
   ServingWorld world;
   world.Step();

@@ -67,6 +67,51 @@ TEST(Traffic, WhatTheClusterCannotDoIsSaidAndNoStepIsTaken) {
   EXPECT_TRUE(world.Status().rollout->in_effect);
 }
 
+// A Gateway that can't do what the spec asks for may accept the route all the same.
+TEST(Traffic, WhatAGatewaySaysThatItCannotDoIsSaidAndNoStepIsTaken) {
+  Traffic world;
+  api::GatewayClassView poor;
+  poor.meta.key.name = "poor";
+  poor.features = {"Gateway", "HTTPRoute", "HTTPRouteRequestTimeout", "HTTPRouteRequestMirror"};
+  world.gateway_classes = {std::make_shared<api::GatewayClassView>(poor)};
+  world.Settle();
+  EXPECT_EQ(world.Condition("Stalled"), "-") << "nothing special is asked for";
+  const struct {
+    const char* traffic;
+    const char* steps;
+    std::string lacks;
+  } cases[] = {
+      {R"({"timeouts": {"request": "5s"}})", R"([{"weight": 50}])", ""},
+      {R"({"timeouts": {"backendRequest": "5s"}})", R"([{"weight": 50}])",
+       "HTTPRouteBackendTimeout"},
+      {R"({"timeouts": null})", R"([{"weight": 0, "mirror": 100}, {"weight": 50}])", ""},
+      {R"({})", R"([{"weight": 0, "mirror": 20}, {"weight": 50}])",
+       "HTTPRouteRequestPercentageMirror"},
+      {R"({"protocol": "GRPC"})", R"([{"weight": 50}])", "GRPCRoute"},
+  };
+  for (const auto& one : cases) {
+    SCOPED_TRACE(std::string(one.traffic) + one.steps);
+    world.spec["rollout"]["steps"] = json::parse(one.steps);
+    world.Change(one.traffic);
+    EXPECT_EQ(world.Condition("Stalled"), one.lacks.empty() ? "-" : "True/FeatureNotSupported");
+    const std::string says = "GatewayClass poor does not support " + one.lacks + ":";
+    if (one.lacks.empty()) continue;
+    EXPECT_NE(world.Message("Stalled").find(says), std::string::npos) << world.Message("Stalled");
+  }
+  world.Change(R"({"protocol": "HTTP"})");
+  world.spec["rollout"]["steps"] = json::parse(R"([{"weight": 0, "mirror": 20}, {"weight": 50}])");
+  world.Release();
+  world.Live(minutes(20));
+  EXPECT_EQ(world.Phase(), RolloutPhase::kStarting) << "it waits, and is not to blame";
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 100}}));
+  EXPECT_EQ(world.Condition("Ready"), "True/Serving");
+  poor.features.push_back("HTTPRouteRequestPercentageMirror");
+  world.gateway_classes = {std::make_shared<api::GatewayClassView>(poor)};
+  world.Settle();
+  EXPECT_TRUE(world.Status().rollout->in_effect);
+  EXPECT_EQ(world.Condition("Stalled"), "-");
+}
+
 TEST(Traffic, LeadsToAGrpcPortByAGrpcRoute) {
   Traffic world;
   const kube::Ref http{api::kHttpRoutes, {"transit", "departures"}};
@@ -106,7 +151,12 @@ TEST(Traffic, RulesGiveRequestsToAVariantThatIsThere) {
   world.Change(
       R"({"rules": [{"header": {"name": "x-tester", "value": "yes"}, "variant": "challenger"},
                              {"cookie": {"name": "beta", "value": "1"}, "variant": "challenger"}]})");
-  EXPECT_EQ(world.Rules().size(), 1u) << "there is no challenger: the split answers";
+  // A rule that came with the challenger would be answered by nobody for a moment.
+  ASSERT_EQ(world.Rules().size(), 3u);
+  const auto has_split = [&](size_t rule) {
+    return world.Rules()[rule]["backendRefs"] == world.Rules()[0]["backendRefs"];
+  };
+  EXPECT_TRUE(has_split(1) && has_split(2)) << "there is no challenger: the split answers";
   const std::string v2 = world.Release();
   ASSERT_EQ(world.Rules().size(), 3u);
   EXPECT_FALSE(world.Rules()[0]["matches"][0].contains("headers")) << "the split keeps its place";
@@ -118,8 +168,29 @@ TEST(Traffic, RulesGiveRequestsToAVariantThatIsThere) {
   EXPECT_TRUE(world.Status().rollout->in_effect);
   world.Annotate(api::kAnnotationAbort, v2);
   world.Settle();
-  EXPECT_EQ(world.Rules().size(), 1u);
+  EXPECT_EQ(world.Rules().size(), 3u);
+  EXPECT_TRUE(has_split(1) && has_split(2));
   EXPECT_EQ(world.Rules().dump().find(world.Child(v2)), std::string::npos);
+}
+
+TEST(Traffic, ARuleThatNobodySpecialAnswersIsAsTheSplitInAll) {
+  Traffic world;
+  world.Change(R"({"sticky": {"cookie": "v", "ttl": "1h"}, "rules": [
+      {"header": {"name": "x-tester", "value": "yes"}, "variant": "champion"},
+      {"header": {"name": "x-other", "value": "yes"}, "variant": "challenger"}]})");
+  world.spec["rollout"]["steps"] = json::parse(R"([{"weight": 20, "mirror": 30}])");
+  world.Settle();
+  EXPECT_TRUE(world.Rules()[2].contains("sessionPersistence"));
+  EXPECT_FALSE(world.Rules()[1].contains("sessionPersistence")) << "one variant, so none to keep";
+  const std::string v2 = world.Release();
+  world.stuck_services = {v2};
+  world.React();
+  world.Settle();
+  EXPECT_EQ(world.Rules()[2]["backendRefs"], world.Rules()[0]["backendRefs"]);
+  world.stuck_services.clear();
+  world.React();
+  world.Settle();
+  EXPECT_EQ(world.Rules()[2]["backendRefs"][0]["name"], world.Child(v2));
 }
 
 TEST(Traffic, AShadowStepCopiesRequestsAndAnswersNone) {
@@ -139,6 +210,40 @@ TEST(Traffic, AShadowStepCopiesRequestsAndAnswersNone) {
   EXPECT_FALSE(world.Rules()[0].contains("filters"));
   EXPECT_EQ(world.Weights(), (Weights{{world.v1, 50}, {v2, 50}}));
   world.Live(minutes(2));
+  EXPECT_EQ(world.Champion(), v2);
+}
+
+TEST(Traffic, APreviewAnswersItsRulesAndNobodyElse) {
+  Traffic world;
+  world.spec["rollout"]["steps"] =
+      json::parse(R"([{"weight": 0, "hold": "1m"}, {"weight": 100, "hold": "1m"}])");
+  world.spec["traffic"]["rules"] =
+      json::parse(R"([{"header": {"name": "x-tester", "value": "yes"}, "variant": "challenger"}])");
+  const std::string v2 = world.Release();
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 100}}));
+  ASSERT_EQ(world.Rules().size(), 2u);
+  EXPECT_EQ(world.Rules()[1]["backendRefs"][0]["name"], world.Child(v2));
+  EXPECT_TRUE(world.Status().rollout->in_effect);
+  world.Live(Seconds(65));
+  EXPECT_EQ(world.Weights(), (Weights{{v2, 100}}));
+  EXPECT_EQ(world.Champion(), world.v1) << "its pods wait until the hold is over";
+  world.Live(Seconds(65));
+  EXPECT_EQ(world.Champion(), v2);
+}
+
+TEST(Traffic, APreviewNeedsNoGateway) {
+  Traffic world;
+  world.spec["traffic"].erase("gateway");
+  world.spec["rollout"]["steps"] =
+      json::parse(R"([{"weight": 0, "pause": true}, {"weight": 100}])");
+  world.Settle();
+  const std::string v2 = world.Release();
+  EXPECT_TRUE(world.Status().rollout->in_effect);
+  EXPECT_EQ(world.Phase(), RolloutPhase::kPaused);
+  const json& service = world.Object(api::kServices, "departures");
+  EXPECT_EQ(service["spec"]["selector"][std::string(api::kLabelVersion)], world.v1);
+  world.Annotate(api::kAnnotationResume, v2);
+  world.Live(Seconds(10));
   EXPECT_EQ(world.Champion(), v2);
 }
 

@@ -260,7 +260,8 @@ TEST_F(ClientTest, ListsAPage) {
                                                 .label_selector = "a=b",
                                                 .resource_version = "",
                                                 .continue_token = "t=1",
-                                                .limit = 2});
+                                                .limit = 2,
+                                                .field_selector = "d.e=f"});
   ASSERT_TRUE(page.ok());
   EXPECT_EQ(page->continue_token, "abc==");
   EXPECT_EQ(page->resource_version, "77");
@@ -273,7 +274,8 @@ TEST_F(ClientTest, ListsAPage) {
     EXPECT_EQ(item.find("apiVersion"), item.rfind("apiVersion"));
   }
   EXPECT_EQ(script_.requests.at(0).path,
-            "/apis/apps/v1/namespaces/ns/deployments?limit=2&labelSelector=a%3Db&continue=t%3D1");
+            "/apis/apps/v1/namespaces/ns/deployments?limit=2&labelSelector=a%3Db&"
+            "fieldSelector=d.e%3Df&continue=t%3D1");
 }
 
 TEST_F(ClientTest, AListWithoutAVersionIsNone) {

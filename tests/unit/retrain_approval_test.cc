@@ -90,6 +90,22 @@ TEST_F(Approvals, AreWaitedForUntilTheyExpire) {
   EXPECT_FALSE(again.wake_at);
 }
 
+// flagger#497: a wait is announced once, however long it lasts and whatever else happens meanwhile.
+TEST_F(Approvals, AreAskedForOnce) {
+  rule().approvers = 3;
+  int asked = 0;
+  for (int hour = 0; hour < 48; ++hour) {
+    if (hour == 5) Vote("ann", Seconds(5 * 3600));
+    if (hour == 9) Vote("bob", Seconds(9 * 3600));
+    for (const kube::Action& action : Look(Seconds(hour * 3600)).actions) {
+      const auto* event = std::get_if<kube::EmitEvent>(&action);
+      if (event != nullptr && event->reason == "AwaitingApproval") ++asked;
+    }
+    EXPECT_EQ(Phase(), api::VersionPhase::kAwaitingApproval);
+  }
+  EXPECT_EQ(asked, 1);
+}
+
 TEST_F(Approvals, ExpireAlsoAfterStatusWasLost) {
   Expires(Seconds(3600));
   Vote("late@example.org", Seconds(3601));
