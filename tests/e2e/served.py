@@ -1,0 +1,257 @@
+"""Models for stories about rollouts: a server that behaves as its model is called, a crowd that asks it all
+the time through the gateway, and what status says of all models of a namespace.
+"""
+
+import collections
+import concurrent.futures
+import http.client
+import json
+import threading
+import time
+
+import story
+
+KIND = "modeldeployments.perennial.dev"
+# A proxy follows the accepted route with a delay.
+PROXY_SECONDS = 1
+
+# Words in the tag of its model decide: broken (never ready), slow (loads for a while), worse and vague (its
+# predictions err by more), late (what was true is known seconds after the prediction).
+PROGRAM = '''
+import http.server, os, random, threading, time
+import prometheus_client as metrics
+WORDS = os.environ["MODEL_URI"].rsplit(":", 1)[1].split("-")
+MEAN = 5 if "worse" in WORDS else 2 if "vague" in WORDS else 1
+LOADED = time.monotonic() + (4 if "slow" in WORDS else 0)
+ERROR = metrics.Histogram("prediction_error", "Absolute error.", buckets=[1, 2, 4, 8, 16])
+SQUARES = metrics.Counter("prediction_error_squares", "Squares of the same.")
+PREDICTIONS = metrics.Counter("predictions", "Requests for a prediction.")
+FAILURES = metrics.Counter("prediction_failures", "Requests that got none.")
+
+def learn(error):
+    ERROR.observe(error)
+    SQUARES.inc(error * error)
+
+def predict():
+    PREDICTIONS.inc()
+    error = random.expovariate(1 / MEAN)
+    if "late" in WORDS:
+        threading.Timer(4, learn, [error]).start()
+    else:
+        learn(error)
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        ready = "broken" not in WORDS and time.monotonic() >= LOADED
+        status, body = 200, b"ok"
+        if self.path == "/metrics":
+            body = metrics.generate_latest()
+        elif self.path == "/predict":
+            predict()
+        elif self.path in ("/ready", "/v2/health/ready"):
+            status = 200 if ready else 503
+        elif self.path != "/v2/health/live":
+            status = 404
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("x-version", os.environ["MODEL_VERSION"])
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
+'''.strip()
+IMAGE = "perennial.dev/departures:dev"
+
+
+def container(program=PROGRAM, **more):
+    return {"name": "model", "image": IMAGE, "imagePullPolicy": "IfNotPresent",
+            "command": ["python3", "-c", program], **more}
+
+
+def server(probed=True, **more):
+    """Returns a pod template."""
+    if probed:
+        more["readinessProbe"] = {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 1}
+    ports = [{"name": "http", "containerPort": 8080}]
+    return {"spec": {"containers": [container(ports=ports, **more)], "terminationGracePeriodSeconds": 1}}
+
+
+def once(program):
+    """Returns the template of a Job that runs a program once."""
+    return {"spec": {"backoffLimit": 0, "template": {"spec": {"containers": [container(program)]}}}}
+
+
+class Model:
+    """A ModelDeployment behind the Gateway "edge" of its namespace, or behind its Service alone."""
+
+    def __init__(self, board, name, spec, traffic=None):
+        self.board = board
+        self.name = name
+        self.host = f"{name}.example.org"
+        gateway = {"gateway": {"parentRefs": [{"name": "edge"}], "hostnames": [self.host]}}
+        self.spec = {"template": server(), "traffic": {**gateway, **(traffic or {})}, **spec}
+
+    def declare(self, **more):
+        story.apply({"apiVersion": "perennial.dev/v1alpha1", "kind": "ModelDeployment",
+                     "metadata": {"name": self.name, "namespace": self.board.space}, "spec": {**self.spec, **more}})
+
+    def release(self, tag, repository=None):
+        """Declares a model; returns its version as soon as there is one."""
+        uri = f"oci://{repository or 'models/' + self.name}:{tag}"
+        self.declare(model={"uri": uri})
+
+        def version():
+            return next((row["version"] for row in self.status().get("variants", ())
+                         if row.get("model", {}).get("uri") == uri), None)
+
+        return self.wait(f"{tag} is a variant", version)
+
+    def annotate(self, command, value):
+        story.kubectl("-n", self.board.space, "annotate", "modeldeployment", self.name, "--overwrite",
+                      f"perennial.dev/{command}={value}")
+
+    def object(self):
+        return self.board.seen.get(self.name, {})
+
+    def status(self):
+        return self.object().get("status", {})
+
+    def rollout(self):
+        return self.status().get("rollout", {})
+
+    def condition(self, kind):
+        return story.condition(self.object(), kind)
+
+    def wait(self, what, probe, seconds=60, show=None):
+        return story.wait_for(f"{self.name}: {what}", seconds, probe,
+                              show or (lambda: (self.status().get("why"), self.rollout().get("checks"))))
+
+    def wait_for_step(self, version, step):
+        self.wait(f"step {step} of {version} is in effect", lambda: (
+            self.rollout().get("version") == version and self.rollout().get("step") == step
+            and self.rollout().get("inEffect") and self.rollout()["phase"] in ("Progressing", "Paused")))
+        time.sleep(PROXY_SECONDS)
+
+    def wait_for_end(self, version, phase):
+        """Returns what history says of it."""
+        self.wait(f"{version} is {phase}", lambda: (
+            self.rollout().get("version") == version and self.rollout()["phase"] == phase))
+        last = self.status()["history"][0]
+        if [last["version"], last["outcome"]] != [version, phase]:
+            raise AssertionError(f"{self.name}: history says {last} of {version}")
+        return last["message"]
+
+    def weights(self):
+        """Returns {version: weight} in effect."""
+        return {row["version"]: row["weight"] for row in self.status()["variants"]}
+
+    def pods(self, version):
+        """Returns {UID: restarts} of a version's pods that stay."""
+        found = story.get("pods", namespace=self.board.space,
+                          selector=f"perennial.dev/model-version={version}"
+                                   ",app.kubernetes.io/component=model-server")
+        return {pod["metadata"]["uid"]: sum(one["restartCount"] for one in pod["status"].get("containerStatuses", ()))
+                for pod in found if "deletionTimestamp" not in pod["metadata"]}
+
+
+class Board(threading.Thread):
+    """What a namespace's ModelDeployments look like, half a second old at most: one look for all who wait."""
+
+    def __init__(self, space):
+        super().__init__(daemon=True)
+        self.space = space
+        self.seen = {}
+        self.not_ready = collections.Counter()
+        self.over = threading.Event()
+        self.start()
+
+    def run(self):
+        while not self.over.wait(0.5):
+            listed = story.kubectl("get", KIND, "-n", self.space, "-o", "json", check=False)
+            if not listed:
+                continue
+            self.seen = {one["metadata"]["name"]: one for one in json.loads(listed)["items"]}
+            for name, one in self.seen.items():
+                if one.get("status", {}).get("champion") and story.condition(one, "Ready") != "True":
+                    self.not_ready[name] += 1
+
+
+class Crowd(threading.Thread):
+    """Asks one model all the time, and remembers who answered and what failed."""
+
+    def __init__(self, address, host, pause=0.02, headers=None, every=False):
+        super().__init__(daemon=True)
+        self.address = address
+        self.headers = {"Host": host, **(headers or {})}
+        self.pause = pause
+        self.every = every  # a connection each, where it is connections that are split
+        self.connection = None
+        self.answers = collections.Counter()
+        self.last = collections.deque(maxlen=20)
+        self.failures = []
+        self.over = threading.Event()
+
+    def run(self):
+        while not self.over.wait(self.pause):
+            try:
+                self.ask()
+            except (OSError, AssertionError, http.client.HTTPException) as error:
+                self.failures.append(f"{time.strftime('%X')} {type(error).__name__}: {error}")
+                self.hang_up()
+
+    def ask(self):
+        if self.connection is None:
+            self.connection = http.client.HTTPConnection(self.address, 80, timeout=10)
+        self.connection.request("GET", "/predict", headers=self.headers)
+        answer = self.connection.getresponse()
+        answer.read()
+        if answer.status != 200:
+            raise AssertionError(f"status {answer.status}")
+        self.answers[answer.getheader("x-version")] += 1
+        self.last.append(answer.getheader("x-version"))
+        if self.every:
+            self.hang_up()
+
+    def hang_up(self):
+        if self.connection:
+            self.connection.close()
+        self.connection = None
+
+    def meets(self, *versions):
+        """Waits until the proxy has followed: these versions have answered the last requests, and no other."""
+        self.last.clear()
+        story.wait_for(f"only {versions} answer", 30, lambda: len(self.last) == 20 and set(self.last) == set(versions),
+                       lambda: list(self.last))
+
+    def next(self, requests):
+        """Returns who answered the next requests."""
+        before = self.answers.copy()
+        story.wait_for(f"{requests} answers", 60, lambda: (self.answers - before).total() >= requests)
+        return self.answers - before
+
+    def end(self):
+        self.over.set()
+        self.join()
+        self.hang_up()
+
+
+def side_by_side(*scenes):
+    """Runs functions at once; raises what went wrong in the first that failed, after all have ended."""
+    with concurrent.futures.ThreadPoolExecutor(len(scenes)) as pool:
+        began = time.monotonic()
+
+        def timed(scene):
+            scene()
+            print(f"{scene.__name__}: {time.monotonic() - began:.0f} s", flush=True)
+
+        done = [pool.submit(timed, scene) for scene in scenes]
+    failed = {scene.__name__: future.exception() for scene, future in zip(scenes, done) if future.exception()}
+    for name, error in failed.items():
+        print(f"{name}: {error}", flush=True)
+    for error in failed.values():
+        raise error

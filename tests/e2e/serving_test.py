@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""Pods on a cluster, side by side: a server that speaks the Open Inference Protocol warms up, is spread and
+protected; and what status says of pods that can't start, so that nobody has to look for it.
+
+Needs a cluster with the controller in it; its container runtime mounts no image volumes.
+"""
+
+import datetime
+import json
+import unittest
+
+import served
+import story
+
+SPACE = "parts"
+SPREAD = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway",
+          "labelSelector": {"matchLabels": {"perennial.dev/model-deployment": "oip"}},
+          "matchLabelKeys": ["perennial.dev/model-version"]}
+VOLUME = "storage.type ImageVolume needs nodes whose runtime mounts image volumes"
+
+
+def since(begin, end):
+    return (datetime.datetime.fromisoformat(end) - datetime.datetime.fromisoformat(begin)).total_seconds()
+
+
+class Serving(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        story.namespace(SPACE)
+        story.gateway(SPACE)
+        cls.board = served.Board(SPACE)
+        cls.address = story.gateway_address(SPACE)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.board.over.set()
+        story.kubectl("delete", "namespace", SPACE, "--wait=false")
+
+    def test_pods(self):
+        served.side_by_side(self.open_inference, self.image_volume, self.can_not_start, self.not_supported)
+
+    def open_inference(self):
+        """Probed where the protocol says, not asked before it has loaded, and not restarted meanwhile."""
+        template = served.server(probed=False)
+        template["spec"]["topologySpreadConstraints"] = [SPREAD]
+        model = served.Model(self.board, "oip", {
+            "protocol": "OpenInference", "replicas": 2, "template": template,
+            "disruptionBudget": {"maxUnavailable": 1}})
+        version = model.release("1-slow")
+        model.wait_for_end(version, "Promoted")
+        name = model.status()["variants"][0]["service"]
+        spec = story.get("deployments.apps", name, SPACE)["spec"]["template"]["spec"]
+        server = spec["containers"][0]
+        self.assertEqual({probe: server[probe]["httpGet"]["path"] for probe in server if probe.endswith("Probe")}, {
+            "startupProbe": "/v2/health/ready", "readinessProbe": "/v2/health/ready",
+            "livenessProbe": "/v2/health/live"})
+        self.assertEqual(spec["topologySpreadConstraints"], [SPREAD])
+        pods = story.get("pods", namespace=SPACE, selector=f"perennial.dev/model-version={version}")
+        self.assertEqual(len(pods), 2)
+        for pod in pods:
+            ready = next(c for c in pod["status"]["conditions"] if c["type"] == "Ready")
+            state = pod["status"]["containerStatuses"][0]
+            self.assertGreaterEqual(since(state["state"]["running"]["startedAt"], ready["lastTransitionTime"]), 3)
+            self.assertEqual(state["restartCount"], 0)
+        story.wait_for("it answers", 30, lambda: story.answers(self.address, "/predict", model.host))
+        self.evicted(name, [pod["metadata"]["name"] for pod in pods])
+
+    def evicted(self, budget, pods):
+        """One pod may be drained away, and not both."""
+        story.wait_for("the budget is counted", 30, lambda: story.get(
+            "poddisruptionbudgets.policy", budget, SPACE).get("status", {}).get("disruptionsAllowed") == 1)
+
+        def evict(pod):
+            return story.run(
+                "sh", "-c", f"kubectl create --raw /api/v1/namespaces/{SPACE}/pods/{pod}/eviction -f - 2>&1",
+                check=False, text=json.dumps({"apiVersion": "policy/v1", "kind": "Eviction",
+                                              "metadata": {"name": pod, "namespace": SPACE}}))
+
+        self.assertIn("Success", evict(pods[0]))
+        self.assertIn("disruption budget", evict(pods[1]))
+
+    def image_volume(self):
+        """A champion whose new pods can't start goes on with those that it has."""
+        model = served.Model(self.board, "volume", {"rollout": {"progressDeadline": "5s"}})
+        # An image that the node has: it is the runtime that fails, at the mount.
+        repository, tag = served.IMAGE.split(":")
+        first = model.release(tag, repository)
+        model.wait_for_end(first, "Promoted")
+        story.wait_for("it answers", 30, lambda: story.answers(self.address, "/predict", model.host))
+        crowd = served.Crowd(self.address, model.host)
+        crowd.start()
+        model.spec["storage"] = {"type": "ImageVolume"}
+        model.release(tag, repository)
+        model.wait("it is told", lambda: any(
+            c["type"] == "Stalled" and c["reason"] == "ProgressDeadlineExceeded" and VOLUME in c["message"]
+            for c in model.status().get("conditions", ())))
+        self.assertEqual(model.condition("Ready"), "True")
+        model.spec["storage"] = None
+        model.release(tag, repository)
+        model.wait("it is well again", lambda: model.condition("Stalled") is None
+                   and model.condition("Reconciling") is None)
+        crowd.meets(first)
+        crowd.end()
+        self.assertEqual(crowd.failures, [])
+
+    def can_not_start(self):
+        """First versions that wait for what never comes, and say for what."""
+        refused = served.server(resources={"requests": {"cpu": "1000"}})
+        cases = {
+            # The image is there, and the runtime fails at the mount.
+            "mounted": ({"storage": {"type": "ImageVolume"}}, "oci://" + served.IMAGE,
+                        f"waits: CreateContainerError ({VOLUME}"),
+            # The image's program knows no such task, and says so with its exit code.
+            "fetched": ({"storage": {"image": served.IMAGE}}, "oci://models/fetched:1",
+                        "waits: CrashLoopBackOff: exited with 2 (Error)"),
+            "huge": ({"template": refused}, "oci://models/huge:1", "waits: Unschedulable: 0/1 nodes are available"),
+        }
+        models = {name: served.Model(self.board, name, {"rollout": {"progressDeadline": "8s"}, **spec})
+                  for name, (spec, _, _) in cases.items()}
+        for name, (_, uri, _) in cases.items():
+            models[name].declare(model={"uri": uri})
+        for name, (_, _, why) in cases.items():
+            model = models[name]
+            model.wait(f"status says {why}", lambda model=model, why=why: why in model.status().get("why", ""))
+        for name, (_, _, why) in cases.items():
+            model = models[name]
+            model.wait("it is stalled", lambda model=model: model.condition("Stalled") == "True")
+            self.assertIn(why, next(c["message"] for c in model.status()["conditions"] if c["type"] == "Stalled"))
+            self.assertEqual(model.condition("Ready"), "False")
+        self.write_nothing(models["fetched"])
+
+    def not_supported(self):
+        """What a Gateway's implementation says that it can't do is not tried, and who serves goes on."""
+        model = served.Model(self.board, "mirrored", {"rollout": {
+            "steps": [{"weight": 0, "mirror": 20, "pause": True}]}})
+        first = model.release("1")
+        model.wait_for_end(first, "Promoted")
+        features = ["Gateway", "HTTPRoute", "HTTPRouteRequestMirror"]
+        self.tell(features)
+        try:
+            model.wait("it is told", lambda: any(
+                c["type"] == "Stalled" and c["reason"] == "FeatureNotSupported"
+                and "HTTPRouteRequestPercentageMirror" in c["message"] for c in model.status()["conditions"]))
+            second = model.release("2")
+            model.wait("its pods are ready", lambda: any(
+                row["version"] == second and row["readyReplicas"] == 1 for row in model.status()["variants"]))
+            model.wait("no step is taken", lambda: "no step is taken" in model.status()["why"])
+            self.assertEqual(model.condition("Ready"), "True")
+            rules = story.get("httproutes.gateway.networking.k8s.io", "mirrored", SPACE)["spec"]["rules"]
+            self.assertFalse(any("filters" in rule for rule in rules))
+            self.tell([*features, "HTTPRouteRequestPercentageMirror"])
+            model.wait_for_step(second, 0)
+            self.assertIsNone(model.condition("Stalled"))
+        finally:
+            self.tell([])
+
+    @staticmethod
+    def tell(features):
+        """Envoy Gateway tells nothing there; others tell this."""
+        story.kubectl("patch", "gatewayclass", "perennial", "--subresource=status", "--type=merge", "-p",
+                      json.dumps({"status": {"supportedFeatures": [{"name": name} for name in features]}}))
+
+    def write_nothing(self, model):
+        """A pod that is tried again and again is no news."""
+        before = model.object()["metadata"]["resourceVersion"]
+        pods = story.get("pods", namespace=SPACE, selector="perennial.dev/model-deployment=fetched")
+        restarts = pods[0]["status"]["initContainerStatuses"][0]["restartCount"]
+        model.wait("it was tried again", lambda: story.get(
+            "pods", pods[0]["metadata"]["name"], SPACE)["status"]["initContainerStatuses"][0]["restartCount"]
+            > restarts)
+        self.assertEqual(story.model_deployment("fetched", SPACE)["metadata"]["resourceVersion"], before)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
