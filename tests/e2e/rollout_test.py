@@ -135,11 +135,11 @@ class Rollout(unittest.TestCase):
     def never_ready(self):
         """Twice in a row, and then a good one."""
         model, first, crowd = self.begin("late", {"rollout": {
-            "steps": [{"weight": 50, "hold": "1s"}], "progressDeadline": "5s"}})
+            "steps": [{"weight": 50, "hold": "1s"}], "progressDeadline": "10s"}})
         for tag in ("2-broken", "3-broken"):
             broken = model.release(tag)
             message = model.wait_for_end(broken, "RolledBack")
-            self.assertIn("not ready within progressDeadline 5s: 0 of 1 pods ready", message)
+            self.assertIn("not ready within progressDeadline 10s: 0 of 1 pods ready", message)
             self.assertEqual(model.condition("Stalled"), "True")
             self.assertFalse(model.pods(broken))
         self.assertEqual(set(crowd.answers), {first})
