@@ -307,12 +307,8 @@ void Wire(ClusterCache& cache, Queues queues) {
   WireChildren(cache.cron_jobs.store(), queues.model_deployments);
   WireChildren(cache.pending_pods.store(), queues.model_deployments);
   WireEndpointSlices(cache, queues);
-<<<<<<< HEAD
-  cache.jobs.store().AddListener([&cache, queues](const auto& before, const auto& after) {
-=======
   WireGateways(cache, queues);
-  cache.jobs.store().AddListener([queues](const auto& before, const auto& after) {
->>>>>>> a40ed25 (Say what keeps pods from starting, and look at every step before it ends)
+  cache.jobs.store().AddListener([&cache, queues](const auto& before, const auto& after) {
     // A run's Job names the model that it trains, too.
     Both(before, after, [&](const api::JobView& job) {
       WakeFollowers(cache, job.meta.key, queues.retrain_policies);
