@@ -154,6 +154,11 @@ TEST_F(PlaceTest, AJobHasRoomForSoManyAndTheOthersMakeAnother) {
     seen.group.push_back({peer, nullptr});
   }
   EXPECT_EQ(MembersOf(seen, RunOf(a_)).size(), kMostMembers - 1);
+  seen.group.insert(seen.group.begin(), {b_, nullptr});
+  EXPECT_NE(MembersOf(seen, RunOf(a_)).at(0)->policy, b_)
+      << "its status doesn't say that it follows";
+  RunOf(b_).follows = "a-run";
+  EXPECT_EQ(MembersOf(seen, RunOf(a_)).at(0)->policy, b_);
   auto parent = std::make_shared<api::ModelVersion>();
   parent->spec.model.uri = std::string(2'000, 'u');
   for (Peer& peer : seen.group) peer.parent = parent;
