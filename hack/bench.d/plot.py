@@ -5,10 +5,7 @@ import math
 WIDTH, HEIGHT = 360, 260
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 40, 44
 SERIES = [(False, "#1f6fb2", "models"), (True, "#c2571a", "models, monitors, policies")]
-PANELS = [("cpu", "CPU milliseconds a model, to converge"),
-          ("peak_each", "KB of memory a model, peak less 30 MB"),
-          ("peak", "MB of memory, peak")]
-EMPTY_MB = 30  # what the process takes with nothing to do
+PANELS = [("request", "CPU milliseconds a request, while converging"), ("peak", "MB of memory, peak")]
 
 
 def step_of(highest):
@@ -56,9 +53,6 @@ class Panel:
 
 def draw(figures):
     """The SVG's text."""
-    for one in figures:
-        if "peak" in one:
-            one["peak_each"] = (one["peak"] - EMPTY_MB) * 1024 / one["models"]
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH * len(PANELS)}" '
              f'height="{HEIGHT}" font-family="sans-serif" font-size="11">',
              "<style>.title{font-size:13px}.grid{stroke:#ddd}</style>",

@@ -35,7 +35,7 @@ class Report:
             self.figures[key] = value
 
     def writes(self, counts, objects):
-        self.row("... writes a model", counts.writes() / objects, "{:.2f}", "writes")
+        self.row("... writes a model", counts.writes() / objects, "{:.2f}")
         for what, number in counts.by_kind():
             self.row(f"...... {what}", number / objects, "{:.2f}")
         if counts.refused():
@@ -102,6 +102,8 @@ def report_converged(report, who, process, audit, machine, at, objects):
                "others")
     report.row("... peak RSS, MB", process.memory("VmHWM"), key="peak")
     counts = audit.take_counts()
+    report.row("... CPU milliseconds a request", cpu * 1000 / sum(counts.values()), "{:.2f}",
+               "request")
     report.writes(counts, objects)
 
 
