@@ -27,7 +27,7 @@ struct ListOptions {
   std::string resource_version;
   std::string continue_token;
   int limit = 500;
-  std::string field_selector;  // empty: everything
+  std::string field_selector{};  // empty: everything
 };
 
 // One page of a list. `items` are the objects' JSON texts, with apiVersion and kind filled in.
