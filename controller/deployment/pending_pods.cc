@@ -64,7 +64,7 @@ std::string WhyPodsWait(const Observed& seen, std::string_view version) {
     if (of == nullptr || *of != version || pod->meta.deleting || pod->phase != "Pending") continue;
     const std::string reason = ReasonOf(*pod);
     // Between two tries it looks as if nothing were wrong.
-    const std::string said = Said(seen, *pod);
+    std::string said = Said(seen, *pod);
     const std::string same = "pod " + pod->meta.key.name + " waits: " + reason;
     if (!said.empty() && (reason.empty() || said.rfind(same, 0) == 0)) return said;
     if (reason.empty()) continue;

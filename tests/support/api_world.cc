@@ -428,7 +428,7 @@ json ApiWorld::PutStatus(const kube::Ref& ref, json status) {
   const std::lock_guard lock(mutex_);
   const ApiPath path{ref.resource, ref.key, "status", {}};
   Stored* stored = Find(path);
-  PERENNIAL_CHECK(stored != nullptr);
+  if (stored == nullptr) return {};
   json after = stored->object;
   after["status"] = std::move(status);
   return Commit(path, *stored, std::move(after), true);

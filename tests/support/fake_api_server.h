@@ -61,6 +61,7 @@ class FakeApiServer {
   // The world, as other clients change it. `Put` creates the object or replaces all of it, status
   // too, and answers what is stored; `object` needs a metadata.name at least.
   nlohmann::json Put(const kube::Resource& resource, nlohmann::json object);
+  // null, and nothing done, where the object is gone.
   nlohmann::json PutStatus(const kube::Ref& ref, nlohmann::json status);
   std::optional<nlohmann::json> Get(const kube::Ref& ref) const;
   std::vector<nlohmann::json> List(const kube::Resource& resource) const;
