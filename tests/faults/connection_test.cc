@@ -2,6 +2,7 @@
 // serve and replaces it: the objects at the end, and how often each was made and deleted, must be
 // those of the undisturbed run.
 #include <gtest/gtest.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <functional>
@@ -205,6 +206,8 @@ std::string Live(const Break& broken) {
 // the longest.
 const std::string& EndOf(const std::string& name) {
   static const std::map<std::string, std::shared_future<std::string>> kEnds = [] {
+    // The logger is made at its first use, by a library that the thread sanitizer can't see into.
+    spdlog::default_logger_raw();
     std::map<std::string, std::shared_future<std::string>> ends;
     std::vector<Break> breaks = Breaks();
     breaks.push_back({kUndisturbed, nullptr});
