@@ -229,6 +229,13 @@ std::optional<Response> ApiWorld::CheckPreconditions(const json& body, const jso
   return std::nullopt;
 }
 
+bool ApiWorld::OwnerIsGone(const json& metadata) const {
+  for (const json& owner : metadata.value("ownerReferences", json::array())) {
+    if (gone_.contains(owner.value("uid", ""))) return collect_garbage_;
+  }
+  return false;
+}
+
 json ApiWorld::Insert(const ApiPath& path, json object) {
   json& metadata = object["metadata"];
   metadata["name"] = path.key.name;
@@ -240,6 +247,8 @@ json ApiWorld::Insert(const ApiPath& path, json object) {
   metadata["creationTimestamp"] = Stamp();
   metadata["resourceVersion"] = std::to_string(++version_);
   if (HasStatus(path)) metadata["generation"] = 1;
+  // Who made it had not seen yet that its owner is gone: the garbage collector takes it at once.
+  if (OwnerIsGone(metadata)) return object;
   Stored& stored = objects_[IdOf(path.resource)][path.key];
   stored = {object, {}};
   Record({version_, IdOf(path.resource), path.key, nullptr, object});
@@ -283,7 +292,9 @@ Response ApiWorld::Create(const ApiPath& path, json body) {
   if (HasStatus(path)) body.erase("status");
   const json stored = Insert(target, std::move(body));
   // A create is an Update, whose fields stay when the same manager later applies less.
-  Find(target)->managers[path.Query("fieldManager") + "/update"] = LeavesOf(stored);
+  if (Stored* kept = Find(target)) {
+    kept->managers[path.Query("fieldManager") + "/update"] = LeavesOf(stored);
+  }
   return Response{201, stored.dump(), {}};
 }
 
@@ -333,7 +344,7 @@ Response ApiWorld::Apply(const ApiPath& path, json intent) {
     if (HasStatus(path)) intent.erase("status");
     const auto leaves = LeavesOf(intent);
     const json created = Insert(path, std::move(intent));
-    Find(path)->managers[manager] = leaves;
+    if (Stored* kept = Find(path)) kept->managers[manager] = leaves;
     return Response{201, created.dump(), {}};
   }
   if (auto failed = CheckPreconditions(intent, stored->object)) return *failed;
@@ -388,6 +399,7 @@ void ApiWorld::Erase(const ApiPath& path) {
   const json last = stored->object;
   const std::string uid = last["metadata"]["uid"];
   objects_[IdOf(path.resource)].erase(path.key);
+  gone_.insert(uid);
   ++version_;
   Record({version_, IdOf(path.resource), path.key, last, nullptr});
   if (!collect_garbage_) return;

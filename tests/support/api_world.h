@@ -95,6 +95,7 @@ class ApiWorld {
   // stays as it was keeps its version.
   nlohmann::json Commit(const ApiPath& path, Stored& stored, nlohmann::json after,
                         bool all = false);
+  bool OwnerIsGone(const nlohmann::json& metadata) const;
   nlohmann::json Insert(const ApiPath& path, nlohmann::json object);
   void Erase(const ApiPath& path);
   void Record(Change change);
@@ -114,6 +115,7 @@ class ApiWorld {
   std::uint64_t compacted_ = 0;
   std::uint64_t bookmarks_ = 0;
   std::uint64_t uids_ = 0;
+  std::set<std::string> gone_;  // UIDs of what was deleted
   std::uint64_t wakes_ = 0;
 };
 
