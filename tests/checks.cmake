@@ -8,7 +8,7 @@ list(FILTER threaded EXCLUDE REGEX "^unit_(api|stats|deployment|drift|retrain)$"
 if(PERENNIAL_SANITIZE MATCHES "thread")
   add_custom_target(sanitized DEPENDS ${threaded})
 else()
-  add_custom_target(sanitized DEPENDS ${sanitized} restart stories)
+  add_custom_target(sanitized DEPENDS ${sanitized} stories)
 endif()
 
 option(PERENNIAL_SANITIZER_TESTS "Also run the tests of build/asan and build/tsan" OFF)
@@ -41,11 +41,9 @@ if(PERENNIAL_SANITIZER_TESTS)
     perennial_sanitized_test(tsan ${name} ${SETARCH_PROGRAM} -R)
   endforeach()
   # Once is enough, and there it is optimized.
-  perennial_restart_tests(asan.restart ${PROJECT_SOURCE_DIR}/build/asan/bin/restart)
-  perennial_restart_tests(asan.stories ${PROJECT_SOURCE_DIR}/build/asan/bin/stories)
+  perennial_story_tests(asan.stories ${PROJECT_SOURCE_DIR}/build/asan/bin/stories)
 else()
-  perennial_restart_tests(restart $<TARGET_FILE:restart>)
-  perennial_restart_tests(stories $<TARGET_FILE:stories>)
+  perennial_story_tests(stories $<TARGET_FILE:stories>)
 endif()
 
 find_package(Python3 REQUIRED COMPONENTS Interpreter)

@@ -135,6 +135,10 @@ INSTANTIATE_TEST_SUITE_P(Scenarios, CrashPoints, ::testing::ValuesIn([] {
                            std::vector<Plot> plots = Scenarios();
                            plots.push_back(AWorkloadCuresTheDrift());
                            plots.push_back(DriftIsCuredUnderProbes());
+                           plots.push_back(ATimeRetrains());
+                           plots.push_back(NewDataRetrains());
+                           plots.push_back(AnEventRetrains());
+                           plots.push_back(AGroupTrainsTogether());
                            return plots;
                          }()),
                          NameOfPlot);

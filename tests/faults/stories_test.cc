@@ -3,7 +3,9 @@
 // hold all the time (tests/faults/story_promises.h).
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "api/names.h"
@@ -32,6 +34,57 @@ TEST(Story, DriftIsCuredByRetraining) {
 
 TEST(Story, AWorkloadTrainsAsAJobDoes) {
   EXPECT_EQ(Tell(AWorkloadCuresTheDrift()).summary, Tell(DriftIsCured()).summary);
+}
+
+TEST(Story, WhateverTriggersRetrains) {
+  for (const auto& [plot, trigger] :
+       {std::pair(ATimeRetrains(), "Schedule"), std::pair(NewDataRetrains(), "NewData"),
+        std::pair(AnEventRetrains(), "Event")}) {
+    const Told told = Tell(plot);
+    EXPECT_EQ(told.violations, std::vector<std::string>()) << plot.name;
+    EXPECT_EQ(told.idle_writes, 0) << plot.name;
+    for (const std::string& line :
+         {"V2 by " + std::string(trigger) + ": Approved, promoted", std::string("jobs: 2"),
+          "run by " + std::string(trigger) + ": Succeeded, made V2",
+          std::string("monitor Drifted=False")}) {
+      EXPECT_TRUE(Says(told, line)) << line << "\nin:\n" << told.summary;
+    }
+  }
+}
+
+TEST(Story, AGroupTrainsTogether) {
+  const Plot plot = AGroupTrainsTogether();
+  StoryWorld world(plot.options);
+  plot.story(world);
+  EXPECT_EQ(world.violations(), std::vector<std::string>());
+  const std::string summary = world.Summary();
+  EXPECT_NE(summary.find("jobs: 2\n"), std::string::npos)
+      << "one each time that all three were to be trained:\n"
+      << summary;
+  std::set<std::string> uids;
+  std::set<std::string> digests;
+  for (const std::string& model : world.models()) {
+    EXPECT_EQ(world.Phase(world.VersionName(1, model)), "Approved") << summary;
+    EXPECT_EQ(world.Phase(world.VersionName(2, model)),
+              model == "transfers" ? "GatesFailed" : "AwaitingApproval")
+        << summary;
+    const json spec = world.Object(api::kModelVersions, world.VersionName(2, model))["spec"];
+    EXPECT_EQ(spec["origin"]["triggerType"], "Drift") << spec;
+    EXPECT_EQ(spec["parent"], world.VersionName(1, model));
+    uids.insert(spec["origin"]["jobUID"].get<std::string>());
+    digests.insert(spec["model"]["digest"].get<std::string>());
+  }
+  EXPECT_EQ(uids.size(), 1u);
+  EXPECT_EQ(digests.size(), 3u);
+  const std::size_t before = world.log().size();
+  world.Run(std::chrono::hours(1));
+  EXPECT_EQ(world.log().size(), before) << world.log().back();
+}
+
+TEST(Story, AGroupOfWorkloadsTrainsTogether) {
+  const Told told = Tell(AGroupTrainsTogether(StoryWorld::Training::kWorkload));
+  EXPECT_EQ(told.violations, std::vector<std::string>());
+  EXPECT_EQ(told.summary, Tell(AGroupTrainsTogether()).summary);
 }
 
 TEST(Story, ABadModelIsRolledBack) {

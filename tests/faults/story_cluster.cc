@@ -27,6 +27,22 @@ json Condition(const char* type, const std::string& at, std::int64_t generation)
           {"message", ""}, {"lastTransitionTime", at}, {"observedGeneration", generation}};
 }
 
+// The models that the training is to make, as its Job or TrainJob tells it.
+std::set<std::string> ToldOf(const json& job) {
+  json list = json::array();
+  const json::json_pointer args("/spec/trainer/args/1");
+  const json::json_pointer env("/spec/template/spec/containers/0/env");
+  if (job.contains(args)) list = json::parse(job[args].get<std::string>());
+  for (const json& entry : job.contains(env) ? job[env] : json::array()) {
+    if (entry["name"] == "PERENNIAL_MODEL_DEPLOYMENTS") {
+      list = json::parse(entry["value"].get<std::string>());
+    }
+  }
+  std::set<std::string> out;
+  for (const json& model : list) out.insert(model["modelDeployment"].get<std::string>());
+  return out;
+}
+
 }  // namespace
 
 const std::vector<double>& StoryWorld::PodCounts() const {
@@ -131,10 +147,12 @@ void StoryWorld::ReactToRoutes() {
   }
 }
 
-json StoryWorld::ResultOf(const std::string& job) const {
-  return {{"artifact", {{"uri", "s3://models/" + job}, {"digest", "sha256:" + Sha256Hex(job)}}},
-          {"schemaVersion", 1},
-          {"metrics", json::array({{{"name", "mae"}, {"value", 3.0}, {"samples", 1000}}})},
+json StoryWorld::ModelResultOf(const std::string& job, const std::string& model) const {
+  const auto error = errors.find(model);
+  const double mae = error == errors.end() ? 3.0 : error->second;
+  const std::string of = job + "/" + model;
+  return {{"artifact", {{"uri", "s3://models/" + of}, {"digest", "sha256:" + Sha256Hex(of)}}},
+          {"metrics", json::array({{{"name", "mae"}, {"value", mae}, {"samples", 1000}}})},
           {"profile",
            {{"rows", 1000},
             {"metrics", json::array({{{"metric", "x"},
@@ -143,13 +161,24 @@ json StoryWorld::ResultOf(const std::string& job) const {
                                       {"counts", PodCounts()}}})}}}};
 }
 
+// One result for the model that the Job was made for, or one for each that it was told of.
+json StoryWorld::ResultOf(const json& job) const {
+  json out = ModelResultOf(NameOf(job), LabelOf(job, api::kLabelDeployment));
+  out["schemaVersion"] = 1;
+  const std::set<std::string> told = ToldOf(job);
+  if (told.size() < 2) return out;
+  out = {{"schemaVersion", 1}, {"results", json::object()}};
+  for (const std::string& model : told) out["results"][model] = ModelResultOf(NameOf(job), model);
+  return out;
+}
+
 // A TrainJob succeeds at once, and leaves its result in a ConfigMap a little earlier.
 void StoryWorld::ReactToWorkloads() {
   for (const json& job : Listed(kTrainJobs)) {
     if (job.contains("status")) continue;
     json map = MakeObject({api::kConfigMaps, {kStoryNamespace, NameOf(job)}});
     map["metadata"]["labels"] = {{std::string(api::kLabelRun), LabelOf(job, api::kLabelRun)}};
-    map["data"] = {{"result.json", ResultOf(NameOf(job)).dump()}};
+    map["data"] = {{"result.json", ResultOf(job).dump()}};
     api_.Put(api::kConfigMaps, map);
     api_.PutStatus(
         {kTrainJobs, {kStoryNamespace, NameOf(job)}},
@@ -162,7 +191,7 @@ void StoryWorld::ReactToJobs() {
   for (const json& job : Listed(api::kJobs)) {
     if (job.contains("status")) continue;
     const std::string now = FormatTime(clock_.Wall());
-    const json result = ResultOf(NameOf(job));
+    const json result = ResultOf(job);
     json pod = MakeObject({api::kPods, {kStoryNamespace, NameOf(job) + "-pod"}});
     pod["metadata"]["labels"] = job["metadata"]["labels"];
     pod["metadata"]["ownerReferences"] = json::array({{{"apiVersion", "batch/v1"},

@@ -105,6 +105,64 @@ void DeleteInMidRollout(StoryWorld& world) {
   world.Run(minutes(3));
 }
 
+void TrainOnceMore(StoryWorld& world, const std::function<void()>& cause) {
+  Begin(world);
+  world.BeginChapter();
+  cause();
+  RunUntil(
+      world, [&] { return Promoted(world, 2); }, minutes(3));
+}
+
+void LetDataArrive(StoryWorld& world) {
+  TrainOnceMore(world, [&] { world.rows = 20'000; });
+}
+
+// Its sender tries until it gets an answer, and once more for good measure.
+void SendAnEvent(StoryWorld& world) {
+  TrainOnceMore(world, [&] {
+    for (int i = 0, answers = 0; i < 20 && answers < 2; ++i) {
+      const int status = world.PostEvent("load-17");
+      answers += status == 200 || status == 202;
+      world.Run(Millis(10'000));
+    }
+  });
+}
+
+void TrainTogether(StoryWorld& world) {
+  const auto all = [&](const std::function<bool(const std::string& model)>& holds) {
+    return std::all_of(world.models().begin(), world.models().end(), holds);
+  };
+  RunUntil(
+      world,
+      [&] {
+        return all([&](const std::string& model) {
+          const json status =
+              world.Object(api::kModelDeployments, model).value("status", json::object());
+          return !status.value("champion", "").empty();
+        });
+      },
+      minutes(4));
+  world.BeginChapter();
+  world.approve = false;
+  world.drifted = true;
+  world.errors["transfers"] = 5;
+  RunUntil(
+      world,
+      [&] {
+        return all([&](const std::string& model) {
+          const std::string phase = world.Phase(world.VersionName(2, model));
+          return phase == (model == "transfers" ? "GatesFailed" : "AwaitingApproval");
+        });
+      },
+      minutes(3));
+}
+
+StoryOptions WithTrigger(StoryWorld::Trigger trigger) {
+  StoryOptions options;
+  options.trigger = trigger;
+  return options;
+}
+
 StoryOptions WithWorkload() {
   StoryOptions options;
   options.training = StoryWorld::Training::kWorkload;
@@ -175,6 +233,23 @@ Plot DriftIsCuredUnderProbes() {
 }
 Plot BadModelIsRolledBack() {
   return {"BadModelIsRolledBack", RollBack};
+}
+
+Plot ATimeRetrains() {
+  return {"ATimeRetrains", [](StoryWorld& world) { TrainOnceMore(world, [] {}); },
+          WithTrigger(StoryWorld::Trigger::kSchedule)};
+}
+Plot NewDataRetrains() {
+  return {"NewDataRetrains", LetDataArrive, WithTrigger(StoryWorld::Trigger::kNewData)};
+}
+Plot AnEventRetrains() {
+  return {"AnEventRetrains", SendAnEvent, WithTrigger(StoryWorld::Trigger::kEvent)};
+}
+Plot AGroupTrainsTogether(StoryWorld::Training training) {
+  StoryOptions options;
+  options.training = training;
+  options.others = {"arrivals", "transfers"};
+  return {"AGroupTrainsTogether", TrainTogether, options};
 }
 
 Told Tell(const Plot& plot, std::vector<Trouble> trouble, std::optional<std::uint32_t> lag,

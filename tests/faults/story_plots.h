@@ -30,6 +30,14 @@ Plot AWorkloadCuresTheDrift();
 // The same with a rollout that is probed by a Job and by the monitor, and with autoscaled pods.
 Plot DriftIsCuredUnderProbes();
 Plot BadModelIsRolledBack();
+// The first model serves; then, which is the chapter, there is a reason to train another one that
+// is no drift.
+Plot ATimeRetrains();
+Plot NewDataRetrains();
+Plot AnEventRetrains();
+// Three models are trained together at somebody's request and serve; then the inputs of all of them
+// drift. One run trains them anew, and what comes of it for transfers is too bad for its gate.
+Plot AGroupTrainsTogether(StoryWorld::Training training = StoryWorld::Training::kJob);
 
 struct Told {
   std::string summary;

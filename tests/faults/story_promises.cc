@@ -5,6 +5,7 @@
 
 #include "api/names.h"
 #include "faults/story_world.h"
+#include "retrain/group.h"
 #include "support/api_world.h"
 
 namespace perennial::testing {
@@ -64,10 +65,12 @@ void StoryPromises::CheckRequest(const kube::Request& request) {
 void StoryPromises::CheckWorld() {
   CheckRuns();
   CheckVersions();
-  CheckChampion();
   CheckRoutes();
   CheckOthers();
-  CheckVerdicts();
+  for (const std::string& model : world_.models()) {
+    CheckChampion(model);
+    CheckVerdicts(model);
+  }
 }
 
 void StoryPromises::CheckRuns() {
@@ -75,11 +78,17 @@ void StoryPromises::CheckRuns() {
   for (const kube::Resource& resource : {api::kJobs, kTrainJobs}) {
     for (const json& job : world_.Listed(resource)) {
       if (LabelOf(job, api::kLabelRun).empty()) continue;  // a rollout's probe
-      ++jobs_of[Annotation(job, "perennial.dev/trigger")];
+      ++jobs_of["trigger " + Annotation(job, "perennial.dev/trigger") + " of " +
+                LabelOf(job, api::kLabelPolicy)];
+      ++jobs_of["run " + NameOf(job)];
+      for (const std::string& member :
+           retrain::ParseMembers(Annotation(job, api::kAnnotationMembers))) {
+        ++jobs_of["run " + member];
+      }
     }
   }
-  for (const auto& [trigger, count] : jobs_of) {
-    if (count > 1) Violated("1: " + std::to_string(count) + " Jobs for the trigger " + trigger);
+  for (const auto& [what, count] : jobs_of) {
+    if (count > 1) Violated("1: " + std::to_string(count) + " Jobs for the " + what);
   }
 }
 
@@ -95,15 +104,16 @@ void StoryPromises::CheckVersions() {
   }
 }
 
-void StoryPromises::CheckChampion() {
-  const json deployment = world_.Object(api::kModelDeployments, "departures");
+void StoryPromises::CheckChampion(const std::string& model) {
+  const json deployment = world_.Object(api::kModelDeployments, model);
   if (deployment.empty()) return;
   const std::string champion = StatusOf(deployment).value("champion", "");
-  if (!champions_.empty() && champions_.back() == champion) return;
-  if (std::count(champions_.begin(), champions_.end(), champion) > 0) {
+  std::vector<std::string>& before = champions_[model];
+  if (!before.empty() && before.back() == champion) return;
+  if (std::count(before.begin(), before.end(), champion) > 0) {
     Violated("3: " + champion + " became champion twice");
   }
-  champions_.push_back(champion);
+  before.push_back(champion);
 }
 
 void StoryPromises::CheckRoutes() {
@@ -165,14 +175,15 @@ void StoryPromises::CheckOthers() {
 }
 
 // A verdict that is on record stays there while a new process collects samples; none is reached.
-void StoryPromises::CheckVerdicts() {
-  const json monitor = world_.Object(api::kDriftMonitors, "departures");
+void StoryPromises::CheckVerdicts(const std::string& model) {
+  const json monitor = world_.Object(api::kDriftMonitors, model);
   if (monitor.empty()) return;
   const int least = monitor["spec"].value("minSamples", 0);
   for (const json& signal : StatusOf(monitor).value("signals", json::array())) {
     const std::string state = signal.value("state", "NoData");
     const std::string before = std::exchange(
-        verdicts_[signal.value("name", "") + " of " + signal.value("variant", "")], state);
+        verdicts_[model + " " + signal.value("name", "") + " of " + signal.value("variant", "")],
+        state);
     if (state == before || state == "NoData" || state == "Error") continue;
     if (signal.value("samples", 0) < least) {
       Violated("6: " + state + " on " + std::to_string(signal.value("samples", 0)) + " samples");

@@ -33,16 +33,16 @@ class StoryPromises {
  private:
   void CheckRuns();
   void CheckVersions();
-  void CheckChampion();
+  void CheckChampion(const std::string& model);
   void CheckRoutes();
   void CheckOthers();
-  void CheckVerdicts();
+  void CheckVerdicts(const std::string& model);
 
   const StoryWorld& world_;
   std::vector<std::string> violations_;
-  std::vector<std::string> champions_;              // one after the other
-  std::map<std::string, std::string> promoted_at_;  // by version
-  std::set<std::string> withdrawn_;                 // rejected or rolled back once
+  std::map<std::string, std::vector<std::string>> champions_;  // one after the other, by model
+  std::map<std::string, std::string> promoted_at_;             // by version
+  std::set<std::string> withdrawn_;                            // rejected or rolled back once
   bool scaled_to_zero_ = false;
   std::map<std::string, int> weights_;  // by version, the most since it came into the route
   std::map<std::string, std::string> bystanders_;  // resource and name -> text

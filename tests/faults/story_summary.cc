@@ -8,18 +8,20 @@ namespace perennial::testing {
 
 using nlohmann::json;
 
-std::string StoryWorld::Summary() const {
-  std::string out;
+std::string StoryWorld::SummaryOf(const std::string& model) const {
+  std::string out = models_.size() > 1 ? model + ":\n" : "";
   const auto& promoted = promises_.promoted_at();
   const auto line = [&](const std::string& text) { out += text + "\n"; };
-  for (const json& version : VersionsByRevision()) {
+  for (const json& version : VersionsByRevision(model)) {
     const json origin = version["spec"].value("origin", json::object());
     const std::string name = NameOf(version);
     line(Alias(name) + " by " + origin.value("triggerType", "") + ": " + Phase(name) +
          (promoted.contains(name) && !promoted.at(name).empty() ? ", promoted" : ""));
   }
-  const json deployment = Object(api::kModelDeployments, "departures");
-  const json status = deployment.value("status", json::object());
+  const auto status_of = [&](const kube::Resource& resource) {
+    return Object(resource, model).value("status", json::object());
+  };
+  const json status = status_of(api::kModelDeployments);
   line("champion " + Alias(status.value("champion", "")) + ", challenger " +
        Alias(status.value("challenger", "")));
   for (const json& condition : status.value("conditions", json::array())) {
@@ -29,6 +31,21 @@ std::string StoryWorld::Summary() const {
   for (const json& entry : status.value("history", json::array())) {
     line("  " + entry.value("outcome", "") + " " + Alias(entry.value("version", "")));
   }
+  for (const json& run : status_of(api::kRetrainPolicies).value("runs", json::array())) {
+    line("run by " + run.value("triggerType", "") + ": " + run.value("phase", "") + ", made " +
+         Alias(run.value("modelVersion", "")) +
+         (run.value("phase", "") == "Failed" ? ": " + run.value("message", "") : ""));
+  }
+  for (const json& condition : status_of(api::kDriftMonitors).value("conditions", json::array())) {
+    line("monitor " + condition.value("type", "") + "=" + condition.value("status", ""));
+  }
+  return out;
+}
+
+std::string StoryWorld::Summary() const {
+  std::string out;
+  const auto line = [&](const std::string& text) { out += text + "\n"; };
+  for (const std::string& model : models_) out += SummaryOf(model);
   std::vector<std::string> children;
   for (const json& child : Listed(api::kDeployments)) {
     children.push_back("pods of " + Alias(LabelOf(child, api::kLabelVersion)) + ": " +
@@ -47,18 +64,6 @@ std::string StoryWorld::Summary() const {
   line("services: " + std::to_string(Listed(api::kServices).size()));
   line("jobs: " + std::to_string(Listed(api::kJobs).size() + Listed(kTrainJobs).size()));
   line("approvals: " + std::to_string(Listed(api::kModelApprovals).size()));
-  const json runs = Object(api::kRetrainPolicies, "departures")
-                        .value("status", json::object())
-                        .value("runs", json::array());
-  for (const json& run : runs) {
-    line("run by " + run.value("triggerType", "") + ": " + run.value("phase", "") + ", made " +
-         Alias(run.value("modelVersion", "")) +
-         (run.value("phase", "") == "Failed" ? ": " + run.value("message", "") : ""));
-  }
-  const json drift = Object(api::kDriftMonitors, "departures").value("status", json::object());
-  for (const json& condition : drift.value("conditions", json::array())) {
-    line("monitor " + condition.value("type", "") + "=" + condition.value("status", ""));
-  }
   return out;
 }
 

@@ -5,6 +5,7 @@
 
 #include "api/codec.h"
 #include "api/names.h"
+#include "app/event_endpoint.h"
 #include "kube/client.h"
 #include "support/in_process.h"
 
@@ -30,42 +31,8 @@ constexpr Millis kScrapeInterval{15'000};
 constexpr Millis kTakeOver{5'000};
 constexpr Millis kLeaseTime{15'000};
 constexpr Millis kStaleTime{60'000};
-
-constexpr const char* kDeployment = R"({
-  "replicas": 2,
-  "template": {"spec": {"containers": [
-    {"name": "model", "image": "server:1", "ports": [{"name": "http", "containerPort": 8080}]}]}},
-  "metrics": {"port": "http", "path": "/metrics"},
-  "traffic": {"gateway": {"parentRefs": [{"name": "edge"}], "hostnames": ["m.example.org"]}},
-  "rollout": {"progressDeadline": "5m",
-              "steps": [{"weight": 10, "hold": "1m"}, {"weight": 50, "hold": "2m"}]}})";
-
-constexpr const char* kMonitor = R"({
-  "target": {"modelDeployment": "departures"},
-  "interval": "15s", "window": "3m", "minSamples": 300, "for": 2, "of": 3,
-  "baseline": {"from": "ModelVersion"},
-  "signals": [{"name": "distance", "type": "DataDrift", "metric": "x",
-               "tests": [{"measure": "population_stability_index", "threshold": "0.25"}]}]})";
-
-constexpr const char* kPolicy = R"({
-  "modelDeployment": "departures",
-  "triggers": [{"drift": {"monitor": "departures", "signals": ["distance"]}}],
-  "cooldown": "30s", "deadline": "30m", "retries": 1,
-  "job": {"template": {"spec": {"template": {"spec": {"containers": [
-    {"name": "train", "image": "train:1"}]}}}}},
-  "gates": [{"metric": "mae", "max": "4.0"}],
-  "approval": {"required": true, "approvers": 1}})";
-
-constexpr const char* kTraining = R"json({
-  "apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob",
-  "template": {"spec": {"trainer": {"args": ["$(PERENNIAL_TRIGGER)"]}}},
-  "success": "status.conditions.exists(c, c.type == 'Complete' && c.status == 'True')",
-  "failure": "status.conditions.exists(c, c.type == 'Failed' && c.status == 'True')"})json";
-json Whole(const kube::Resource& resource, const std::string& name, const json& spec) {
-  json object = MakeObject({resource, {kStoryNamespace, name}});
-  object["spec"] = spec;
-  return object;
-}
+// Of the Secret that whoever posts events knows.
+constexpr const char* kToken = "a-token-that-is-long-enough";
 
 // Takes what the API server has into the store, as an informer that has caught up does.
 template <class T, class Decode>
@@ -184,7 +151,13 @@ struct StoryWorld::Process {
         client(line, world.clock_, "perennial-events"),
         events(client, world.clock_, "perennial.dev/controller", "controller-0"),
         work({line, world.clock_, cache, samples, events, [this] { return line.permitted(); },
-              "system:serviceaccount:perennial-system:perennial", Sleepless(world)}) {}
+              "system:serviceaccount:perennial-system:perennial", Sleepless(world)}),
+        intake_client(line, world.clock_, app::Work::kPolicyManager, Sleepless(world)),
+        intake({cache.retrain_policies.store(), intake_client,
+                [](const kube::Key&, const std::string&) -> Result<std::string> {
+                  return std::string(kToken);
+                },
+                world.clock_}) {}
 
   static kube::ClientOptions Sleepless(StoryWorld& world) {
     kube::ClientOptions options;
@@ -198,45 +171,21 @@ struct StoryWorld::Process {
   kube::Client client;
   kube::EventRecorder events;  // never started: what is recorded is not written
   app::Work work;
+  kube::Client intake_client;
+  app::EventEndpoint intake;
   std::map<scrape::JobId, std::shared_ptr<const scrape::ScrapeJob>> jobs;
 };
 
 StoryWorld::StoryWorld(StoryOptions options)
     : options_(std::move(options)), clock_(SystemClock().Wall()), api_(InProcess()) {
   if (options_.lag) lag_.emplace(*options_.lag);
-  json deployment = options_.spec.is_null() ? json::parse(kDeployment) : options_.spec;
-  deployment.merge_patch(options_.deployment.is_null() ? json::object() : options_.deployment);
-  api_.Put(api::kModelDeployments, Whole(api::kModelDeployments, "departures", deployment));
-  if (options_.retraining) {
-    api_.Put(api::kDriftMonitors, Whole(api::kDriftMonitors, "departures", json::parse(kMonitor)));
-    json policy = Whole(api::kRetrainPolicies, "departures", json::parse(kPolicy));
-    if (options_.training == Training::kWorkload) {
-      policy["spec"].erase("job");
-      policy["spec"]["workload"] = json::parse(kTraining);
-      policy["spec"]["result"] = {{"from", "ConfigMap"}};
-    }
-    policy["metadata"]["annotations"] = {{std::string(api::kAnnotationRetrain), "first"}};
-    api_.Put(api::kRetrainPolicies, policy);
-  }
+  models_.insert(models_.end(), options_.others.begin(), options_.others.end());
+  for (const std::string& model : models_) AddModel(model);
   AddBystanders();
   process_ = std::make_unique<Process>(*this);
 }
 
 StoryWorld::~StoryWorld() = default;
-
-// They carry our labels and lie in our namespace, but nobody of ours controls them.
-void StoryWorld::AddBystanders() {
-  for (const kube::Resource& resource :
-       {api::kDeployments, api::kServices, api::kHttpRoutes, api::kJobs}) {
-    json object = Whole(resource, "foreign", json::object());
-    object["metadata"]["labels"] = {
-        {std::string(api::kLabelManagedBy), std::string(api::kManagedBy)},
-        {std::string(api::kLabelDeployment), "departures"},
-        {std::string(api::kLabelPolicy), "departures"}};
-    api_.Put(resource, object);
-  }
-  promises_.Guard();
-}
 
 void StoryWorld::Run(Millis time) {
   const Millis end = clock_.Steady() + time;
@@ -264,6 +213,15 @@ void StoryWorld::Run(Millis time) {
     if (next > clock_.Steady()) clock_.Advance(next - clock_.Steady());
     if (clock_.Steady() >= next_scrape_) Scrape();
   }
+}
+
+int StoryWorld::PostEvent(const std::string& id) {
+  const std::string head = "POST /events/transit/departures HTTP/1.1\r\nAuthorization: Bearer " +
+                           std::string(kToken) +
+                           "\r\nce-specversion: 1.0\r\nce-type: rows.loaded\r\nce-source: "
+                           "/warehouse\r\nce-id: " +
+                           id + "\r\nce-time: " + FormatTime(clock_.Wall()) + "\r\n\r\n";
+  return process_->intake.Take({"POST", "/events/transit/departures", head, ""}).status;
 }
 
 void StoryWorld::Restart() {
@@ -362,7 +320,11 @@ void StoryWorld::Scrape() {
     series.bounds = {1, 2, 3, std::numeric_limits<double>::infinity()};
     for (const double count : total) series.cumulative.push_back(series.count += count);
     scrape::Scrape page;
-    page.series.push_back(series);
+    scrape::Series waiting;
+    waiting.metric = "rows";
+    waiting.kind = scrape::SeriesKind::kGauge;
+    waiting.value = rows;
+    page.series = {series, waiting};
     process_->samples.Record(id, page, clock_.Steady(), clock_.Wall());
   }
 }
@@ -387,24 +349,27 @@ void StoryWorld::Remove(const kube::Resource& resource, const std::string& name)
   api_.Remove({resource, {kStoryNamespace, name}});
 }
 
-std::vector<json> StoryWorld::VersionsByRevision() const {
+std::vector<json> StoryWorld::VersionsByRevision(const std::string& model) const {
   std::vector<json> versions = Listed(api::kModelVersions);
+  std::erase_if(versions, [&](const json& one) { return one["spec"]["modelDeployment"] != model; });
   std::sort(versions.begin(), versions.end(), [](const json& a, const json& b) {
     return a["spec"]["revision"] < b["spec"]["revision"];
   });
   return versions;
 }
 
-std::string StoryWorld::VersionName(int n) const {
-  const auto versions = VersionsByRevision();
+std::string StoryWorld::VersionName(int n, const std::string& model) const {
+  const auto versions = VersionsByRevision(model);
   const auto i = static_cast<std::size_t>(n - 1);
   return i < versions.size() ? NameOf(versions[i]) : "";
 }
 
 std::string StoryWorld::Alias(const std::string& version) const {
-  const auto versions = VersionsByRevision();
-  for (std::size_t i = 0; i < versions.size(); ++i) {
-    if (NameOf(versions[i]) == version) return "V" + std::to_string(i + 1);
+  for (const std::string& model : models_) {
+    const auto versions = VersionsByRevision(model);
+    for (std::size_t i = 0; i < versions.size(); ++i) {
+      if (NameOf(versions[i]) == version) return "V" + std::to_string(i + 1);
+    }
   }
   return version.empty() ? "none" : "unknown";
 }

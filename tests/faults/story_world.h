@@ -55,6 +55,8 @@ struct StoryOptions {
   // What the policy trains with: a Job that leaves its result in a pod, or a TrainJob that leaves
   // it in a ConfigMap.
   enum class Training { kJob, kWorkload };
+  // What makes the policy train another model than the first, which somebody asks for.
+  enum class Trigger { kDrift, kSchedule, kNewData, kEvent };
 
   std::vector<Trouble> trouble{};
   std::vector<Outage> outages{};
@@ -62,6 +64,9 @@ struct StoryOptions {
   // made on views that are old and don't fit each other.
   std::optional<std::uint32_t> lag{};
   Training training = Training::kJob;
+  Trigger trigger = Trigger::kDrift;
+  // Models beside departures. With any, the policies of all are a group.
+  std::vector<std::string> others{};
   nlohmann::json deployment{};  // merge patch of the ModelDeployment's spec
   nlohmann::json spec{};        // instead of the usual one
   bool retraining = true;       // a policy trains the first model; else the patch names one
@@ -76,12 +81,17 @@ class StoryWorld {
  public:
   using json = nlohmann::json;
   using Training = StoryOptions::Training;
+  using Trigger = StoryOptions::Trigger;
+  // A schedule's only time, from the beginning.
+  static constexpr Millis kScheduled{20 * 60'000};
 
   explicit StoryWorld(StoryOptions options = {});
   ~StoryWorld();
 
   // Lets the controller and the cluster run for this long.
   void Run(Millis time);
+  // Somebody posts an event that the policy wants; the status of the answer.
+  int PostEvent(const std::string& id);
   // Does something once so many writes were made.
   void AtWrite(int write, std::function<void(StoryWorld&)> what) { then_[write] = std::move(what); }
   // What comes from here on is what the story is about.
@@ -98,8 +108,9 @@ class StoryWorld {
   std::string Summary() const;
   // How often objects of each resource were created and deleted, without their names.
   std::string Tally() const;
+  const std::vector<std::string>& models() const { return models_; }
   // The ModelVersion whose revision comes n-th, from 1; "V2" in summaries.
-  std::string VersionName(int n) const;
+  std::string VersionName(int n, const std::string& model = "departures") const;
   std::string Alias(const std::string& version) const;
   std::string Phase(const std::string& version) const;
   // null-like ({}) where there is none.
@@ -108,12 +119,14 @@ class StoryWorld {
   std::vector<json> Listed(const kube::Resource& resource) const;
 
   // ---- what goes on in the world ----
-  bool drifted = false;       // pods see other inputs than training did
-  bool silent = false;        // nothing is scraped
-  std::set<int> broken;       // versions whose pods never become ready, by order of revision
-  bool approve = true;        // people approve what waits for approval
-  std::string finalizer;      // what somebody else puts on each Deployment
-  std::optional<Outage> now;  // an outage that goes on until it is taken away
+  bool drifted = false;  // pods see other inputs than training did
+  bool silent = false;   // nothing is scraped
+  double rows = 5;       // fresh ones, as pods tell
+  std::set<int> broken;  // versions whose pods never become ready, by order of revision
+  std::map<std::string, double> errors;  // of what is trained, by model; 3 by default
+  bool approve = true;                   // people approve what waits for approval
+  std::string finalizer;                 // what somebody else puts on each Deployment
+  std::optional<Outage> now;             // an outage that goes on until it is taken away
   void EditDeployment(const json& patch);
   void Decide(const std::string& version, const std::string& decision);
   void Remove(const kube::Resource& resource, const std::string& name = "departures");
@@ -124,6 +137,7 @@ class StoryWorld {
   class Line;
   struct Process;
 
+  void AddModel(const std::string& model);
   void AddBystanders();
   bool Feed();  // true if all stores are up to date
   bool Stale() const { return clock_.Steady() < stale_until_; }
@@ -136,14 +150,17 @@ class StoryWorld {
   void ReactToJobs();
   void ReactToWorkloads();
   const std::vector<double>& PodCounts() const;
-  json ResultOf(const std::string& job) const;
+  json ResultOf(const json& job) const;
+  json ModelResultOf(const std::string& job, const std::string& model) const;
   void ApproveVersions();
   void Scrape();
   void Restart();
   void DeliverLate();
-  std::vector<json> VersionsByRevision() const;
+  std::vector<json> VersionsByRevision(const std::string& model) const;
+  std::string SummaryOf(const std::string& model) const;
 
   const StoryOptions options_;
+  std::vector<std::string> models_{"departures"};
   ManualClock clock_;
   FakeApiServer api_;
   StoryPromises promises_{*this};
