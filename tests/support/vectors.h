@@ -5,8 +5,10 @@
 #include <cmath>
 #include <fstream>
 #include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/source_tree.h"
@@ -43,6 +45,29 @@ inline double Number(const nlohmann::json& value) {
 inline std::vector<double> Numbers(const nlohmann::json& values) {
   std::vector<double> out;
   for (const auto& value : values) out.push_back(Number(value));
+  return out;
+}
+
+// How often each distinct value occurs in two lists of samples; missing ones are left out.
+struct CountsByValue {
+  std::vector<double> values;
+  std::vector<double> reference;
+  std::vector<double> current;
+};
+inline CountsByValue CountByValue(const nlohmann::json& reference, const nlohmann::json& current) {
+  std::map<double, std::pair<double, double>> counts;
+  for (const double value : Numbers(reference)) {
+    if (!std::isnan(value)) counts[value].first += 1;
+  }
+  for (const double value : Numbers(current)) {
+    if (!std::isnan(value)) counts[value].second += 1;
+  }
+  CountsByValue out;
+  for (const auto& [value, count] : counts) {
+    out.values.push_back(value);
+    out.reference.push_back(count.first);
+    out.current.push_back(count.second);
+  }
   return out;
 }
 

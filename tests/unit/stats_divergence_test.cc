@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <map>
 #include <numbers>
 
 #include "stats/divergence.h"
@@ -14,6 +13,7 @@ namespace perennial::stats {
 namespace {
 
 using testing::Cases;
+using testing::CountByValue;
 using testing::ExpectMatches;
 using testing::Numbers;
 
@@ -126,21 +126,8 @@ TEST(Divergence, WassersteinMatchesScipy) {
 TEST(Divergence, WassersteinOfSamplesMatchesScipy) {
   for (const auto& test : Cases("wasserstein")) {
     SCOPED_TRACE(test["name"]);
-    std::map<double, std::pair<double, double>> counts;
-    for (const double value : Numbers(test["inputs"]["reference"])) {
-      if (!std::isnan(value)) counts[value].first += 1;
-    }
-    for (const double value : Numbers(test["inputs"]["current"])) {
-      if (!std::isnan(value)) counts[value].second += 1;
-    }
-    std::vector<double> points;
-    std::vector<double> reference;
-    std::vector<double> current;
-    for (const auto& [value, count] : counts) {
-      points.push_back(value);
-      reference.push_back(count.first);
-      current.push_back(count.second);
-    }
+    const auto [points, reference, current] =
+        CountByValue(test["inputs"]["reference"], test["inputs"]["current"]);
     ExpectMatches(Wasserstein(points, Shares(reference), Shares(current)),
                   test["expected"]["statistic"], test);
   }

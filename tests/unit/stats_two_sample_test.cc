@@ -1,7 +1,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <map>
 #include <numeric>
 #include <random>
 
@@ -14,6 +13,7 @@ namespace perennial::stats {
 namespace {
 
 using testing::Cases;
+using testing::CountByValue;
 using testing::ExpectMatches;
 using testing::Number;
 using testing::Numbers;
@@ -44,19 +44,8 @@ TEST(TwoSample, KolmogorovSmirnovMatchesScipy) {
 TEST(TwoSample, BucketsOfSingleValuesGiveTheExactKolmogorovSmirnovTest) {
   for (const auto& test : Cases("ks_2samp")) {
     SCOPED_TRACE(test["name"]);
-    std::map<double, std::pair<double, double>> counts;
-    for (const double value : Numbers(test["inputs"]["reference"])) {
-      if (!std::isnan(value)) counts[value].first += 1;
-    }
-    for (const double value : Numbers(test["inputs"]["current"])) {
-      if (!std::isnan(value)) counts[value].second += 1;
-    }
-    std::vector<double> reference;
-    std::vector<double> current;
-    for (const auto& [value, count] : counts) {
-      reference.push_back(count.first);
-      current.push_back(count.second);
-    }
+    const auto [values, reference, current] =
+        CountByValue(test["inputs"]["reference"], test["inputs"]["current"]);
     const auto got = TestKolmogorovSmirnov(reference, current);
     ExpectMatches(got.distance, test["expected"]["statistic"], test);
     ExpectMatches(got.p_value, test["expected"]["p_value_kolmogorov_limit"], test);
