@@ -1,0 +1,244 @@
+// The whole controller over real connections that break in every way, while it brings a model to
+// serve and replaces it: the objects at the end, and how often each was made and deleted, must be
+// those of the undisturbed run.
+#include <gtest/gtest.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <functional>
+#include <future>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "kube/http_transport.h"
+#include "support/controller_world.h"
+#include "support/fake_api_server.h"
+
+namespace perennial::testing {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kUndisturbed = "Nothing";
+// For a model to serve, where everything is slow: only a failure takes so long.
+constexpr Millis kLongest{90'000};
+
+struct Break {
+  std::string name;
+  std::function<void(FakeApiServer&)> first;   // before the controller starts
+  std::function<void(FakeApiServer&)> amid{};  // while it works, again and again
+  // Where nobody answers, a test can't wait as long as the controller does.
+  Millis patience = Millis::max();
+  Millis silence = Millis::max();
+};
+
+void PrintTo(const Break& one, std::ostream* out) {
+  *out << one.name;
+}
+
+Match Watches() {
+  Match match;
+  match.watch = true;
+  return match;
+}
+Match Calls(const std::string& method = "") {
+  Match match;
+  match.method = method;
+  match.watch = false;
+  return match;
+}
+
+// The same fault for the next `times` requests.
+std::function<void(FakeApiServer&)> Fails(const Match& match, const Fault& fault, int times) {
+  return [=](FakeApiServer& server) { server.FailNext(match, fault, times, 1); };
+}
+
+using Act = std::function<void(FakeApiServer&)>;
+
+// Does the first at once, the second two seconds later, as Break::amid is called.
+Act InTurn(Act first, Act second) {
+  return [=, calls = 0](FakeApiServer& server) mutable {
+    ++calls;
+    if (calls == 1) first(server);
+    if (calls == 10) second(server);
+  };
+}
+
+// The first `times` that Break::amid is called.
+Act Times(int times, Act act) {
+  return [=](FakeApiServer& server) mutable {
+    if (times-- > 0) act(server);
+  };
+}
+
+std::vector<Break> Breaks() {
+  const auto close = [](FakeApiServer& server) { server.CloseConnections(); };
+  const auto compact = [](FakeApiServer& server) {
+    server.Compact();
+    server.CloseConnections();
+  };
+  const auto flush = [](FakeApiServer& server) { server.SendBookmarks(); };
+  const auto away = [](FakeApiServer& server) {
+    server.FailNext({}, Drop(), 1'000'000);
+    server.CloseConnections();
+  };
+  const auto nothing = [](FakeApiServer&) {};
+  const auto back = [](FakeApiServer& server) { server.faults().Clear(); };
+  return {
+      {"ApiServerRestarts", nullptr, Times(4, close)},
+      {"WatchesExpireInTheMiddle", Fails(Watches(), ErrorEvent(410, "Expired", 1), 10)},
+      {"HistoryIsCompacted", nullptr, Times(4, compact)},
+      {"EventsComeTwice", Fails(Watches(), Duplicate(), 100)},
+      {"EventsChangePlaces", Fails(Watches(), Reorder(), 100), flush},
+      {"ConnectionsAreCut", Fails(Calls(), Drop(), 12)},
+      {"AnswersAreLost", Fails(Calls(), LoseReply(), 12)},
+      {"WatchLinesAreCut", Fails(Watches(), CutLine(1), 10)},
+      {"AnswersAreTruncated", Fails(Calls("GET"), Cut(60), 12)},
+      {"WatchesSendGarbage", Fails(Watches(), Garbage(1), 8)},
+      {"AnswersAreNoHttp", Fails(Calls(), Raw("\x16\x03\x01 no HTTP\n\n"), 6)},
+      {"BytesDrip", Fails(Calls("GET"), Drip(Millis(1)), 6)},
+      {"CallsAreNeverAnswered", Fails(Calls(), HalfOpen(), 4), nullptr, Millis(1'000)},
+      {"WatchesAreNeverAnswered", Fails(Watches(), HalfOpen(), 6), nullptr, Millis::max(),
+       Millis(2'500)},
+      {"CallsAreThrottled", Fails(Calls(), Answer(429, "TooManyRequests", 1), 6)},
+      {"CallsFail", Fails(Calls(), Answer(500, "InternalError"), 12)},
+      {"WatchesAreRefused", Fails(Watches(), Answer(503, "ServiceUnavailable"), 8)},
+      {"CallsAreRedirected", Fails(Calls(), Redirect("http://127.0.0.1:9/"), 8)},
+      {"ApiServerIsAwayAtTheStart", away, InTurn(nothing, back)},
+      {"ApiServerIsAwayInTheMiddle", nullptr, InTurn(away, back)},
+  };
+}
+
+std::string Count(FakeApiServer& server) {
+  std::map<std::string, std::vector<std::string>> counts;
+  for (const auto& [ref, tally] : server.Tallies()) {
+    if (ref.resource.plural == "events" || ref.resource.plural == "endpointslices") continue;
+    counts[ref.resource.plural].push_back("+" + std::to_string(tally.created) + "-" +
+                                          std::to_string(tally.deleted));
+  }
+  std::string out;
+  for (auto& [resource, of] : counts) {
+    std::sort(of.begin(), of.end());
+    out += resource + ":";
+    for (const std::string& one : of) out += " " + one;
+    out += "\n";
+  }
+  return out;
+}
+
+// Objects, without what depends on the moment.
+std::string EndState(FakeApiServer& server, ControllerWorld& world) {
+  std::string out;
+  const std::string champion = world.Champion();
+  for (const kube::Resource& resource :
+       {api::kModelVersions, api::kDeployments, api::kServices, api::kHttpRoutes}) {
+    for (const json& object : server.List(resource)) {
+      const bool serves = object.dump().find(champion) != std::string::npos;
+      out += resource.plural + (serves ? " of the champion: " : " of another: ") +
+             object["spec"].value("replicas", json()).dump() +
+             object["spec"].value("model", json()).dump() + "\n";
+    }
+  }
+  const json model = world.Model();
+  for (const json& condition :
+       model.value(json::json_pointer("/status/conditions"), json::array())) {
+    out += condition["type"].get<std::string>() + "=" + condition["status"].get<std::string>() +
+           " " + condition["reason"].get<std::string>() + "\n";
+  }
+  return out;
+}
+
+std::string Live(const Break& broken) {
+  FakeApiServer server;
+  const auto transport = kube::MakeHttpTransport(server.Config(), SystemClock());
+  if (!transport.ok()) return transport.error().message;
+  ControllerWorld world(server, transport->get());
+  world.front.most_patience = broken.patience;
+  world.front.most_silence = broken.silence;
+  if (broken.first) broken.first(server);
+  const int planned = server.faults().Left();
+  int rounds = 0;
+  const auto serves = [&](const std::string& uri) {
+    return Eventually(
+        [&] {
+          ++rounds;
+          if (broken.amid && rounds % 40 == 0) broken.amid(server);
+          if (rounds % 8 == 0) world.MakePodsReady();
+          const json version =
+              server.Get({api::kModelVersions, {"transit", world.Champion()}}).value_or(json());
+          return !version.is_null() && version["spec"]["model"]["uri"] == uri;
+        },
+        kLongest);
+  };
+  std::string out;
+  world.SetModel("http://models/1");
+  world.Start();
+  if (!serves("http://models/1")) out += "the first model does not serve\n";
+  world.SetModel("http://models/2");
+  if (!serves("http://models/2")) out += "the second model does not serve\n";
+  if (planned > 0 && server.faults().Left() == planned) out += "nothing broke\n";
+  server.faults().Clear();
+  // Until the pods of the first are gone and nothing is written any more.
+  std::size_t writes = 0;
+  int quiet = 0;
+  Eventually(
+      [&] {
+        if (broken.amid) broken.amid(server);
+        server.faults().Clear();
+        world.MakePodsReady();
+        const std::size_t before = std::exchange(writes, server.Writes());
+        std::this_thread::sleep_for(Millis(250));
+        const bool alone = server.List(api::kDeployments).size() == 1;
+        quiet = alone && before == server.Writes() ? quiet + 1 : 0;
+        return quiet == 4;
+      },
+      Millis(3'000));  // of pauses between looks, which are 50 times as long
+  world.Stop();
+  return out + EndState(server, world) + Count(server);
+}
+
+// They wait most of the time, for time limits and for backoffs: all at once take little longer than
+// the longest. All have ended before the first test goes on: others exchange the logger.
+const std::string& EndOf(const std::string& name) {
+  static const std::map<std::string, std::string> kEnds = [] {
+    // The logger is made at its first use, by a library that the thread sanitizer can't see into.
+    spdlog::default_logger_raw();
+    std::map<std::string, std::future<std::string>> running;
+    std::vector<Break> breaks = Breaks();
+    breaks.push_back({kUndisturbed, nullptr});
+    for (const Break& one : breaks) {
+      running[one.name] = std::async(std::launch::async, [one] { return Live(one); });
+    }
+    std::map<std::string, std::string> ends;
+    for (auto& [broken, end] : running) ends[broken] = end.get();
+    return ends;
+  }();
+  return kEnds.at(name);
+}
+
+class Connections : public ::testing::TestWithParam<Break> {};
+
+TEST_P(Connections, LeadToTheSameEndHoweverTheyBreak) {
+  EXPECT_EQ(EndOf(GetParam().name), EndOf(kUndisturbed));
+}
+
+TEST(UndisturbedConnections, LeadToAnEndAtAll) {
+  const std::string& end = EndOf(kUndisturbed);
+  EXPECT_EQ(end.find("does not serve"), std::string::npos) << end;
+  EXPECT_NE(end.find("Promoted=True Promoted"), std::string::npos) << end;
+  EXPECT_NE(end.find("deployments: +1-0 +1-1"), std::string::npos) << end;
+  EXPECT_NE(end.find("modelversions: +1-0 +1-0"), std::string::npos) << end;
+}
+
+std::string NameOfBreak(const ::testing::TestParamInfo<Break>& info) {
+  return info.param.name;
+}
+INSTANTIATE_TEST_SUITE_P(Faults, Connections, ::testing::ValuesIn(Breaks()), NameOfBreak);
+
+}  // namespace
+}  // namespace perennial::testing
