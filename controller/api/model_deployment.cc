@@ -61,6 +61,11 @@ KindInfo ModelDeploymentKind() {
       {"Weight", "integer", ".status.variants[?(@.name==\"challenger\")].weight"},
       {"Step", "integer", ".status.rollout.step"},
       {"Phase", "string", ".status.rollout.phase", 1},
+      {"Wanted", "integer", ".status.variants[?(@.name==\"challenger\")].weightWanted", 1},
+      // No date: kubectl shows the age of those, and of a time to come "<invalid>".
+      {"Until", "string", ".status.rollout.until", 1},
+      {"Effect", "string", ".status.rollout.experiment.effect", 1},
+      {"Verdict", "string", ".status.rollout.experiment.verdict", 1},
       {"Replicas", "integer", ".status.replicas", 1},
       {"Why", "string", ".status.why", 1},
       kAgeColumn,

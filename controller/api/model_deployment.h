@@ -331,6 +331,9 @@ struct RolloutStatus {
   bool paused = false;     // by the annotation perennial.dev/pause
   int released = 0;        // the step (1 is the first) that a person ended
   std::string message;
+  std::optional<Time> until;  // when what it waits for is over, whatever comes
+  std::string then;           // and what happens then
+  std::optional<Time> experiment_ends;
   std::vector<CheckStatus> checks;
   std::optional<ExperimentStatus> experiment;
   bool operator==(const RolloutStatus&) const = default;

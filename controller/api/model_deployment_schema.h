@@ -397,6 +397,15 @@ struct Schema<RolloutStatus> {
             "The step (1 is the first) that somebody ended before its time; 0: none.",
             Rules{.min = 0}},
       Field{"message", &T::message, "What it waits for.", kMessage},
+      Field{
+          "until", &T::until,
+          "When the wait ends by itself: a hold, a deadline, the experiment's maxDuration, or the "
+          "time for which the previous version's pods are kept. Absent: it waits for data, or for "
+          "a person.",
+          Rules{}},
+      Field{"then", &T::then, "What happens at that time.", Rules{.max_length = 256}},
+      Field{"experimentEnds", &T::experiment_ends,
+            "When the experiment's maxDuration is over: how much longer it may take.", Rules{}},
       Field{"checks", &T::checks, "Verdicts of the analysis.", Rules{}},
       Field{"experiment", &T::experiment, "State of the A/B test.", Rules{}},
   };

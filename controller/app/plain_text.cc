@@ -39,6 +39,12 @@ std::string Age(const std::string& time, WallTime now) {
   return Span(std::max<std::int64_t>(0, std::chrono::floor<Seconds>(now - *at).count()));
 }
 
+std::string Left(const std::string& time, WallTime now) {
+  const auto at = ParseTime(time);
+  if (!at) return "";
+  return Span(std::max<std::int64_t>(0, std::chrono::ceil<Seconds>(*at - now).count()));
+}
+
 std::string Table::Render() const {
   std::vector<size_t> widths;
   for (const auto& row : rows_) {

@@ -20,6 +20,8 @@ const nlohmann::json& List(const nlohmann::json& object, const char* pointer);
 
 // "90s", "3h": how long ago an RFC 3339 time was; empty if it is none.
 std::string Age(const std::string& time, WallTime now);
+// The same of a time to come: "0s" once it is over.
+std::string Left(const std::string& time, WallTime now);
 // The same of a number of seconds.
 std::string Span(std::int64_t seconds);
 

@@ -58,6 +58,14 @@ std::string Why(const json& deployment) {
   return why.empty() ? "the controller has not looked at it yet" : why;
 }
 
+// How long it waits as it does, and what comes then.
+std::string TimeLeft(const json& deployment, WallTime now) {
+  const std::string until = Text(deployment, "/status/rollout/until");
+  if (until.empty()) return "";
+  return "LEFT " + Left(until, now) + " (until " + until + "), then " +
+         Text(deployment, "/status/rollout/then") + "\n";
+}
+
 // Commands that would do something now.
 std::vector<std::string> Choices(const StatusInput& input) {
   std::vector<std::string> out;
@@ -105,7 +113,7 @@ void AddCheck(const json& check, Table& table) {
              Text(check, "/message")});
 }
 
-std::string Analysis(const json& deployment) {
+std::string Analysis(const json& deployment, WallTime now) {
   std::string out;
   const json::json_pointer path("/status/rollout/experiment");
   if (deployment.contains(path)) {
@@ -114,7 +122,9 @@ std::string Analysis(const json& deployment) {
            ": effect " + Text(experiment, "/effect") + " (" + Text(experiment, "/lower") + " to " +
            Text(experiment, "/upper") + "), p " + Text(experiment, "/pValue") + ", n " +
            Text(experiment, "/championSamples") + " + " + Text(experiment, "/challengerSamples") +
-           ": " + Text(experiment, "/verdict") + ". " + Text(experiment, "/message") + "\n";
+           ": " + Text(experiment, "/verdict") + ". " + Text(experiment, "/message");
+    const std::string ends = Text(deployment, "/status/rollout/experimentEnds");
+    out += (ends.empty() ? "" : "; at most " + Left(ends, now) + " more") + "\n";
   }
   Table table;
   table.Row({"CHECKS", "challenger", "champion", "threshold", "n", "verdict"});
@@ -202,8 +212,9 @@ std::string DescribeStatus(const StatusInput& input, WallTime now) {
     choices += (choices.empty() ? "" : " | ") + choice;
   }
   out += "DO   " + (choices.empty() ? "nothing" : "kubectl perennial " + choices) + "\n";
+  out += TimeLeft(input.deployment, now);
   out += Traffic(input.deployment);
-  out += Analysis(input.deployment);
+  out += Analysis(input.deployment, now);
   out += Versions(input.versions, now);
   out += Drift(input.monitors, now);
   out += Retraining(input, now);

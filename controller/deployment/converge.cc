@@ -6,6 +6,7 @@
 #include "api/names.h"
 #include "deployment/batch.h"
 #include "deployment/fleet.h"
+#include "deployment/moves.h"
 #include "deployment/probes.h"
 #include "deployment/records.h"
 #include "deployment/render.h"
@@ -207,7 +208,7 @@ class Converger {
 
   bool Needed(const std::string& child) const {
     if (Kept(child)) {
-      turn_.WakeAt(KeptUntil());
+      EndsAt(turn_, KeptUntil(), "the pods of " + md_.status.rollout->champion + " go");
       return true;
     }
     return std::any_of(

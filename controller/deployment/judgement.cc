@@ -7,6 +7,7 @@
 #include "deployment/comparison.h"
 #include "deployment/experiment.h"
 #include "deployment/fleet.h"
+#include "deployment/moves.h"
 #include "deployment/probes.h"
 #include "deployment/tally.h"
 
@@ -103,6 +104,8 @@ void LookAtExperiment(Turn& turn, const api::Experiment& experiment, Measurement
       experiment, rollout.experiment,
       carried == turn.seen.carried.end() ? std::vector<api::QuantityCounts>{} : carried->second,
       SamplesOf(turn, rollout.champion), SamplesOf(turn, rollout.version), weight / 100.0);
+  const WallTime end = rollout.started.value + experiment.max_duration.value;
+  rollout.experiment_ends = api::Time{end};
   const Verdict verdict = look.verdict;
   const bool mismatch = look.mismatch;
   const std::string message = look.message;
@@ -117,7 +120,8 @@ void LookAtExperiment(Turn& turn, const api::Experiment& experiment, Measurement
   } else if (mismatch) {
     // A win on such traffic counts for nothing; without anybody to look into it, the champion
     // stays.
-    measured.failed = turn.now >= rollout.started.value + experiment.max_duration.value;
+    measured.failed = turn.now >= end;
+    if (!measured.failed) EndsAt(turn, end, "the champion stays");
     measured.waits = true;
     measured.pauses = true;
     measured.why = "experiment " + message;
@@ -147,35 +151,34 @@ Gatekeeping JudgePromotion(const Turn& turn) {
   using Answer = Gatekeeping::Answer;
   const RolloutStatus& rollout = *turn.status.rollout;
   const auto& experiment = turn.seen.deployment->spec.rollout.experiment;
-  if (!experiment) return {Answer::kPromote, "all steps are done", {}};
+  if (!experiment) return {Answer::kPromote, "all steps are done"};
   const api::ExperimentStatus status = rollout.experiment.value_or(api::ExperimentStatus{});
   if (status.verdict == Verdict::kPass) {
-    return {Answer::kPromote, "experiment passed: " + status.message, {}};
+    return {Answer::kPromote, "experiment passed: " + status.message};
   }
   const WallTime end = rollout.started.value + experiment->max_duration.value;
   if (turn.now < end) {
     const std::string what =
         status.verdict == Verdict::kNoData ? "has too little data" : "is undecided";
+    const bool promotes = experiment->on_inconclusive == api::OnInconclusive::kPromote;
     return {Answer::kWait,
-            "the experiment " + what + " and runs until " + FormatTime(end) + " at the latest",
-            end};
+            "the experiment " + what + " and runs until " + FormatTime(end) + " at the latest", end,
+            status.verdict == Verdict::kNoData ? "it waits for a person"
+            : promotes                         ? "it is promoted"
+                                               : "the champion stays"};
   }
   // Silence is no verdict, however long it lasts.
   if (status.verdict == Verdict::kNoData) {
-    return {Answer::kPause,
-            "the experiment has no data after its maxDuration: " + status.message +
-                Unless(rollout.version),
-            {}};
+    return {Answer::kPause, "the experiment has no data after its maxDuration: " + status.message +
+                                Unless(rollout.version)};
   }
   if (experiment->on_inconclusive == api::OnInconclusive::kPromote) {
     return {Answer::kPromote,
-            "experiment inconclusive after maxDuration (onInconclusive: Promote)",
-            {}};
+            "experiment inconclusive after maxDuration (onInconclusive: Promote)"};
   }
-  return {
-      Answer::kRollBack,
-      "experiment inconclusive after maxDuration (onInconclusive: KeepChampion): " + status.message,
-      {}};
+  return {Answer::kRollBack,
+          "experiment inconclusive after maxDuration (onInconclusive: KeepChampion): " +
+              status.message};
 }
 
 Millis LookInterval(const api::Rollout& rollout) {

@@ -24,7 +24,8 @@ struct Gatekeeping {
   enum class Answer { kPromote, kRollBack, kPause, kWait };
   Answer answer = Answer::kWait;
   std::string why;
-  std::optional<WallTime> until;
+  std::optional<WallTime> until{};  // kWait: the latest
+  std::string then{};               // and what is to come then
 };
 
 // Whether a challenger that has taken all steps may be promoted: without an experiment, yes.

@@ -30,8 +30,23 @@ void Enter(Turn& turn, RolloutPhase phase, std::string message) {
   rollout.phase = phase;
   rollout.step_started = api::Time{turn.now};
   rollout.message = std::move(message);
+  ForgetEnd(rollout);
+  if (phase != RolloutPhase::kProgressing) rollout.experiment_ends.reset();
   turn.why = rollout.message;
   turn.decided = true;
+}
+
+void ForgetEnd(RolloutStatus& rollout) {
+  rollout.until.reset();
+  rollout.then.clear();
+}
+
+void EndsAt(Turn& turn, WallTime at, std::string then) {
+  turn.WakeAt(at);
+  RolloutStatus& rollout = Rollout(turn);
+  if (rollout.until && rollout.until->value <= at) return;
+  rollout.until = api::Time{at};
+  rollout.then = std::move(then);
 }
 
 void Wait(Turn& turn, RolloutPhase phase, std::string message) {

@@ -19,6 +19,11 @@ std::string Percent(int weight);
 void Enter(Turn& turn, api::RolloutPhase phase, std::string message);
 // Waiting is no decision: only the words change, and Progressing may become Paused.
 void Wait(Turn& turn, api::RolloutPhase phase, std::string message);
+// The wait ends by itself at that time. Absolute, so that time that passes rewrites no status; the
+// earliest of several is told.
+void EndsAt(Turn& turn, WallTime at, std::string then);
+// Each look tells anew what the wait ends by.
+void ForgetEnd(api::RolloutStatus& rollout);
 
 // The version becomes the challenger.
 void Begin(Turn& turn, const api::ModelVersion& version);

@@ -19,6 +19,10 @@ using Type = kube::EmitEvent::Type;
 constexpr const char* kScaledToZero =
     "scaled to zero: the rollout goes on when spec.replicas is above 0";
 
+// What a deadline that passes brings.
+constexpr const char* kRollsBack = "it is rolled back";
+constexpr const char* kStalls = "Stalled says what is missing";
+
 Millis Deadline(const Turn& turn) {
   return Spec(turn).rollout.progress_deadline.value;
 }
@@ -130,7 +134,8 @@ void Start(Turn& turn, const Selection& selection) {
     if (!turn.status.champion.empty() && !selection.urgent) return RollBack(turn, late);
     turn.blocked = Blocked{"ProgressDeadlineExceeded", rollout.version + " is " + late};
   } else {
-    turn.WakeAt(deadline);
+    const bool only_one = turn.status.champion.empty() || selection.urgent;
+    EndsAt(turn, deadline, only_one ? kStalls : kRollsBack);
   }
   Wait(turn, RolloutPhase::kStarting,
        "waiting until the pods of " + rollout.version + " are ready: " + why);
@@ -166,7 +171,7 @@ void AwaitEffect(Turn& turn) {
     // Not the version's fault: the traffic stays where it is until people mend the route.
     turn.blocked = Blocked{"RouteNotAccepted", why};
   } else {
-    turn.WakeAt(deadline);
+    EndsAt(turn, deadline, serving ? kStalls : kRollsBack);
   }
   Wait(turn, RolloutPhase::kProgressing,
        "waiting until step " + std::to_string(rollout.step + 1) + " is in effect: " + why);
@@ -186,7 +191,7 @@ void NextStep(Turn& turn) {
     case Gatekeeping::Answer::kPause:
       return Wait(turn, RolloutPhase::kPaused, gate.why);
     case Gatekeeping::Answer::kWait:
-      if (gate.until) turn.WakeAt(*gate.until);
+      if (gate.until) EndsAt(turn, *gate.until, gate.then);
       return Wait(turn, RolloutPhase::kProgressing, gate.why);
   }
 }
@@ -205,7 +210,11 @@ void Hold(Turn& turn) {
       "step " + std::to_string(rollout.step + 1) + " of " + std::to_string(steps.size());
   const WallTime end = rollout.step_started.value + step.hold.value;
   if (turn.now < end) {
-    turn.WakeAt(end);
+    const bool last = rollout.step + 1 == static_cast<int>(steps.size());
+    EndsAt(turn, end,
+           step.pause ? "it waits until somebody resumes it"
+           : last     ? "the steps are done"
+                      : "step " + std::to_string(rollout.step + 2) + " begins");
     return Wait(turn, RolloutPhase::kProgressing,
                 name + ": " + Percent(step.weight) + " of the traffic goes to " + rollout.version +
                     " until " + FormatTime(end));
@@ -279,9 +288,10 @@ void FinishPromotion(Turn& turn) {
   const WallTime deadline = rollout.step_started.value + Deadline(turn);
   const bool serving = RunningOf(turn.seen, rollout.version).Serving();
   const std::string why = WhyNotInEffect(turn);
+  const bool may_return = !serving && ChampionServes(turn);
   if (turn.now < deadline) {
-    turn.WakeAt(deadline);
-  } else if (!serving && ChampionServes(turn)) {
+    EndsAt(turn, deadline, may_return ? kRollsBack : kStalls);
+  } else if (may_return) {
     return RollBack(turn, "not ready to take all traffic within " + FormatDuration(Deadline(turn)) +
                               ": " + why);
   } else {
@@ -365,6 +375,7 @@ void AdvanceRollout(Turn& turn) {
     turn.status.champion = RebuildChampion(turn.seen);
     turn.decided = !turn.status.champion.empty();
   }
+  if (turn.status.rollout) ForgetEnd(Rollout(turn));
   HeedRestorations(turn);
   const Selection selection = Select(turn.seen, turn.status.champion);
   if (ActiveRollout(turn.status) == nullptr) return Idle(turn, selection);

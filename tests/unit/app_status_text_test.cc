@@ -88,6 +88,24 @@ TEST(StatusText, SaysHowItStandsWhyAndWhatToDo) {
                                                                          << text;
 }
 
+TEST(StatusText, CountsTheTimeThatIsLeft) {
+  json deployment = Deployment();
+  json& rollout = deployment["status"]["rollout"];
+  rollout["until"] = "2026-11-24T12:05:00Z";
+  rollout["then"] = "step 3 begins";
+  rollout["experimentEnds"] = "2026-11-26T13:00:00Z";
+  const auto text = [&](WallTime now) {
+    return DescribeStatus({deployment, json::array(), json::array(), json::array()}, now);
+  };
+  EXPECT_TRUE(Has(text(kNow), "LEFT 5m (until 2026-11-24T12:05:00Z), then step 3 begins\n"))
+      << text(kNow);
+  EXPECT_TRUE(Has(text(kNow), "at most 2d more\n")) << text(kNow);
+  EXPECT_TRUE(Has(text(kNow + Seconds(290)), "LEFT 10s (")) << "of the time of the command";
+  EXPECT_TRUE(Has(text(kNow + std::chrono::hours(1)), "LEFT 0s (")) << "nothing below zero";
+  rollout.erase("until");
+  EXPECT_FALSE(Has(text(kNow), "LEFT"));
+}
+
 TEST(StatusText, PutsWhatBlocksFirst) {
   json deployment = Deployment();
   deployment["status"]["conditions"] = {

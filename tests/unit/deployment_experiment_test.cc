@@ -345,7 +345,11 @@ TEST(Experiment, EndsAfterItsDurationAsTheSpecSays) {
     Trial trial;
     trial.spec["rollout"]["experiment"]["onInconclusive"] = rule;
     trial.Count(5000, 4, 4);
-    trial.Live(minutes(62));
+    trial.Live(minutes(10));
+    EXPECT_EQ(trial.Status().rollout->until, trial.Status().rollout->experiment_ends);
+    EXPECT_EQ(trial.Status().rollout->then,
+              std::string(rule) == "Promote" ? "it is promoted" : "the champion stays");
+    trial.Live(minutes(52));
     EXPECT_EQ(trial.Champion(), std::string(rule) == "Promote" ? trial.v2 : trial.v1);
     EXPECT_EQ(trial.Status().challenger, "");
   }
