@@ -13,16 +13,22 @@
 namespace perennial::app {
 namespace {
 
-kube::InformerOptions Options(const std::string& ns, std::uint64_t seed) {
+struct Scope {
+  std::string ns;
+  ClusterCache::Keep keep;
+};
+
+kube::InformerOptions Options(const Scope& scope, std::uint64_t seed) {
   kube::InformerOptions options;
-  options.ns = ns;
+  options.ns = scope.ns;
+  options.keep = scope.keep;
   options.seed = seed;  // watches of different resources end at different times
   return options;
 }
 
 // What we made carries this label; EndpointSlices take it over from our Services.
-kube::InformerOptions Ours(const std::string& ns, std::uint64_t seed) {
-  kube::InformerOptions options = Options(ns, seed);
+kube::InformerOptions Ours(const Scope& scope, std::uint64_t seed) {
+  kube::InformerOptions options = Options(scope, seed);
   options.label_selector = std::string(api::kLabelManagedBy) + "=" + std::string(api::kManagedBy);
   return options;
 }
@@ -33,16 +39,16 @@ kube::InformerOptions Optional(kube::InformerOptions options) {
 }
 
 // The pods of our runs; those that serve are seen through EndpointSlices, see StartingToServe.
-kube::InformerOptions OfRuns(const std::string& ns, std::uint64_t seed) {
-  kube::InformerOptions options = Options(ns, seed);
+kube::InformerOptions OfRuns(const Scope& scope, std::uint64_t seed) {
+  kube::InformerOptions options = Options(scope, seed);
   options.label_selector = std::string(api::kLabelRun);
   return options;
 }
 
 // Pods that are to serve, only until their containers run: enough to say what keeps a version from
 // starting, and next to nothing in a cluster where all is well.
-kube::InformerOptions StartingToServe(const std::string& ns, std::uint64_t seed) {
-  kube::InformerOptions options = Options(ns, seed);
+kube::InformerOptions StartingToServe(const Scope& scope, std::uint64_t seed) {
+  kube::InformerOptions options = Options(scope, seed);
   options.label_selector = std::string(api::kLabelDeployment) + "," +
                            std::string(deployment::kLabelComponent) + "=" +
                            std::string(deployment::kComponent);
@@ -51,8 +57,8 @@ kube::InformerOptions StartingToServe(const std::string& ns, std::uint64_t seed)
 }
 
 // What others made and let us use.
-kube::InformerOptions ForUse(std::string_view use, const std::string& ns, std::uint64_t seed) {
-  kube::InformerOptions options = Options(ns, seed);
+kube::InformerOptions ForUse(std::string_view use, const Scope& scope, std::uint64_t seed) {
+  kube::InformerOptions options = Options(scope, seed);
   options.label_selector = std::string(api::kLabelUse) + "=" + std::string(use);
   return options;
 }
@@ -91,41 +97,48 @@ std::vector<std::string> UidOf(const T& object) {
 }  // namespace
 
 ClusterCache::ClusterCache(kube::Transport& transport, const Clock& clock, const std::string& ns,
-                           std::vector<kube::Resource> kinds)
-    : model_deployments(transport, clock, api::kModelDeployments, Options(ns, 1),
+                           std::vector<kube::Resource> kinds, const Keep& keep)
+    : model_deployments(transport, clock, api::kModelDeployments, Options(Scope{ns, keep}, 1),
                         api::DecodeModelDeployment),
-      drift_monitors(transport, clock, api::kDriftMonitors, Options(ns, 2),
+      drift_monitors(transport, clock, api::kDriftMonitors, Options(Scope{ns, keep}, 2),
                      api::DecodeDriftMonitor),
-      retrain_policies(transport, clock, api::kRetrainPolicies, Options(ns, 3),
+      retrain_policies(transport, clock, api::kRetrainPolicies, Options(Scope{ns, keep}, 3),
                        api::DecodeRetrainPolicy),
-      model_versions(transport, clock, api::kModelVersions, Options(ns, 4),
+      model_versions(transport, clock, api::kModelVersions, Options(Scope{ns, keep}, 4),
                      api::DecodeModelVersion),
-      model_approvals(transport, clock, api::kModelApprovals, Options(ns, 5),
+      model_approvals(transport, clock, api::kModelApprovals, Options(Scope{ns, keep}, 5),
                       api::DecodeModelApproval),
-      deployments(transport, clock, api::kDeployments, Ours(ns, 6), api::DecodeDeploymentView),
-      services(transport, clock, api::kServices, Ours(ns, 7), api::DecodeServiceView),
-      http_routes(transport, clock, api::kHttpRoutes, Optional(Ours(ns, 8)),
+      deployments(transport, clock, api::kDeployments, Ours(Scope{ns, keep}, 6),
+                  api::DecodeDeploymentView),
+      services(transport, clock, api::kServices, Ours(Scope{ns, keep}, 7), api::DecodeServiceView),
+      http_routes(transport, clock, api::kHttpRoutes, Optional(Ours(Scope{ns, keep}, 8)),
                   api::DecodeHttpRouteView),
-      grpc_routes(transport, clock, api::kGrpcRoutes, Optional(Ours(ns, 15)),
+      grpc_routes(transport, clock, api::kGrpcRoutes, Optional(Ours(Scope{ns, keep}, 15)),
                   api::DecodeHttpRouteView),
-      gateways(transport, clock, api::kGateways, Optional(Options(ns, 18)), api::DecodeGatewayView),
-      gateway_classes(transport, clock, api::kGatewayClasses, Optional(Options("", 19)),
+      gateways(transport, clock, api::kGateways, Optional(Options(Scope{ns, keep}, 18)),
+               api::DecodeGatewayView),
+      gateway_classes(transport, clock, api::kGatewayClasses, Optional(Options(Scope{"", {}}, 19)),
                       api::DecodeGatewayClassView),
-      endpoint_slices(transport, clock, api::kEndpointSlices, Ours(ns, 9),
+      endpoint_slices(transport, clock, api::kEndpointSlices, Ours(Scope{ns, keep}, 9),
                       api::DecodeEndpointSliceView),
-      autoscalers(transport, clock, api::kAutoscalers, Ours(ns, 13), api::DecodeChildView),
-      disruption_budgets(transport, clock, api::kDisruptionBudgets, Ours(ns, 14),
+      autoscalers(transport, clock, api::kAutoscalers, Ours(Scope{ns, keep}, 13),
+                  api::DecodeChildView),
+      disruption_budgets(transport, clock, api::kDisruptionBudgets, Ours(Scope{ns, keep}, 14),
                          api::DecodeChildView),
-      cron_jobs(transport, clock, api::kCronJobs, Ours(ns, 16), api::DecodeCronJobView),
-      jobs(transport, clock, api::kJobs, Ours(ns, 10), api::DecodeJobView),
-      pods(transport, clock, api::kPods, OfRuns(ns, 11), api::DecodePodView),
-      pending_pods(transport, clock, api::kPods, StartingToServe(ns, 17), api::DecodePodView),
+      cron_jobs(transport, clock, api::kCronJobs, Ours(Scope{ns, keep}, 16),
+                api::DecodeCronJobView),
+      jobs(transport, clock, api::kJobs, Ours(Scope{ns, keep}, 10), api::DecodeJobView),
+      pods(transport, clock, api::kPods, OfRuns(Scope{ns, keep}, 11), api::DecodePodView),
+      pending_pods(transport, clock, api::kPods, StartingToServe(Scope{ns, keep}, 17),
+                   api::DecodePodView),
       workload_kinds(std::move(kinds)),
-      run_objects(transport, clock, Optional(OfRuns(ns, 12)), api::DecodeRunObjectView),
-      baselines(transport, clock, ForUse(api::kUseBaseline, ns, 13), api::DecodeProfileMapView),
-      monitored_services(transport, clock, ForUse(api::kUseMetrics, ns, 14),
+      run_objects(transport, clock, Optional(OfRuns(Scope{ns, keep}, 12)),
+                  api::DecodeRunObjectView),
+      baselines(transport, clock, ForUse(api::kUseBaseline, Scope{ns, keep}, 13),
+                api::DecodeProfileMapView),
+      monitored_services(transport, clock, ForUse(api::kUseMetrics, Scope{ns, keep}, 14),
                          api::DecodeServiceView),
-      monitored_slices(transport, clock, ForUse(api::kUseMetrics, ns, 15),
+      monitored_slices(transport, clock, ForUse(api::kUseMetrics, Scope{ns, keep}, 15),
                        api::DecodeEndpointSliceView) {
   AddIndexes();
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,9 +42,11 @@ inline constexpr std::string_view kByUid = "uid";
 // labels (and Gateways, of which there are few), so that memory follows the number of models and
 // not the size of the cluster.
 struct ClusterCache {
+  using Keep = std::function<bool(std::string_view ns)>;
   // `ns` empty: all namespaces. `workload_kinds`: what RetrainPolicies may make beside Jobs.
+  // `keep`, where set: only what is in these namespaces is taken in.
   ClusterCache(kube::Transport& transport, const Clock& clock, const std::string& ns,
-               std::vector<kube::Resource> workload_kinds = {});
+               std::vector<kube::Resource> workload_kinds = {}, const Keep& keep = {});
 
   kube::Informer<api::ModelDeployment> model_deployments;
   kube::Informer<api::DriftMonitor> drift_monitors;

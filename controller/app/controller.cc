@@ -10,20 +10,22 @@
 #include <optional>
 #include <utility>
 
-#include "app/cluster_cache.h"
+#include "api/codec.h"
+#include "api/names.h"
 #include "app/event_endpoint.h"
 #include "app/http_server.h"
 #include "app/metrics.h"
 #include "app/metrics_access.h"
 #include "app/preflight.h"
 #include "app/secret_reader.h"
-#include "app/watchdog.h"
+#include "app/shard_metrics.h"
+#include "app/sharding.h"
+#include "app/stack.h"
 #include "app/work.h"
 #include "base/hash.h"
 #include "kube/events.h"
+#include "kube/informer.h"
 #include "kube/lease.h"
-#include "scrape/promql_pool.h"
-#include "scrape/scrape_pool.h"
 
 namespace perennial::app {
 namespace {
@@ -34,27 +36,6 @@ constexpr Millis kShutdownGrace{10'000};
 
 // The API server may be slow, and a worker waits for it.
 constexpr Millis kSecretDeadline{5'000};
-
-std::vector<scrape::AddressRange> Allowed(const RunOptions& options) {
-  std::vector<scrape::AddressRange> out;
-  for (const std::string& text : options.source_allow) {
-    const auto range = scrape::ParseAddressRange(text);
-    if (range.ok()) out.push_back(*range);
-  }
-  return out;
-}
-
-scrape::PoolOptions ScrapeOptions(const RunOptions& options) {
-  scrape::PoolOptions out;
-  out.addresses.allowed = Allowed(options);
-  return out;
-}
-
-scrape::PromqlOptions QueryOptions(const RunOptions& options) {
-  scrape::PromqlOptions out;
-  out.addresses.allowed = Allowed(options);
-  return out;
-}
 
 std::string Joined(const std::vector<std::string>& words, const char* separator) {
   std::string out;
@@ -70,6 +51,20 @@ std::string LeaseIdentity(const std::string& instance, const Clock& clock) {
                    std::to_string(::getpid()));
 }
 
+// What the endpoint of events needs of a policy. Of one that takes none only the name is kept.
+Result<api::RetrainPolicy> DecodeForEvents(const nlohmann::json& object) {
+  auto policy = api::DecodeRetrainPolicy(object);
+  if (!policy.ok()) return policy;
+  const bool takes = std::any_of(policy->spec.triggers.begin(), policy->spec.triggers.end(),
+                                 [](const api::Trigger& one) { return one.event.has_value(); });
+  if (takes) return policy;
+  api::RetrainPolicy name_only;
+  name_only.meta.key = policy->meta.key;
+  name_only.meta.uid = policy->meta.uid;
+  name_only.meta.resource_version = policy->meta.resource_version;
+  return name_only;
+}
+
 }  // namespace
 
 class Controller::Impl {
@@ -77,34 +72,34 @@ class Controller::Impl {
   Impl(RunOptions options, Dependencies dependencies)
       : options_(std::move(options)),
         dependencies_(std::move(dependencies)),
-        cache_(dependencies_.transport, dependencies_.clock, options_.ns, options_.workload_kinds),
-        runs_(cache_.retrain_policies.store()),
         metrics_access_(dependencies_.transport, dependencies_.clock),
-        kpis_(cache_.model_versions.store(), cache_.drift_monitors.store(), dependencies_.clock),
-        samples_(dependencies_.clock),
-        pool_(samples_, dependencies_.clock, ScrapeOptions(options_)),
-        queries_(samples_, dependencies_.clock, QueryOptions(options_)),
         secret_client_(dependencies_.transport, dependencies_.clock, "perennial-secrets",
                        {.deadline = kSecretDeadline}),
         secrets_(secret_client_, dependencies_.clock),
         event_secrets_(secret_client_, dependencies_.clock, api::kUseEvents),
         intake_client_(dependencies_.transport, dependencies_.clock, Work::kPolicyManager,
                        {.deadline = kSecretDeadline}),
-        intake_({cache_.retrain_policies.store(), intake_client_,
-                 [this](const kube::Key& secret, const std::string& key) {
-                   return event_secrets_.Read(secret, key);
-                 },
-                 dependencies_.clock}),
         event_client_(dependencies_.transport, dependencies_.clock, "perennial-events"),
         lease_client_(dependencies_.lease_transport, dependencies_.clock, "perennial-lease"),
         events_(event_client_, dependencies_.clock, "perennial.dev/controller", options_.instance) {
-    if (options_.leader_elect) {
-      kube::LeaseOptions lease;
-      lease.ns = options_.lease_namespace;
-      lease.name = options_.lease_name;
-      lease.identity = LeaseIdentity(options_.instance, dependencies_.clock);
-      election_.emplace(lease_client_, dependencies_.clock, std::move(lease));
+    kube::LeaseOptions lease = dependencies_.lease;
+    lease.ns = options_.lease_namespace;
+    lease.name = options_.lease_name;
+    lease.identity = LeaseIdentity(options_.instance, dependencies_.clock);
+    if (options_.shards > 1) {
+      Divide(std::move(lease));
+    } else {
+      if (options_.leader_elect) {
+        election_.emplace(lease_client_, dependencies_.clock, std::move(lease));
+      }
+      only_ = MakeStack(0, [this] { return !election_ || election_->MayWrite(); });
     }
+    intake_.emplace(EventEndpoint::Dependencies{
+        only_ != nullptr ? only_->policies() : event_policies_->store(), intake_client_,
+        [this](const kube::Key& secret, const std::string& key) {
+          return event_secrets_.Read(secret, key);
+        },
+        dependencies_.clock});
   }
 
   Status Listen() {
@@ -124,7 +119,7 @@ class Controller::Impl {
                       options_.events_port,
                       [this](const HttpRequest& request) {
                         // Before the first list nobody is known.
-                        return synced_ ? intake_.Take(request) : HttpReply{503, "not ready\n"};
+                        return synced_ ? intake_->Take(request) : HttpReply{503, "not ready\n"};
                       },
                       dependencies_.clock, kEventLimits));
     return Ok();
@@ -136,33 +131,13 @@ class Controller::Impl {
   void Run(const std::stop_token& stop) {
     const std::optional<std::string> identity = Preflight(stop);
     if (!identity) return;
-    {
-      const std::lock_guard lock(mutex_);
-      work_.emplace(Work::Dependencies{dependencies_.transport,
-                                       dependencies_.clock,
-                                       cache_,
-                                       samples_,
-                                       events_,
-                                       [this] { return !election_ || election_->MayWrite(); },
-                                       *identity,
-                                       {},
-                                       [this](const kube::Key& secret, const std::string& key) {
-                                         return secrets_.Read(secret, key);
-                                       },
-                                       options_.runs});
+    identity_ = *identity;
+    api_server_ = ApiServer();
+    if (sharding_) {
+      RunShards(stop);
+    } else {
+      RunAlone(stop);
     }
-    ForbidApiServer();
-    cache_.Start();
-    if (WaitForStores(stop) && WaitForLease(stop)) {
-      events_.Start();
-      pool_.Start();
-      queries_.Start();
-      working_ = true;
-      work_->Start(options_.workers);
-      spdlog::info("working as {} with {} workers for each kind", *identity, options_.workers);
-      WaitUntil(stop, [] { return false; });
-    }
-    End();
   }
 
  private:
@@ -183,22 +158,82 @@ class Controller::Impl {
   }
 
   // What users have scraped must not be the API server.
-  void ForbidApiServer() {
-    std::vector<scrape::AddressRange> addresses;
+  std::vector<scrape::AddressRange> ApiServer() {
+    std::vector<scrape::AddressRange> out;
     for (const std::string& address : ApiServerAddresses(dependencies_.transport)) {
       const auto range = scrape::ParseAddressRange(address);
-      if (range.ok()) addresses.push_back(*range);
+      if (range.ok()) out.push_back(*range);
     }
-    if (addresses.empty()) spdlog::warn("the API server's addresses are not known");
-    pool_.Forbid(addresses);
-    queries_.Forbid(std::move(addresses));
+    if (out.empty()) spdlog::warn("the API server's addresses are not known");
+    return out;
   }
 
-  bool WaitForStores(const std::stop_token& stop) {
+  std::shared_ptr<Stack> MakeStack(int shard, kube::WritePermit permit) {
+    return std::make_shared<Stack>(
+        options_, shard,
+        Stack::Dependencies{dependencies_.transport, dependencies_.clock, events_,
+                            std::move(permit),
+                            [this](const kube::Key& secret, const std::string& key) {
+                              return secrets_.Read(secret, key);
+                            }});
+  }
+
+  // Any replica takes events for any policy.
+  void Divide(kube::LeaseOptions lease) {
+    event_policies_.emplace(dependencies_.transport, dependencies_.clock, api::kRetrainPolicies,
+                            kube::InformerOptions{}, DecodeForEvents);
+    sharding_.emplace(Sharding::Dependencies{
+        lease_client_, dependencies_.clock, std::move(lease), options_.shards,
+        [this](int shard, kube::WritePermit permit) { return MakeStack(shard, std::move(permit)); },
+        [this](Stack& stack) { stack.Watch(identity_, api_server_); }, dependencies_.on_lost});
+  }
+
+  void RunAlone(const std::stop_token& stop) {
+    only_->Watch(identity_, api_server_);
+    if (WaitForStores(stop, [this] { return only_->Unsynced(); }) && WaitForLease(stop)) {
+      events_.Start();
+      only_->Begin();
+      spdlog::info("working as {} with {} workers for each kind", identity_, options_.workers);
+      WaitUntil(stop, [] { return false; });
+    }
+    // What is under way is finished, unless it takes too long; then nobody writes any more, and
+    // only then the Lease is given up.
+    spdlog::info("stopping");
+    std::jthread hurry([this](const std::stop_token& done) { Hurry(done); });
+    only_->Stop();
+    if (election_) election_->Stop(/*release=*/true);
+  }
+
+  void RunShards(const std::stop_token& stop) {
+    const bool events = options_.events_port != 0;
+    if (events) event_policies_->Start();
+    const bool begun = !events || WaitForStores(stop, [this] {
+      return event_policies_->store().Synced() ? std::vector<std::string>{}
+                                               : std::vector<std::string>{"retrainpolicies"};
+    });
+    if (begun) {
+      synced_ = true;
+      events_.Start();
+      spdlog::info("one of those who share {} shards, as {}", options_.shards, identity_);
+      std::jthread hurry([this, &stop](const std::stop_token& done) {
+        WaitUntil(stop, [] { return false; });
+        Hurry(done);
+      });
+      sharding_->Run(stop);
+    }
+    event_policies_->Stop();
+  }
+
+  void Hurry(const std::stop_token& done) {
+    if (!Sleep(done, kShutdownGrace)) dependencies_.transport.Shutdown();
+  }
+
+  template <class Missing>
+  bool WaitForStores(const std::stop_token& stop, Missing unsynced) {
     constexpr Millis kPoll{50};
     Millis tell_at = dependencies_.clock.Steady() + Seconds(10);
     while (!stop.stop_requested()) {
-      const auto missing = cache_.Unsynced();
+      const auto missing = unsynced();
       if (missing.empty()) {
         synced_ = true;
         spdlog::info("all stores are filled");
@@ -226,22 +261,6 @@ class Controller::Impl {
     return WaitUntil(stop, [this] { return leading_; });
   }
 
-  // What is under way is finished, unless it takes too long; then nobody writes any more, and only
-  // then the Lease is given up.
-  void End() {
-    spdlog::info("stopping");
-    std::jthread hurry([this](const std::stop_token& done) {
-      if (!Sleep(done, kShutdownGrace)) dependencies_.transport.Shutdown();
-    });
-    work_->Stop();
-    working_ = false;
-    pool_.Stop();
-    queries_.Stop();
-    cache_.Stop();
-    if (election_) election_->Stop(/*release=*/true);
-    hurry.request_stop();
-  }
-
   // False when the time passed before `stop` was requested.
   bool Sleep(const std::stop_token& stop, Millis time) {
     std::mutex mutex;
@@ -260,7 +279,7 @@ class Controller::Impl {
   HttpReply Health(std::string_view path) {
     // The reasons are in the log; a port without authentication tells nothing of the cluster.
     if (path == "/readyz") {
-      return synced_ ? HttpReply{200, "ok\n"} : HttpReply{503, "not ready\n"};
+      return Ready() ? HttpReply{200, "ok\n"} : HttpReply{503, "not ready\n"};
     }
     if (path != "/healthz") return {404, "only /healthz and /readyz are here\n"};
     const auto hanging = Hanging();
@@ -269,16 +288,27 @@ class Controller::Impl {
     return {503, "unhealthy\n"};
   }
 
+  // Once is enough: who fills the stores of one shard more still works on the others.
+  bool Ready() {
+    if (ready_ || !synced_) return ready_;
+    if (sharding_) {
+      for (const auto& [shard, stack] : sharding_->Stacks()) {
+        if (!stack->Synced()) return false;
+      }
+    }
+    return ready_ = true;
+  }
+
   std::vector<std::string> Hanging() {
-    if (!synced_) return {};
-    std::vector<InformerSign> informers;
-    cache_.ForEach([&](std::string_view name, const auto& informer) {
-      // An absent resource is asked for seldom, and answered with an error.
-      if (IsOptional(name)) return;
-      informers.push_back({std::string(name), informer.Counters().last_contact});
-    });
-    return watchdog_.Check(dependencies_.clock.Steady(),
-                           working_ ? work_->Signs() : std::vector<WorkerSign>{}, informers);
+    if (only_ != nullptr) return synced_ ? only_->Hanging() : std::vector<std::string>{};
+    std::vector<std::string> out;
+    for (const auto& [shard, stack] : sharding_->Stacks()) {
+      if (!stack->Synced()) continue;
+      for (const std::string& what : stack->Hanging()) {
+        out.push_back("shard " + std::to_string(shard) + ": " + what);
+      }
+    }
+    return out;
   }
 
   HttpReply Metrics(const HttpRequest& request) {
@@ -290,16 +320,18 @@ class Controller::Impl {
       if (status != 200) return {503, "the API server cannot be asked at the moment\n"};
     }
     if (request.path != "/metrics") return {404, "only /metrics is here\n"};
-    std::vector<kube::RunnerCore*> runners;
-    {
-      const std::lock_guard lock(mutex_);
-      if (work_) runners = work_->Cores();
+    return {200, Page(), "text/plain; version=0.0.4; charset=utf-8"};
+  }
+
+  std::string Page() {
+    if (sharding_) {
+      return RenderMetrics(
+          ShardMetrics({events_, sharding_->Stacks(), sharding_->Held(), sharding_->Replicas()}));
     }
-    const ControllerMetrics metrics({cache_, runs_, samples_, pool_, events_, std::move(runners),
-                                     options_.workers, election_ ? &*election_ : nullptr,
-                                     options_.lease_name, dependencies_.clock, kpis_,
-                                     static_cast<std::size_t>(options_.object_series)});
-    return {200, RenderMetrics(metrics), "text/plain; version=0.0.4; charset=utf-8"};
+    MetricSources sources = only_->Sources();
+    sources.election = election_ ? &*election_ : nullptr;
+    sources.lease_name = options_.lease_name;
+    return RenderMetrics(ControllerMetrics(std::move(sources)));
   }
 
   const RunOptions options_;
@@ -308,25 +340,23 @@ class Controller::Impl {
   std::condition_variable_any changed_;
   bool leading_ = false;
   std::atomic<bool> synced_{false};
-  std::atomic<bool> working_{false};
-  Watchdog watchdog_;
-  ClusterCache cache_;
-  RunTally runs_;
+  std::atomic<bool> ready_{false};
+  std::string identity_;  // our user name at the API server
+  std::vector<scrape::AddressRange> api_server_;
   MetricsAccess metrics_access_;
-  KpiTally kpis_;
-  scrape::SampleStore samples_;
-  scrape::ScrapePool pool_;
-  scrape::PromqlPool queries_;
   kube::Client secret_client_;
   SecretReader secrets_;
   SecretReader event_secrets_;
   kube::Client intake_client_;
-  EventEndpoint intake_;
   kube::Client event_client_;
   kube::Client lease_client_;
   kube::EventRecorder events_;
   std::optional<kube::LeaderElection> election_;
-  std::optional<Work> work_;
+  // One of the two: all of the work, or shards of it.
+  std::shared_ptr<Stack> only_;
+  std::optional<Sharding> sharding_;
+  std::optional<kube::Informer<api::RetrainPolicy>> event_policies_;  // with shards
+  std::optional<EventEndpoint> intake_;
   // Last: their threads use the others.
   std::unique_ptr<HttpServer> health_server_;
   std::unique_ptr<HttpServer> metrics_server_;

@@ -6,6 +6,7 @@
 
 #include "app/options.h"
 #include "base/clock.h"
+#include "kube/lease.h"
 #include "kube/transport.h"
 
 namespace perennial::app {
@@ -20,7 +21,8 @@ class Controller {
     // Another process may write from now on. Called once, from the election's thread; in production
     // it ends the process and doesn't return.
     std::function<void()> on_lost;
-    Millis first_retry{1'000};  // of the checks before the start; doubles up to 30 s
+    Millis first_retry{1'000};   // of the checks before the start; doubles up to 30 s
+    kube::LeaseOptions lease{};  // its times; whose and which it is comes from RunOptions
   };
 
   Controller(RunOptions options, Dependencies dependencies);
@@ -35,7 +37,7 @@ class Controller {
 
   // Works until `stop` is requested: waits until the API server knows us and our kinds, fills the
   // stores, waits for the Lease, reconciles; at the end finishes what is under way and gives the
-  // Lease up.
+  // Lease up. With shards, all of this but the first for each shard by itself.
   void Run(std::stop_token stop);
 
  private:

@@ -329,33 +329,13 @@ void CollectRuns(const MetricSources& from, std::vector<MetricFamily>& out) {
   out.push_back(std::move(waits));
 }
 
-void CollectSelf(const MetricSources& from, std::vector<MetricFamily>& out) {
-  MetricFamily build =
-      Family("perennial_build_info", "1, with the version that runs", MetricType::Gauge);
-  Add(build, {{"version", Version()}}, 1);
-  out.push_back(std::move(build));
-  if (from.election != nullptr) {
-    MetricFamily leader = Family("leader_election_master_status",
-                                 "1 while this process holds the Lease", MetricType::Gauge);
-    Add(leader, {{"name", from.lease_name}}, from.election->Leading() ? 1 : 0);
-    out.push_back(std::move(leader));
-  }
-  out.push_back(Single("perennial_events_dropped_total",
-                       "Events that were not written, to spare the API server", MetricType::Counter,
-                       static_cast<double>(from.events.dropped())));
-  const ProcessUsage usage = ReadProcessUsage();
-  out.push_back(Single("process_resident_memory_bytes", "Resident memory", MetricType::Gauge,
-                       usage.resident_bytes));
-  out.push_back(Single("process_cpu_seconds_total", "User and system time", MetricType::Counter,
-                       usage.cpu_seconds));
-  out.push_back(
-      Single("process_open_fds", "Open file descriptors", MetricType::Gauge, usage.open_fds));
-  out.push_back(Single("perennial_process_threads", "Threads", MetricType::Gauge, usage.threads));
+void CollectElection(const MetricSources& from, std::vector<MetricFamily>& out) {
+  if (from.election == nullptr) return;
+  MetricFamily leader = Family("leader_election_master_status",
+                               "1 while this process holds the Lease", MetricType::Gauge);
+  Add(leader, {{"name", from.lease_name}}, from.election->Leading() ? 1 : 0);
+  out.push_back(std::move(leader));
 }
-
-}  // namespace
-
-namespace {
 
 void Count(Millis time, RunTally::Cell& cell) {
   const double seconds = static_cast<double>(std::max(time, Millis(0)).count()) / 1000;
@@ -401,10 +381,36 @@ RunTally::Cells RunTally::cells() const {
   return cells_;
 }
 
+std::vector<MetricFamily> CollectProcess(const kube::EventRecorder& events) {
+  std::vector<MetricFamily> out;
+  MetricFamily build =
+      Family("perennial_build_info", "1, with the version that runs", MetricType::Gauge);
+  Add(build, {{"version", Version()}}, 1);
+  out.push_back(std::move(build));
+  out.push_back(Single("perennial_events_dropped_total",
+                       "Events that were not written, to spare the API server", MetricType::Counter,
+                       static_cast<double>(events.dropped())));
+  const ProcessUsage usage = ReadProcessUsage();
+  out.push_back(Single("process_resident_memory_bytes", "Resident memory", MetricType::Gauge,
+                       usage.resident_bytes));
+  out.push_back(Single("process_cpu_seconds_total", "User and system time", MetricType::Counter,
+                       usage.cpu_seconds));
+  out.push_back(
+      Single("process_open_fds", "Open file descriptors", MetricType::Gauge, usage.open_fds));
+  out.push_back(Single("perennial_process_threads", "Threads", MetricType::Gauge, usage.threads));
+  return out;
+}
+
 std::vector<MetricFamily> ControllerMetrics::Collect() const {
+  std::vector<MetricFamily> out = CollectProcess(sources_.events);
+  CollectElection(sources_, out);
+  for (MetricFamily& family : CollectWork()) out.push_back(std::move(family));
+  return out;
+}
+
+std::vector<MetricFamily> ControllerMetrics::CollectWork() const {
   std::vector<MetricFamily> out;
   Budget budget(sources_.object_series);
-  CollectSelf(sources_, out);
   CollectRunners(sources_, out);
   CollectInformers(sources_, out);
   CollectScrapes(sources_, out);

@@ -80,10 +80,15 @@ class ControllerMetrics final : public prometheus::Collectable {
   explicit ControllerMetrics(MetricSources sources) : sources_(std::move(sources)) {}
 
   std::vector<prometheus::MetricFamily> Collect() const override;
+  // Without what belongs to the process.
+  std::vector<prometheus::MetricFamily> CollectWork() const;
 
  private:
   MetricSources sources_;
 };
+
+// What belongs to the process, whatever it works on.
+std::vector<prometheus::MetricFamily> CollectProcess(const kube::EventRecorder& events);
 
 // The text exposition format of what `metrics` collects.
 std::string RenderMetrics(const prometheus::Collectable& metrics);

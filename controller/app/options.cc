@@ -60,6 +60,24 @@ std::optional<kube::Resource> ReadKind(const std::string& text) {
   return kube::Resource{parts[0], parts[1], parts[2], parts[3]};
 }
 
+// What can't be divided is refused.
+void CheckShards(const RunOptions& options) {
+  if (options.shards == 1) return;
+  if (!options.leader_elect) {
+    throw CLI::ValidationError("--shards", "replicas share shards by Leases: add --leader-elect");
+  }
+  if (!options.ns.empty()) {
+    throw CLI::ValidationError("--shards",
+                               "the work is divided by namespace: it can't be with --namespace");
+  }
+  if (options.runs.cluster != 0 && options.runs.cluster < options.shards) {
+    throw CLI::ValidationError("--shards", "every shard needs a part of --max-runs: with " +
+                                               std::to_string(options.shards) +
+                                               " shards it must be 0 or at least " +
+                                               std::to_string(options.shards));
+  }
+}
+
 }  // namespace
 
 ParsedOptions ParseRunOptions(int argc, const char* const* argv) {
@@ -99,6 +117,10 @@ ParsedOptions ParseRunOptions(int argc, const char* const* argv) {
       ->check(CLI::Range(0, 65535));
   run->add_flag("--leader-elect", options.leader_elect,
                 "Write only while holding a Lease, so that several replicas can run");
+  run->add_option("--shards", options.shards,
+                  "Divide the work by namespace into so many parts, which the replicas share; the "
+                  "same for all replicas")
+      ->check(CLI::Range(1, 64));
   run->add_option("--lease-namespace", options.lease_namespace, "Namespace of the Lease");
   run->add_option("--source-allow", options.source_allow,
                   "IP address or range (10.0.0.5, 10.0.0.0/8) from which metrics are read although "
@@ -121,6 +143,7 @@ ParsedOptions ParseRunOptions(int argc, const char* const* argv) {
   const CLI::App* eval = AddDriftEval(app, eval_options);
   try {
     app.parse(argc, argv);
+    CheckShards(options);
     for (const std::string& kind : kinds) options.workload_kinds.push_back(*ReadKind(kind));
   } catch (const CLI::ParseError& error) {
     return {std::nullopt, std::nullopt, app.exit(error, std::cout, std::cerr)};

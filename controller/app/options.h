@@ -27,6 +27,7 @@ struct RunOptions {
   bool leader_elect = false;
   std::string lease_namespace = "perennial-system";
   std::string lease_name = "perennial-controller";
+  int shards = 1;  // parts of the work, by namespace, which replicas share; needs leader_elect
   std::vector<std::string> source_allow;       // addresses that metrics may come from all the same
   std::vector<kube::Resource> workload_kinds;  // what RetrainPolicies may make beside Jobs
   int object_series = 20'000;                  // most series of single objects on /metrics; 0: none

@@ -133,6 +133,7 @@ class InformerLoop::Impl {
 
   void Carry(const WatchEffect& effect) {
     if (const auto* put = std::get_if<PutObject>(&effect)) {
+      if (!Wanted(put->json)) return;
       const Status taken = sink_.Put(put->json);
       if (!taken.ok()) Undecodable(put->json, taken.error());
     } else if (const auto* remove = std::get_if<RemoveObject>(&effect)) {
@@ -140,6 +141,12 @@ class InformerLoop::Impl {
     } else {
       sink_.FinishList(std::get<FinishList>(effect).listed);
     }
+  }
+
+  bool Wanted(std::string_view json) const {
+    if (!options_.keep) return true;
+    const auto meta = ScanMeta(json);
+    return !meta.ok() || options_.keep(meta->key.ns);  // what can't be read is told of
   }
 
   void Undecodable(std::string_view json, const Error& why) {

@@ -33,6 +33,8 @@ struct InformerOptions {
   std::string ns;              // empty: all namespaces
   std::string label_selector;  // empty: everything
   std::string field_selector;  // empty: everything
+  // Where set: only what is in these namespaces is taken in. Asked before anything is parsed.
+  std::function<bool(std::string_view ns)> keep{};
   int page_size = 500;
   // Watches end after a random time in this range and begin again: connections spread over API
   // servers, and load balancers that drop idle connections (240 s) are noticed in time.

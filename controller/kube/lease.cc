@@ -13,52 +13,10 @@
 
 #include "base/hash.h"
 #include "base/log.h"
-#include "kube/meta.h"
+#include "kube/lease_record.h"
 
 namespace perennial::kube {
-namespace {
-
 using nlohmann::json;
-
-const Resource& Leases() {
-  static const Resource resource{"coordination.k8s.io", "v1", "leases", "Lease"};
-  return resource;
-}
-
-// What a Lease says. `renewed` is compared as text: another machine's clock is never trusted.
-struct Record {
-  std::string resource_version;
-  std::string holder;
-  std::string renewed;
-  Seconds duration{0};
-  int transitions = 0;
-};
-
-std::string TextOf(const json& object, const char* name) {
-  const auto it = object.find(name);
-  return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
-}
-
-int NumberOf(const json& object, const char* name) {
-  const auto it = object.find(name);
-  return it != object.end() && it->is_number_integer() ? it->get<int>() : 0;
-}
-
-Result<Record> ParseRecord(const std::string& text) {
-  const json lease = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  PERENNIAL_TRY(const Meta meta, ParseMeta(lease));
-  Record record;
-  record.resource_version = meta.resource_version;
-  if (const auto spec = lease.find("spec"); spec != lease.end() && spec->is_object()) {
-    record.holder = TextOf(*spec, "holderIdentity");
-    record.renewed = TextOf(*spec, "renewTime");
-    record.duration = Seconds(NumberOf(*spec, "leaseDurationSeconds"));
-    record.transitions = NumberOf(*spec, "leaseTransitions");
-  }
-  return record;
-}
-
-}  // namespace
 
 class LeaderElection::Impl {
  public:
@@ -66,7 +24,7 @@ class LeaderElection::Impl {
       : client_(client),
         clock_(clock),
         options_(std::move(options)),
-        ref_{Leases(), {options_.ns, options_.name}} {
+        ref_{LeaseResource(), {options_.ns, options_.name}} {
     // Fencing needs room between the two, or a new leader could start before the old one stopped.
     PERENNIAL_CHECK(options_.renew_deadline < options_.duration);
     PERENNIAL_CHECK(!options_.identity.empty());
@@ -92,6 +50,16 @@ class LeaderElection::Impl {
     const std::lock_guard lock(mutex_);
     return holder_;
   }
+  bool Vacant() const {
+    const std::lock_guard lock(mutex_);
+    return !leading_ && looked_ && seen_.Free(options_.identity, clock_.Steady());
+  }
+  void Stand(bool candidate) {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(candidate_, candidate) == candidate) return;
+    woken_ = candidate;
+    wake_.notify_all();
+  }
 
  private:
   bool MayWriteLocked(Millis now) const {
@@ -99,15 +67,18 @@ class LeaderElection::Impl {
   }
   void Run(std::stop_token stop);
   void Look();
-  void Consider(const Record& record);
+  void Looked();
+  void Consider(const LeaseRecord& record);
   void CreateLease();
-  void TakeLease(const Record& record);
+  void TakeLease(const LeaseRecord& record);
   void Renewed(const Written& written, Millis start);
   void Lose(const std::string& why);
-  void Observe(const Record& record);
-  bool Free() const;
+  void Observe(const LeaseRecord& record);
+  bool Takeable() const;
   Millis NextStep() const;
-  json Spec(int transitions) const;
+  json Spec(int transitions) const {
+    return LeaseSpec(options_.identity, options_.duration, acquired_, clock_.Wall(), transitions);
+  }
 
   Client& client_;
   const Clock& clock_;
@@ -121,27 +92,19 @@ class LeaderElection::Impl {
   std::string version_;   // of the lease that we hold
   std::string acquired_;  // when, as the lease says it
   int transitions_ = 0;
-  std::string seen_holder_;  // what another holder last wrote, and when WE first saw it
-  std::string seen_renewed_;
-  std::optional<Millis> seen_at_;
-  Seconds seen_duration_{0};
 
   mutable std::mutex mutex_;
   std::condition_variable_any wake_;
   bool leading_ = false;
-  bool over_ = false;  // lost or stopped: never leads again
+  LeaseSight seen_;
+  bool candidate_ = true;
+  bool woken_ = false;
+  bool looked_ = false;  // the API server has said once how things stand
+  bool over_ = false;    // lost or stopped: never leads again
   Millis renewed_at_{0};
   std::string holder_;
   std::jthread thread_;
 };
-
-json LeaderElection::Impl::Spec(int transitions) const {
-  return {{"holderIdentity", options_.identity},
-          {"leaseDurationSeconds", options_.duration.count()},
-          {"acquireTime", acquired_},
-          {"renewTime", FormatMicroTime(clock_.Wall())},
-          {"leaseTransitions", transitions}};
-}
 
 Millis LeaderElection::Impl::Step() {
   const Millis start = clock_.Steady();
@@ -177,52 +140,53 @@ Millis LeaderElection::Impl::Step() {
 void LeaderElection::Impl::Look() {
   const auto text = client_.Get(ref_);
   if (!text.ok()) {
-    if (text.error().code == Errc::kNotFound) return CreateLease();
+    if (text.error().code == Errc::kNotFound) {
+      Looked();
+      return CreateLease();
+    }
     spdlog::warn("lease {}: cannot be read: {}", ToString(ref_.key), Redact(text.error().message));
     return;
   }
-  const auto record = ParseRecord(*text);
+  const auto record = ParseLease(*text);
   if (!record.ok()) {
     spdlog::warn("lease {}: {}", ToString(ref_.key), record.error().message);
     return;
   }
   Consider(*record);
+  Looked();
 }
 
-void LeaderElection::Impl::Consider(const Record& record) {
+void LeaderElection::Impl::Looked() {
+  const std::lock_guard lock(mutex_);
+  looked_ = true;
+}
+
+void LeaderElection::Impl::Consider(const LeaseRecord& record) {
   Observe(record);
   if (record.holder != options_.identity && Leading()) return Lose("held by " + record.holder);
   // Held by us without our knowing: the answer to an earlier write was lost.
-  if (Free()) TakeLease(record);
+  if (Takeable()) TakeLease(record);
 }
 
-// Times are counted from when the answer was here: later than the renewal itself, so that the
-// holder has at least its whole duration.
-void LeaderElection::Impl::Observe(const Record& record) {
-  if (!seen_at_ || record.holder != seen_holder_ || record.renewed != seen_renewed_) {
-    seen_holder_ = record.holder;
-    seen_renewed_ = record.renewed;
-    seen_at_ = clock_.Steady();
-    // The holder may have been started with a longer one; a shorter one is not believed.
-    seen_duration_ = std::max(record.duration, options_.duration);
-  }
+void LeaderElection::Impl::Observe(const LeaseRecord& record) {
   const std::lock_guard lock(mutex_);
+  seen_.Observe(record, options_.duration, clock_.Steady());
   holder_ = record.holder;
 }
 
-// Nobody that we know of can still be writing under the lease.
-bool LeaderElection::Impl::Free() const {
-  return !seen_at_ || seen_holder_.empty() || seen_holder_ == options_.identity ||
-         clock_.Steady() - *seen_at_ >= seen_duration_;
+// To be taken by us.
+bool LeaderElection::Impl::Takeable() const {
+  const std::lock_guard lock(mutex_);
+  return (candidate_ || leading_) && seen_.Free(options_.identity, clock_.Steady());
 }
 
 void LeaderElection::Impl::CreateLease() {
   if (Leading()) return Lose("the lease was deleted");
-  if (!Free()) return;  // deleted under its holder, who does not know yet
+  if (!Takeable()) return;  // perhaps deleted under its holder, who does not know yet
   acquired_ = FormatMicroTime(clock_.Wall());
   transitions_ = 0;
-  const json lease = {{"apiVersion", Leases().ApiVersion()},
-                      {"kind", Leases().kind},
+  const json lease = {{"apiVersion", ref_.resource.ApiVersion()},
+                      {"kind", ref_.resource.kind},
                       {"metadata", {{"name", ref_.key.name}, {"namespace", ref_.key.ns}}},
                       {"spec", Spec(transitions_)}};
   const Millis start = clock_.Steady();
@@ -230,7 +194,7 @@ void LeaderElection::Impl::CreateLease() {
   if (written.ok()) Renewed(*written, start);
 }
 
-void LeaderElection::Impl::TakeLease(const Record& record) {
+void LeaderElection::Impl::TakeLease(const LeaseRecord& record) {
   const bool ours = record.holder == options_.identity;
   if (!ours || acquired_.empty()) acquired_ = FormatMicroTime(clock_.Wall());
   transitions_ = record.transitions + (ours ? 0 : 1);
@@ -281,8 +245,11 @@ Millis LeaderElection::Impl::NextStep() const {
   if (leading_) {  // in time to say that it was lost
     return std::clamp(renewed_at_ + options_.renew_deadline - now, soonest, options_.retry_period);
   }
-  if (seen_holder_.empty() || !seen_at_) return candidate_period_;
-  return std::clamp(*seen_at_ + seen_duration_ - now, soonest, candidate_period_);
+  const auto free_at = seen_.FreeAt();
+  // Who only looks on has no moment to be in time for.
+  if (!free_at || !candidate_) return candidate_period_;
+  if (*free_at + soonest <= now) return candidate_period_;  // tried just now, and not got
+  return std::clamp(*free_at - now, soonest, candidate_period_);
 }
 
 void LeaderElection::Impl::Run(std::stop_token stop) {
@@ -290,7 +257,7 @@ void LeaderElection::Impl::Run(std::stop_token stop) {
     const Millis wait = Step();
     std::unique_lock lock(mutex_);
     if (over_) return;
-    wake_.wait_for(lock, stop, wait, [] { return false; });
+    wake_.wait_for(lock, stop, wait, [this] { return std::exchange(woken_, false); });
   }
 }
 
@@ -349,6 +316,14 @@ bool LeaderElection::Leading() const {
 
 std::string LeaderElection::Holder() const {
   return impl_->Holder();
+}
+
+bool LeaderElection::Vacant() const {
+  return impl_->Vacant();
+}
+
+void LeaderElection::Stand(bool candidate) {
+  impl_->Stand(candidate);
 }
 
 Millis LeaderElection::Step() {

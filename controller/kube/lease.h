@@ -45,6 +45,12 @@ class LeaderElection {
   bool MayWrite() const;
   bool Leading() const;
   std::string Holder() const;
+  // As far as we have seen, nobody holds it: it was given up, or not renewed for its duration.
+  bool Vacant() const;
+
+  // Whether a lease that nobody holds is taken, as at first. Who doesn't stand looks on, and keeps
+  // what it holds.
+  void Stand(bool candidate);
 
   // One step of the election on the caller's thread, for tests; returns after how long the next is
   // due.

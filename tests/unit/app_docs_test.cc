@@ -15,6 +15,7 @@
 #include "api/kinds.h"
 #include "app/lint.h"
 #include "app/metrics.h"
+#include "app/shard_metrics.h"
 #include "stats/measure.h"
 #include "support/in_process.h"
 #include "support/manual_clock.h"
@@ -145,6 +146,9 @@ TEST(Docs, NameEveryMetricAndNoOther) {
       {cache, runs, samples, pool, events, {}, 2, &election, "x", clock, kpis});
   Names collected;
   for (const auto& family : metrics.Collect()) collected.insert(family.name);
+  for (const auto& family : ShardMetrics({events, {}, {true}, 1}).Collect()) {
+    collected.insert(family.name);
+  }
   const Names documented = Matches(Read(kRoot / "docs/reference/metrics.md"),
                                    R"(\n\| `([a-z_]+)` \| (?:gauge|counter|histogram))");
   EXPECT_EQ(documented, collected);

@@ -51,6 +51,23 @@ TEST(Options, RefuseWhatIsWrong) {
   EXPECT_NE(Parse({}).exit_code, 0);
 }
 
+TEST(Options, DivideWhatCanBeDivided) {
+  EXPECT_EQ(Parse({"run"}).run->shards, 1);
+  EXPECT_EQ(Parse({"run", "--leader-elect", "--shards=4"}).run->shards, 4);
+  EXPECT_TRUE(Parse({"run", "--leader-elect", "--shards=4", "--max-runs=4"}).run);
+  EXPECT_TRUE(Parse({"run", "--leader-elect", "--shards=4", "--max-runs=0"}).run);
+  for (const std::vector<const char*>& wrong :
+       {std::vector<const char*>{"run", "--shards=4"},
+        {"run", "--leader-elect", "--shards=4", "--max-runs=3"},
+        {"run", "--leader-elect", "--shards=4", "--namespace=transit"},
+        {"run", "--leader-elect", "--shards=0"},
+        {"run", "--leader-elect", "--shards=65"}}) {
+    const auto parsed = Parse(wrong);
+    EXPECT_FALSE(parsed.run) << wrong.back();
+    EXPECT_NE(parsed.exit_code, 0) << wrong.back();
+  }
+}
+
 TEST(Options, OfDriftEval) {
   const auto parsed = Parse({"drift", "eval", "--baseline", "a", "--current", "b", "--threshold",
                              "0.25", "--metric", "x", "--metric", "y", "-o", "json"});

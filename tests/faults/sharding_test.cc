@@ -1,0 +1,414 @@
+// Several controllers in this process that share the work by shards, against one API server. Time
+// is real, and Leases are short.
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "api/names.h"
+#include "app/controller.h"
+#include "kube/shards.h"
+#include "support/controller_world.h"
+#include "support/in_process.h"
+
+namespace perennial::testing {
+namespace {
+
+using nlohmann::json;
+
+constexpr Seconds kLease{4};
+constexpr int kNamespaces = 8;
+constexpr int kModels = 3;  // in each
+
+std::string Namespace(int i) {
+  return "team-" + std::to_string(i);
+}
+
+// Who wrote into which namespace, in order: a namespace has one writer at a time, and once it has
+// another one, the first writes there only after it got the shard back.
+class Journal {
+ public:
+  void Wrote(const std::string& replica, const std::string& ns) {
+    const std::lock_guard lock(mutex_);
+    auto& writers = writers_[ns];
+    if (writers.empty() || writers.back() != replica) writers.push_back(replica);
+  }
+  std::map<std::string, std::vector<std::string>> writers() const {
+    const std::lock_guard lock(mutex_);
+    return writers_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, std::vector<std::string>> writers_;
+};
+
+// A replica's way to the API server, which can be cut.
+class Wire final : public kube::Transport {
+ public:
+  Wire(kube::Transport& inner, std::string replica, Journal& journal)
+      : inner_(inner), replica_(std::move(replica)), journal_(journal) {}
+
+  Result<kube::Response> Send(const kube::Request& request, Millis deadline) override {
+    if (cut) return Error{Errc::kUnavailable, "connection refused"};
+    Note(request);
+    return inner_.Send(request, deadline);
+  }
+  Status Stream(const kube::Request& request, Millis idle,
+                const std::function<void(std::string_view)>& on_line,
+                std::stop_token stop) override {
+    if (cut) return Error{Errc::kUnavailable, "connection refused"};
+    return inner_.Stream(
+        request, idle,
+        [&](std::string_view line) {
+          if (!cut) on_line(line);
+        },
+        stop);
+  }
+  std::atomic<bool> cut{false};
+
+ private:
+  // Events tell of what happened: they may come later.
+  void Note(const kube::Request& request) {
+    if (request.method == "GET" || request.path.find("/events") != std::string::npos) return;
+    constexpr std::string_view kIn = "/namespaces/team-";
+    const std::size_t at = request.path.find(kIn);
+    if (at == std::string::npos) return;
+    const std::size_t begin = at + std::string_view("/namespaces/").size();
+    journal_.Wrote(replica_, request.path.substr(begin, request.path.find('/', begin) - begin));
+  }
+
+  kube::Transport& inner_;
+  const std::string replica_;
+  Journal& journal_;
+};
+
+class Replica {
+ public:
+  Replica(FakeApiServer& server, Journal& journal, const std::string& name, app::RunOptions options)
+      : name_(name), wire_(server.transport(), name, journal), front_(wire_) {
+    options.metrics_port = 0;
+    options.health_port = 0;
+    options.leader_elect = true;
+    options.instance = name;
+    kube::LeaseOptions lease;
+    lease.duration = kLease;
+    lease.renew_deadline = Millis(2'500);
+    lease.retry_period = Millis(300);
+    controller_ = std::make_unique<app::Controller>(
+        options, app::Controller::Dependencies{front_, front_, SystemClock(),
+                                               [this] { lost = true; }, Millis(20), lease});
+    EXPECT_TRUE(controller_->Listen().ok());
+    thread_ = std::jthread([this](std::stop_token stop) { controller_->Run(stop); });
+  }
+  ~Replica() { Stop(); }
+
+  // As by SIGTERM.
+  void Stop() {
+    thread_.request_stop();
+    if (thread_.joinable()) thread_.join();
+  }
+  // As by SIGKILL: no request of it reaches the API server any more.
+  void Kill() {
+    wire_.cut = true;
+    Stop();
+  }
+  const std::string& name() const { return name_; }
+  std::atomic<bool> lost{false};
+
+ private:
+  const std::string name_;
+  Wire wire_;
+  Front front_;
+  std::unique_ptr<app::Controller> controller_;
+  std::jthread thread_;
+};
+
+class ShardingTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<Replica> Start(const std::string& name, int shards = 4, int events_port = 0) {
+    app::RunOptions options;
+    options.shards = shards;
+    options.events_port = events_port;
+    return std::make_unique<Replica>(server_, journal_, name, options);
+  }
+
+  void AddModels(const std::string& prefix, int models = kModels) {
+    for (int ns = 0; ns < kNamespaces; ++ns) {
+      for (int i = 0; i < models; ++i) {
+        json object = json::parse(R"({"spec": {"replicas": 0, "model": {"uri": "http://m/1"},
+          "template": {"spec": {"containers": [{"name": "model", "image": "m",
+            "ports": [{"name": "http", "containerPort": 8080}]}]}}}})");
+        object["metadata"] = {{"namespace", Namespace(ns)}, {"name", prefix + std::to_string(i)}};
+        server_.Put(api::kModelDeployments, object);
+      }
+    }
+  }
+
+  bool Converged() const {
+    for (const json& model : server_.List(api::kModelDeployments)) {
+      if (model.value("/status/observedGeneration"_json_pointer, 0) !=
+          model["metadata"]["generation"]) {
+        return false;
+      }
+    }
+    const std::size_t models = server_.List(api::kModelDeployments).size();
+    return server_.List(api::kDeployments).size() == models &&
+           server_.List(api::kModelVersions).size() == models;
+  }
+  void Settle() {
+    ASSERT_TRUE(Eventually([&] { return Converged(); }, Millis(60'000)));
+    std::size_t before = 0;
+    ASSERT_TRUE(Eventually(
+        [&] {
+          const std::size_t now = WorkWrites();
+          const bool quiet = std::exchange(before, now) == now;
+          std::this_thread::sleep_for(Millis(400));
+          return quiet;
+        },
+        Millis(60'000)));
+  }
+  // All that isn't about Leases.
+  std::size_t WorkWrites() const {
+    return server_.Writes() - server_.Count(On("PATCH", "/leases/")) -
+           server_.Count(On("POST", "/leases"));
+  }
+
+  // Whose each shard is, by its Lease: the replica's name.
+  std::vector<std::string> Holders(int shards = 4) const {
+    std::vector<std::string> out;
+    for (int i = 0; i < shards; ++i) {
+      const auto lease = server_.Get(
+          {Leases(), {"perennial-system", "perennial-controller-shard-" + std::to_string(i)}});
+      const std::string holder =
+          lease ? lease->value("/spec/holderIdentity"_json_pointer, std::string()) : "";
+      out.push_back(holder.substr(0, holder.find('_')));
+    }
+    return out;
+  }
+  std::map<std::string, int> Shares(int shards = 4) const {
+    std::map<std::string, int> out;
+    for (const std::string& holder : Holders(shards)) ++out[holder];
+    return out;
+  }
+
+  // Nothing was made twice, and nothing that is not to go was deleted.
+  void ExpectOnce() const {
+    int seen = 0;
+    for (const auto& [ref, tally] : server_.Tallies()) {
+      if (ref.resource.plural == "leases" || ref.resource.plural == "events") continue;
+      ++seen;
+      EXPECT_EQ(tally.created, 1) << kube::ToString(ref);
+      EXPECT_EQ(tally.deleted, 0) << kube::ToString(ref);
+    }
+    EXPECT_GT(seen, kNamespaces * kModels);
+  }
+  // Each namespace had these writers one after the other at most.
+  void ExpectWriters(std::size_t most) const {
+    const auto writers = journal_.writers();
+    EXPECT_EQ(writers.size(), static_cast<std::size_t>(kNamespaces));
+    for (const auto& [ns, who] : writers) {
+      EXPECT_LE(who.size(), most) << ns << ": " << json(who).dump();
+      EXPECT_EQ(std::set<std::string>(who.begin(), who.end()).size(), who.size())
+          << ns << ": two wrote by turns: " << json(who).dump();
+    }
+  }
+
+  FakeApiServer server_{InProcess()};
+  Journal journal_;
+};
+
+TEST_F(ShardingTest, TwoReplicasShareTheWork) {
+  const auto a = Start("a");
+  const auto b = Start("b");
+  ASSERT_TRUE(Eventually(
+      [&] {
+        return Shares() == std::map<std::string, int>{{"a", 2}, {"b", 2}};
+      },
+      Millis(30'000)))
+      << json(Holders()).dump();
+  AddModels("early");
+  Settle();
+  ExpectOnce();
+  ExpectWriters(1);
+  const auto holders = Holders();
+  for (const auto& [ns, who] : journal_.writers()) {
+    EXPECT_EQ(who.back(), holders[static_cast<std::size_t>(kube::ShardOf(ns, 4))]) << ns;
+  }
+  EXPECT_FALSE(a->lost || b->lost);
+  a->Stop();
+  EXPECT_TRUE(Eventually(
+      [&] {
+        return Shares() == std::map<std::string, int>{{"b", 4}};
+      },
+      Millis(kLease) * 3 / 4))
+      << "what is given up is not waited for: " << json(Holders()).dump();
+}
+
+TEST_F(ShardingTest, AKilledReplicasObjectsAreTakenOver) {
+  std::vector<std::unique_ptr<Replica>> replicas;
+  for (const char* name : {"a", "b", "c", "d"}) replicas.push_back(Start(name));
+  ASSERT_TRUE(
+      Eventually([&] { return Shares().size() == 4 && !Shares().contains(""); }, Millis(30'000)))
+      << json(Holders()).dump();
+  AddModels("early");
+  // In the middle of it.
+  ASSERT_TRUE(Eventually([&] {
+    return server_.List(api::kDeployments).size() >= static_cast<std::size_t>(kNamespaces);
+  }));
+  const std::string killed = Holders()[2];
+  for (auto& replica : replicas) {
+    if (replica->name() == killed) replica->Kill();
+  }
+  const Millis begin = SystemClock().Steady();
+  ASSERT_TRUE(Eventually([&] { return !Shares().contains(killed); }, Millis(30'000)));
+  const Millis took = SystemClock().Steady() - begin;
+  RecordProperty("takeover_ms", static_cast<int>(took.count()));
+  EXPECT_GT(took, Millis(kLease) / 2) << "not before it must have stopped";
+  EXPECT_LT(took, Millis(kLease) * 2);
+  Settle();
+  AddModels("late");
+  Settle();
+  ExpectOnce();
+  ExpectWriters(2);
+  for (const auto& [ns, who] : journal_.writers()) {
+    EXPECT_NE(who.back(), killed);
+    EXPECT_EQ(who.size(), kube::ShardOf(ns, 4) == 2 && who.front() == killed ? 2u : 1u)
+        << "only the killed one's were moved: " << ns << " " << json(who).dump();
+  }
+}
+
+TEST_F(ShardingTest, AReplicaThatComesGetsItsShare) {
+  const auto a = Start("a");
+  AddModels("early");
+  Settle();
+  EXPECT_EQ(Shares(), (std::map<std::string, int>{{"a", 4}}));
+  const std::size_t before = WorkWrites();
+  const auto b = Start("b");
+  ASSERT_TRUE(Eventually(
+      [&] {
+        return Shares() == std::map<std::string, int>{{"a", 2}, {"b", 2}};
+      },
+      Millis(40'000)))
+      << json(Holders()).dump();
+  std::this_thread::sleep_for(Millis(1'000));
+  EXPECT_EQ(WorkWrites(), before) << "what is as it should be costs its new controller no write";
+  AddModels("late");
+  Settle();
+  ExpectOnce();
+  ExpectWriters(2);
+  EXPECT_FALSE(a->lost || b->lost);
+}
+
+TEST_F(ShardingTest, WhoDividesOtherwiseWaits) {
+  auto a = Start("a", 4);
+  ASSERT_TRUE(Eventually(
+      [&] {
+        return Shares(4) == std::map<std::string, int>{{"a", 4}};
+      },
+      Millis(20'000)));
+  const auto b = Start("b", 2);
+  const auto whole = Start("c", 1);
+  AddModels("early");
+  Settle();
+  for (const auto& [ns, who] : journal_.writers()) EXPECT_EQ(who, std::vector<std::string>{"a"});
+  a->Stop();
+  AddModels("late");
+  Settle();
+  ExpectOnce();
+  ExpectWriters(2);
+  std::set<std::string> last;
+  for (const auto& [ns, who] : journal_.writers()) last.insert(who.back());
+  EXPECT_EQ(last.size(), 1u) << "one of the two others has it all, and the other one waits";
+}
+
+// A port that nobody listens on.
+int FreePort() {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  socklen_t size = sizeof address;
+  EXPECT_EQ(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  ::close(fd);
+  return ntohs(address.sin_port);
+}
+
+// The status line of the answer to an event for this policy.
+std::string Post(int port, const std::string& ns, const std::string& token) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return "";
+  const std::string body = R"({"rows": 3})";
+  const std::string request =
+      "POST /events/" + ns + "/cure HTTP/1.1\r\nHost: x\r\n" + "Authorization: Bearer " + token +
+      "\r\nce-specversion: 1.0\r\n" +
+      "ce-id: 1\r\nce-type: org.example.landed\r\nce-source: /lake\r\n" +
+      "ce-time: " + FormatTime(SystemClock().Wall()) + "\r\n" +
+      "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
+      "\r\n\r\n" + body;
+  EXPECT_EQ(::send(fd, request.data(), request.size(), MSG_NOSIGNAL),
+            static_cast<ssize_t>(request.size()));
+  std::string out;
+  char buffer[1024];
+  for (ssize_t got = 0; (got = ::recv(fd, buffer, sizeof buffer, 0)) > 0;) {
+    out.append(buffer, static_cast<std::size_t>(got));
+  }
+  ::close(fd);
+  return out.substr(0, out.find('\r'));
+}
+
+TEST_F(ShardingTest, AnyReplicaTakesAnEventForAnyPolicy) {
+  const int port = FreePort();
+  const auto a = Start("a", 2, port);
+  const auto b = Start("b", 2);
+  ASSERT_TRUE(
+      Eventually([&] { return Shares(2).size() == 2 && !Shares(2).contains(""); }, Millis(30'000)));
+  const std::string token = "0123456789abcdef-token";
+  for (int i = 0; i < kNamespaces; ++i) {
+    server_.Put({"", "v1", "secrets", "Secret"},
+                {{"metadata",
+                  {{"namespace", Namespace(i)},
+                   {"name", "lake"},
+                   {"labels", {{std::string(api::kLabelUse), std::string(api::kUseEvents)}}}}},
+                 {"data", {{"token", "MDEyMzQ1Njc4OWFiY2RlZi10b2tlbg=="}}}});
+    json policy = json::parse(R"({
+      "spec": {"modelDeployment": "m", "job": {"template": {}},
+        "triggers": [{"event": {"type": "org.example.landed",
+                                "bearerTokenSecretRef": {"name": "lake", "key": "token"}}}]}})");
+    policy["metadata"] = {{"namespace", Namespace(i)}, {"name", "cure"}};
+    server_.Put(api::kRetrainPolicies, policy);
+  }
+  std::set<std::string> answered_by;
+  for (int i = 0; i < kNamespaces; ++i) {
+    std::string answer;
+    EXPECT_TRUE(Eventually([&] {
+      answer = Post(port, Namespace(i), token);
+      return answer.find(" 202") != std::string::npos || answer.find(" 200") != std::string::npos;
+    })) << Namespace(i)
+        << ": " << answer;
+    answered_by.insert(Holders(2)[static_cast<std::size_t>(kube::ShardOf(Namespace(i), 2))]);
+    const json status =
+        server_.Get({api::kRetrainPolicies, {Namespace(i), "cure"}})->value("status", json());
+    EXPECT_NE(status.dump().find("/lake"), std::string::npos) << status;
+    EXPECT_NE(Post(port, Namespace(i), "not-the-token-0123456789").find(" 401"), std::string::npos);
+  }
+  EXPECT_EQ(answered_by.size(), 2u) << "policies of both replicas' shards were asked about";
+}
+
+}  // namespace
+}  // namespace perennial::testing
