@@ -44,9 +44,10 @@ class Converger {
   }
 
  private:
-  void Apply(const kube::Resource& resource, const std::string& name, const Rendered& rendered) {
-    actions_.emplace_back(
-        kube::ApplyObject{{resource, {md_.meta.key.ns, name}}, rendered.body, /*owned=*/true});
+  void Apply(const kube::Resource& resource, const std::string& name, const Rendered& rendered,
+             bool fresh) {
+    actions_.emplace_back(kube::ApplyObject{
+        {resource, {md_.meta.key.ns, name}}, rendered.body, /*owned=*/true, {}, fresh});
   }
 
   template <class View>
@@ -65,7 +66,7 @@ class Converger {
                 const Rendered& rendered) {
     const kube::Meta* found = MetaIn(views, name);
     const bool right = found != nullptr && (found->deleting || IsAsRendered(*found, rendered));
-    if (!right && !Foreign(resource, name)) Apply(resource, name, rendered);
+    if (!right && !Foreign(resource, name)) Apply(resource, name, rendered, found == nullptr);
   }
 
   // A foreign object of the name is told in a condition; trying to apply it would only be refused.
@@ -84,14 +85,16 @@ class Converger {
     // One that is being deleted comes again when it is gone.
     const bool going = running.deployment != nullptr && running.deployment->meta.deleting;
     if (!right && !going && !Foreign(api::kDeployments, name)) {
-      Apply(api::kDeployments, name, pods);
+      Apply(api::kDeployments, name, pods, running.deployment == nullptr);
       if (running.autoscaled) {
         std::get<kube::ApplyObject>(actions_.back()).left_alone = "/spec/replicas";
       }
     }
     const Rendered service = RenderService(md_, variant.version);
     const bool found = running.service != nullptr && IsAsRendered(running.service->meta, service);
-    if (!found && !Foreign(api::kServices, name)) Apply(api::kServices, name, service);
+    if (!found && !Foreign(api::kServices, name)) {
+      Apply(api::kServices, name, service, running.service == nullptr);
+    }
   }
 
   void ApplyMainService() {
@@ -99,7 +102,9 @@ class Converger {
     const api::ServiceView* service = FindService(seen_, name);
     const Rendered rendered = RenderMainService(md_, intent_.main_version);
     const bool found = service != nullptr && IsAsRendered(service->meta, rendered);
-    if (!found && !Foreign(api::kServices, name)) Apply(api::kServices, name, rendered);
+    if (!found && !Foreign(api::kServices, name)) {
+      Apply(api::kServices, name, rendered, service == nullptr);
+    }
   }
 
   void ApplyRoute() {
@@ -129,7 +134,7 @@ class Converger {
     const bool found = route != nullptr && IsAsRendered(route->meta, rendered) &&
                        route->backends == backends &&
                        route->others == OtherBackends(md_, intent_.shares, intent_.extras);
-    if (!found && !Foreign(kind, name)) Apply(kind, name, rendered);
+    if (!found && !Foreign(kind, name)) Apply(kind, name, rendered, route == nullptr);
   }
 
   // Batches are scored by who serves. What an earlier version has begun it also ends.

@@ -57,6 +57,21 @@ bool SaidSoon(const Turn& turn) {
          turn.status.variants.empty() && !MissingVersions(turn.seen).empty();
 }
 
+// The same where that version is there, and is about to be judged: as a rule a moment later, else
+// the deployment says so after this time.
+constexpr Millis kJudgedWithin{5'000};
+std::optional<WallTime> JudgedSoon(const Turn& turn) {
+  if (turn.seen.versions.size() != 1 || !turn.seen.last_error.empty() ||
+      turn.seen.deployment->status.observed_generation >= 0) {
+    return std::nullopt;
+  }
+  const api::ModelVersion& version = *turn.seen.versions.front();
+  if (version.status.observed_generation >= 0 || version.meta.deleting) return std::nullopt;
+  const Millis age = turn.now - version.meta.created;
+  if (age < -kJudgedWithin || age >= kJudgedWithin) return std::nullopt;  // another clock
+  return turn.now + kJudgedWithin;
+}
+
 }  // namespace
 
 kube::Plan Decide(const Observed& seen, WallTime now) {
@@ -78,10 +93,15 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
   }
   TellStatus(turn, problems);
   plan.why = turn.why;
-  if (turn.status != deployment.status && !(readable && SaidSoon(turn))) {
-    plan.status = api::EncodeStatus(turn.status);
-  }
   plan.wake_at = turn.wake_at;
+  if (turn.status != deployment.status && !(readable && SaidSoon(turn))) {
+    const auto soon = readable ? JudgedSoon(turn) : std::nullopt;
+    if (soon) {
+      plan.wake_at = std::min(plan.wake_at.value_or(*soon), *soon);
+    } else {
+      plan.status = api::EncodeStatus(turn.status);
+    }
+  }
   if (plan.wake_at && *plan.wake_at <= now) plan.wake_at = now + Millis(1000);
   return plan;
 }

@@ -97,12 +97,29 @@ Status CheckMayApply(const Context& context, const ApplyObject& action, const Me
   return Ok();
 }
 
+// Applies what is thought not to be there; false: it is. Server-side apply compares the resource
+// version with that of an object that is there (a conflict), and not where there is none. No object
+// ever has version 1: etcd's first write is its second revision (etcd, "Data model").
+Result<bool> MakeFresh(const Context& context, const Ref& target, json body) {
+  body["metadata"]["resourceVersion"] = "1";
+  const auto written =
+      context.client.Apply(target, body.dump(), Subresource::kNone, /*force=*/false);
+  if (written.ok()) return true;
+  if (written.error().code == Errc::kConflict) return false;
+  return written.error();
+}
+
 Status CarryOut(const Context& context, const ApplyObject& action) {
   PERENNIAL_TRY(json body, ParseObject(action.body, action.target));
   if (action.owned && ControllerUid(body) != context.subject.uid) {
     // An object without it would be an orphan that the next look refuses as foreign.
     return Error{Errc::kInvalid, ToString(action.target) + ": body does not name " +
                                      ToString(context.subject.ref) + " as its controller"};
+  }
+  if (action.fresh && action.owned) {
+    PERENNIAL_TRY(const bool made, MakeFresh(context, action.target, body));
+    if (made) return Ok();
+    PERENNIAL_TRY_STATUS(MayWrite(context.permit));
   }
   PERENNIAL_TRY(const std::optional<json> live, ReadObject(context.client, action.target));
   if (!live && !action.owned) {

@@ -33,7 +33,8 @@ using WritePermit = std::function<bool()>;
 // - An object that exists is read live before it is applied: one that the subject doesn't control
 //   is kAlreadyExists "… exists and is not controlled by …". The apply then carries the UID and
 //   resource version that were read; one that was absent is applied without force, so that an
-//   object which somebody else makes in between is a conflict and not ours.
+//   object which somebody else makes in between is a conflict and not ours. A `fresh` one is
+//   applied at first under a condition that only an absent object meets.
 // - Events are handed to the recorder only after what they tell of is recorded: the status where
 //   the plan has one, else the writes before them.
 // - The status is a whole value with one writer: applied, so that fields which disappear from it

@@ -23,6 +23,9 @@ struct ApplyObject {
   bool owned = true;  // false: an object that exists already, which we annotate but don't own
   // A field that `body` leaves to others ("/spec/replicas"): its live value stays when it was ours.
   std::string left_alone{};
+  // Was not there when the plan was decided, so that it is made without asking first; where it is
+  // there after all, it is treated as any other. Not with `left_alone`.
+  bool fresh = false;
   bool operator==(const ApplyObject&) const = default;
 };
 

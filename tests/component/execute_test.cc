@@ -240,6 +240,36 @@ TEST_F(ExecuteTest, DoesNotWriteOverAnObjectThatWasReplacedOrChangedMeanwhile) {
   EXPECT_EQ(*api_.Get(Child()), before);
 }
 
+TEST_F(ExecuteTest, MakesWhatIsFreshWithOneRequest) {
+  ApplyObject action = Apply({{"a", "1"}});
+  action.fresh = true;
+  ASSERT_TRUE(Run(PlanOf({action})).ok());
+  EXPECT_EQ((*api_.Get(Child()))["data"], (json{{"a", "1"}}));
+  EXPECT_EQ(api_.Requests().size(), 1u);
+}
+
+TEST_F(ExecuteTest, TakesNothingOverThatWasThoughtToBeFresh) {
+  json foreign = testing::MakeObject(Child());
+  foreign["data"] = {{"a", "1"}};  // as ours would be
+  const json before = api_.Put(ConfigMaps(), foreign);
+  ApplyObject action = Apply({{"a", "1"}});
+  action.fresh = true;
+  const auto done = Run(PlanOf({action}));
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().code, Errc::kAlreadyExists);
+  EXPECT_EQ(*api_.Get(Child()), before);
+}
+
+TEST_F(ExecuteTest, FindsItsOwnWhereTheAnswerAboutAFreshOneWasLost) {
+  ApplyObject action = Apply({{"a", "1"}});
+  action.fresh = true;
+  api_.FailNext(testing::On("PATCH"), testing::LoseReply());
+  ASSERT_TRUE(Run(PlanOf({action})).ok()) << "the client tries again, and finds it there";
+  ASSERT_TRUE(Run(PlanOf({action})).ok());
+  EXPECT_EQ((*api_.Get(Child()))["data"], (json{{"a", "1"}}));
+  EXPECT_EQ(api_.Tallies().at(Child()).created, 1);
+}
+
 TEST_F(ExecuteTest, WaitsForAChildThatIsBeingDeleted) {
   json child = Body(Child(), {{"a", "1"}});
   child["metadata"]["finalizers"] = {"example.org/hold"};

@@ -34,6 +34,11 @@ NEEDED_OTHERWISE = {
     ("get", "perennial.dev", "driftmonitors"),
     ("get", "perennial.dev", "retrainpolicies"),
     ("get", "perennial.dev", "modelversions"),
+    # What changes is read first; what is new is not.
+    ("get", "autoscaling", "horizontalpodautoscalers"),
+    ("get", "policy", "poddisruptionbudgets"),
+    ("get", "batch", "cronjobs"),
+    ("get", "gateway.networking.k8s.io", "grpcroutes"),
     # Is what already has the name of a new object that very object?
     ("get", "perennial.dev", "modelapprovals"),
     ("get", "batch", "jobs"),

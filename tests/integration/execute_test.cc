@@ -134,6 +134,24 @@ TEST_F(ExecuteForReal, HandsReplicasOverWithTheirValue) {
   EXPECT_EQ(replicas(), 3);
 }
 
+// That version 1 is a condition for absence is nowhere written down.
+TEST_F(ExecuteForReal, MakesWhatIsFreshAndTakesNothingOver) {
+  ApplyObject action = Apply({{"a", "1"}});
+  action.fresh = true;
+  ASSERT_TRUE(Repeat(action).ok());
+  EXPECT_EQ(Data(), (json{{"a", "1"}}));
+  ASSERT_TRUE(Repeat(action).ok()) << "it is there, and ours";
+  ASSERT_EQ(Admin().Delete(Child()).status, 200);
+  json theirs = Bare(ConfigMaps(), ns_.name(), "child");
+  theirs["data"] = {{"a", "1"}};
+  ASSERT_EQ(Admin().Create(Child(), theirs).status, 201);
+  const json before = Admin().Get(Child()).body;
+  const auto done = Repeat(action);
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().code, Errc::kAlreadyExists);
+  EXPECT_EQ(Admin().Get(Child()).body, before);
+}
+
 TEST_F(ExecuteForReal, OwnsItsFieldsOfAChildAndNoOthers) {
   ASSERT_TRUE(Run({Apply({{"a", "1"}, {"b", "2"}})}).ok());
   json theirs = Bare(ConfigMaps(), ns_.name(), "child");

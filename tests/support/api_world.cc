@@ -337,8 +337,8 @@ Response ApiWorld::Apply(const ApiPath& path, json intent) {
   Stored* stored = Find(path);
   if (stored == nullptr) {
     if (path.subresource == "status") return NotFound(path);
-    if (intent.value("metadata", json::object()).contains("resourceVersion") ||
-        intent.value("metadata", json::object()).contains("uid")) {
+    // A version is compared with nothing.
+    if (intent.value("metadata", json::object()).contains("uid")) {
       return Failure(409, "Conflict", "the object to apply to is gone");
     }
     if (HasStatus(path)) intent.erase("status");

@@ -14,7 +14,8 @@ bool Match::operator()(const kube::Request& request) const {
          (!writes || request.method != "GET") &&
          (!creates || request.method == "POST" ||
           (request.content_type == "application/apply-patch+yaml" &&
-           request.body.find("resourceVersion") == std::string::npos));
+           (request.body.find("resourceVersion") == std::string::npos ||
+            request.body.find(R"("resourceVersion":"1")") != std::string::npos)));
 }
 
 namespace {

@@ -20,7 +20,7 @@ struct Match {
   std::optional<bool> watch;  // only watches, or only others
   std::string body;           // a part of the body
   bool writes = false;        // whatever isn't a GET
-  bool creates = false;       // POST, and server-side apply without a version
+  bool creates = false;       // POST, and server-side apply without a version or with 1
 
   bool operator()(const kube::Request& request) const;
 };

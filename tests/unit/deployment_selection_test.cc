@@ -60,6 +60,23 @@ TEST(Selection, NamesAVersionTheSameHoweverOftenItIsTried) {
       << "what others make meanwhile does not change the name";
 }
 
+TEST(Selection, WritesNoStatusWhileTheFirstVersionIsAboutToBeJudged) {
+  ServingWorld world;
+  world.judge_sleeps = true;
+  EXPECT_FALSE(world.Step().status) << "the version is being made";
+  ASSERT_EQ(world.VersionNames().size(), 1u);
+  auto& version = world.Object(api::kModelVersions, world.VersionNames().front());
+  version["metadata"]["creationTimestamp"] = FormatTime(world.now);
+  const kube::Plan plan = world.Step();
+  EXPECT_FALSE(plan.status) << *plan.status;
+  ASSERT_TRUE(plan.wake_at.has_value());
+  EXPECT_LE(*plan.wake_at, world.now + Seconds(5));
+  world.now += Seconds(5);
+  const kube::Plan later = world.Step();
+  ASSERT_TRUE(later.status) << "who judges seems to hang";
+  EXPECT_NE(later.status->find("not judged yet"), std::string::npos) << *later.status;
+}
+
 TEST(Selection, OrdersByRevisionThenByIntent) {
   api::ModelVersion run;
   run.meta.key.name = "z";
