@@ -14,6 +14,7 @@
 #include "app/options.h"
 #include "app/process_metrics.h"
 #include "drift/observe.h"
+#include "retrain/group.h"
 #include "retrain/queue.h"
 
 namespace perennial::app {
@@ -313,16 +314,25 @@ void CollectVersions(const MetricSources& from, std::vector<MetricFamily>& out) 
 void CollectRuns(const MetricSources& from, std::vector<MetricFamily>& out) {
   int waiting = 0;
   int active = 0;
+  int following = 0;
   for (const auto& policy : from.cache.retrain_policies.store().All()) {
     const auto claim = retrain::ClaimOf(*policy);
     if (claim) ++(claim->active ? active : waiting);
+    const api::Run* run = claim ? nullptr : retrain::UnfinishedRun(*policy);
+    if (run != nullptr && !run->follows.empty()) ++following;
   }
   MetricFamily runs =
-      Family("perennial_retrain_runs", "Retraining runs that are under way, or wait for their turn",
+      Family("perennial_retrain_runs",
+             "Retraining runs that are under way, wait for their turn, or follow another's Job",
              MetricType::Gauge);
   Add(runs, {{"state", "active"}}, active);
   Add(runs, {{"state", "waiting"}}, waiting);
+  Add(runs, {{"state", "following"}}, following);
   out.push_back(std::move(runs));
+  out.push_back(
+      Single("perennial_retrain_shared_runs_total",
+             "Runs that ended since this process started and that another's Job trained for",
+             MetricType::Counter, static_cast<double>(from.runs.shared())));
   MetricFamily waits = Family("perennial_retrain_waiting_seconds",
                               "Time from a run's record to its turn", MetricType::Histogram);
   AddHistogram(waits, {}, from.runs.waits());
@@ -369,6 +379,12 @@ void RunTally::Look(const api::Run& run, const api::Run* before) {
   if (!run.finished || (before != nullptr && before->finished)) return;
   Count(run.finished->value - run.started.value,
         cells_[{run.trigger_type, run.phase == api::RunPhase::kSucceeded}]);
+  if (!run.follows.empty()) ++shared_;
+}
+
+std::uint64_t RunTally::shared() const {
+  const std::lock_guard lock(mutex_);
+  return shared_;
 }
 
 RunTally::Cell RunTally::waits() const {

@@ -44,6 +44,8 @@ class RunTally {
   Cells cells() const;
   // Of the runs that got their turn: from their record to then.
   Cell waits() const;
+  // Of the runs that ended, those that another policy's Job trained for.
+  std::uint64_t shared() const;
 
  private:
   void Look(const api::Run& run, const api::Run* before);
@@ -51,6 +53,7 @@ class RunTally {
   mutable std::mutex mutex_;
   Cells cells_;
   Cell waits_;
+  std::uint64_t shared_ = 0;
 };
 
 // Series of single monitors and deployments are cut off here: what a tenant creates must not make

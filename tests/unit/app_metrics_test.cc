@@ -179,6 +179,30 @@ TEST_F(MetricsTest, ShowWhoWaitsForATurnAndHowLong) {
   EXPECT_TRUE(Shows(R"(perennial_retrain_waiting_seconds_bucket{le="300"} 1)"));
 }
 
+TEST_F(MetricsTest, TellRunsThatShareAJobFromThoseThatHaveTheirOwn) {
+  const auto with = [](const char* follows, bool finished) {
+    return [=](api::RetrainPolicy& policy) {
+      api::Run run;
+      run.name = "r";
+      run.trigger_type = "Drift";
+      run.phase = finished ? api::RunPhase::kSucceeded : api::RunPhase::kRunning;
+      run.follows = follows;
+      if (finished) run.finished = api::Time{run.started.value + Seconds(100)};
+      policy.status.runs = {run};
+    };
+  };
+  for (const bool finished : {false, true}) {
+    Put(cache_.retrain_policies, "leads", with("", finished));
+    Put(cache_.retrain_policies, "north", with("leads-run", finished));
+    Put(cache_.retrain_policies, "south", with("leads-run", finished));
+    const std::string following = finished ? "0" : "2";
+    EXPECT_TRUE(Shows(R"(perennial_retrain_runs{state="following"} )" + following)) << Page();
+    EXPECT_TRUE(Shows("perennial_retrain_shared_runs_total " + std::string(finished ? "2" : "0")));
+  }
+  EXPECT_TRUE(Shows(R"(perennial_retrain_runs{state="active"} 0)"));
+  EXPECT_TRUE(Shows(R"(perennial_retrain_runs_total{result="succeeded",trigger="Drift"} 3)"));
+}
+
 TEST_F(MetricsTest, DoNotGrowWithoutEnd) {
   for (int i = 0; i < 210; ++i) {
     Put(cache_.drift_monitors, ("m" + std::to_string(i)).c_str(), [](api::DriftMonitor& monitor) {

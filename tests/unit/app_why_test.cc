@@ -120,6 +120,18 @@ TEST(Why, IsReadableText) {
   }
 }
 
+TEST(Why, NamesTheJobOfAnotherPolicyThatTrainedIt) {
+  json versions = Versions();
+  versions[1]["spec"]["origin"]["sharedJob"] = "hourly-xyz";
+  const auto why = ExplainServing({Deployment(), versions, json::array()});
+  ASSERT_TRUE(why.ok());
+  EXPECT_EQ((*why)["serving"][0]["chain"][0]["origin"]["sharedJob"], "hourly-xyz");
+  EXPECT_TRUE(Has(DescribeWhy(*why),
+                  "nightly-abc of RetrainPolicy nightly, trained by Job hourly-xyz for several, "
+                  "UID job-1"))
+      << DescribeWhy(*why);
+}
+
 TEST(Why, GoesByWhatStatusSaysWhileThereIsOne) {
   json deployment = Deployment();
   deployment["status"] = {
