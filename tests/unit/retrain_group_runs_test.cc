@@ -10,47 +10,25 @@
 #include "api/codec.h"
 #include "api/names.h"
 #include "retrain/group.h"
-#include "retrain/observe.h"
 #include "retrain/run.h"
 #include "retrain/trigger.h"
-#include "support/fake_api_server.h"
-#include "support/in_process.h"
+#include "support/retrain_stores.h"
 
 namespace perennial::retrain {
 namespace {
 
 using api::RunPhase;
 using nlohmann::json;
+using ::perennial::testing::PolicyOfGroup;
+using ::perennial::testing::RetrainStores;
 
 constexpr WallTime kStart{std::chrono::hours(500'000)};
 constexpr Millis kWindow{120'000};
 
-std::shared_ptr<api::RetrainPolicy> Policy(const std::string& name, const char* image) {
-  auto policy = std::make_shared<api::RetrainPolicy>();
-  policy->meta.key = {"transit", name};
-  policy->meta.uid = "uid-" + name;
-  policy->spec.model_deployment = "m-" + name;
-  policy->spec.group = api::RunGroup{"stops"};
-  policy->spec.job.emplace().job_template.text =
-      std::string(R"({"spec":{"template":{"spec":{"containers":[{"name":"train","image":")") +
-      image + R"("}]}}}})";
-  return policy;
-}
-
-class GroupTest : public ::testing::Test {
+class GroupTest : public ::testing::Test, protected RetrainStores {
  protected:
-  GroupTest() {
-    versions_.AddIndex(kVersionsByDeployment,
-                       [](const api::ModelVersion& version) { return DeploymentOf(version); });
-    jobs_.AddIndex(kJobsByPolicy, [](const api::JobView& job) { return PolicyOf(job); });
-    jobs_.AddIndex(kJobsByMember, [](const api::JobView& job) { return ListedBy(job.meta); });
-    pods_.AddIndex(kPodsByJob, JobOf);
-    policies_.AddIndex(kPoliciesByGroup, GroupOf);
-    policies_.AddIndex(kFollowers, FollowedBy);
-  }
-
   void Make(const std::string& name, const char* image = "t:1") {
-    auto policy = Policy(name, image);
+    auto policy = PolicyOfGroup(name, image);
     policy->spec.deadline.value = std::chrono::hours(6);
     policy->spec.backoff.initial.value = Seconds(10);
     Put(std::move(*policy));
@@ -101,9 +79,7 @@ class GroupTest : public ::testing::Test {
     const auto own = std::find_if(pending_.begin(), pending_.end(),
                                   [&](const auto& one) { return one.first == name; });
     if (own != pending_.end()) Show(static_cast<std::size_t>(own - pending_.begin()));
-    const RetrainReconciler reconciler(
-        {policies_, deployments_, monitors_, versions_, jobs_, pods_, objects_, kinds_});
-    auto seen = reconciler.Observe({"transit", name}, {});
+    auto seen = Reconciler().Observe({"transit", name}, {});
     if (!seen) return {};
     seen->queue.granted = granted_;
     const kube::Plan plan = Decide(*seen, now_);
@@ -215,16 +191,6 @@ class GroupTest : public ::testing::Test {
     return out;
   }
 
-  kube::Store<api::RetrainPolicy> policies_;
-  kube::Store<api::ModelDeployment> deployments_;
-  kube::Store<api::DriftMonitor> monitors_;
-  kube::Store<api::ModelVersion> versions_;
-  kube::Store<api::JobView> jobs_;
-  kube::Store<api::PodView> pods_;
-  ::perennial::testing::FakeApiServer api_{::perennial::testing::InProcess()};
-  std::vector<kube::Resource> kinds_;
-  kube::InformerSet<api::RunObjectView> objects_{
-      api_.transport(), SystemClock(), {}, api::DecodeRunObjectView};
   std::map<std::string, std::shared_ptr<const api::RetrainPolicy>> truth_;
   std::map<std::string, std::shared_ptr<api::JobView>> made_;
   std::map<std::string, json> bodies_;

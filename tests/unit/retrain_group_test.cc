@@ -5,6 +5,7 @@
 
 #include "retrain/group.h"
 #include "retrain/run.h"
+#include "support/retrain_stores.h"
 
 namespace perennial::retrain {
 namespace {
@@ -16,14 +17,7 @@ constexpr Millis kWindow{120'000};
 
 std::shared_ptr<api::RetrainPolicy> Policy(const std::string& name, WallTime enqueued,
                                            const char* image = "t:1") {
-  auto policy = std::make_shared<api::RetrainPolicy>();
-  policy->meta.key = {"transit", name};
-  policy->meta.uid = "uid-" + name;
-  policy->spec.model_deployment = "m-" + name;
-  policy->spec.group = api::RunGroup{"stops"};
-  policy->spec.job.emplace().job_template.text =
-      std::string(R"({"spec":{"template":{"spec":{"containers":[{"name":"train","image":")") +
-      image + R"("}]}}}})";
+  auto policy = ::perennial::testing::PolicyOfGroup(name, image);
   api::Run run;
   run.name = name + "-run";
   run.phase = RunPhase::kWaiting;

@@ -1,9 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "retrain/observe.h"
-#include "retrain/version.h"
-#include "support/fake_api_server.h"
-#include "support/in_process.h"
+#include "support/retrain_stores.h"
 
 namespace perennial::retrain {
 namespace {
@@ -17,17 +14,8 @@ std::shared_ptr<T> Named(const char* ns, const char* name, const char* uid) {
   return object;
 }
 
-class ObserveTest : public ::testing::Test {
+class ObserveTest : public ::testing::Test, protected ::perennial::testing::RetrainStores {
  protected:
-  ObserveTest() {
-    versions_.AddIndex(kVersionsByDeployment,
-                       [](const api::ModelVersion& version) { return DeploymentOf(version); });
-    jobs_.AddIndex(kJobsByPolicy, [](const api::JobView& job) { return PolicyOf(job); });
-    pods_.AddIndex(kPodsByJob, JobOf);
-    policies_.AddIndex(kFollowers, FollowedBy);
-    approvals_.AddIndex(VersionReconciler::kByVersion, VersionReconciler::VersionOf);
-  }
-
   void AddPolicy() {
     auto policy = Named<api::RetrainPolicy>("transit", "p", "policy-uid");
     policy->spec.model_deployment = "departures";
@@ -47,23 +35,6 @@ class ObserveTest : public ::testing::Test {
     pod->job_uid = uid;
     pods_.Upsert(pod);
   }
-
-  RetrainReconciler Reconciler() {
-    return RetrainReconciler(
-        {policies_, deployments_, monitors_, versions_, jobs_, pods_, objects_, kinds_});
-  }
-
-  kube::Store<api::RetrainPolicy> policies_;
-  kube::Store<api::ModelDeployment> deployments_;
-  kube::Store<api::DriftMonitor> monitors_;
-  kube::Store<api::ModelVersion> versions_;
-  kube::Store<api::ModelApproval> approvals_;
-  kube::Store<api::JobView> jobs_;
-  kube::Store<api::PodView> pods_;
-  ::perennial::testing::FakeApiServer api_{::perennial::testing::InProcess()};
-  std::vector<kube::Resource> kinds_;
-  kube::InformerSet<api::RunObjectView> objects_{
-      api_.transport(), SystemClock(), {}, api::DecodeRunObjectView};
 };
 
 TEST_F(ObserveTest, SeesWhatBelongsToThePolicyAndNothingElse) {
