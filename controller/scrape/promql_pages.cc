@@ -136,15 +136,19 @@ std::vector<Scraped> TargetsOf(const PromAnswer& answer, const PromqlSource& sou
   return targets;
 }
 
-// One target a pod: the one with the metrics. A pod's other ports are no concern of ours.
+// One target a pod and version: the one with the metrics. A pod's other ports are no concern of
+// ours. Of several versions is only a pod that joins outcomes to predictions, where the version's
+// label is the series' own.
 std::vector<Scraped> OnePerPod(std::vector<Scraped> targets, std::vector<std::string>& problems) {
   std::ranges::sort(targets, [](const Scraped& a, const Scraped& b) {
-    return std::tie(a.pod, b.wanted, a.labels) < std::tie(b.pod, a.wanted, b.labels);
+    return std::tie(a.pod, a.variant, b.wanted, a.labels) <
+           std::tie(b.pod, b.variant, a.wanted, b.labels);
   });
   std::vector<Scraped> chosen;
   bool told = false;
   for (Scraped& target : targets) {
-    if (chosen.empty() || chosen.back().pod != target.pod) {
+    if (chosen.empty() || chosen.back().pod != target.pod ||
+        chosen.back().variant != target.variant) {
       chosen.push_back(std::move(target));
     } else if (target.wanted && !told) {
       told = true;

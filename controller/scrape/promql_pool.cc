@@ -21,9 +21,10 @@ constexpr Millis kSmallestRange{10'000};
 // What was read of one subscription's Prometheus.
 struct Reading {
   std::shared_ptr<const QueryJob> job;
-  std::optional<WallTime> until;           // taken in up to here
-  Millis range{0};                         // of one query beyond the overlap; 0: not known yet
-  std::map<std::string, WallTime> newest;  // page of each pod
+  std::optional<WallTime> until;  // taken in up to here
+  Millis range{0};                // of one query beyond the overlap; 0: not known yet
+  // Page of each pod and variant.
+  std::map<std::pair<std::string, std::string>, WallTime> newest;
   // Of the query that is under way.
   bool running = false;
   WallTime to{};
@@ -200,13 +201,14 @@ class PromqlPool::Impl {
 
   static void LeaveOutTaken(Reading& reading, ScrapedPages& pages) {
     std::erase_if(pages.pages, [&](const ScrapedPage& page) {
-      WallTime& newest = reading.newest.try_emplace(page.pod, WallTime::min()).first->second;
+      WallTime& newest =
+          reading.newest.try_emplace({page.pod, page.variant}, WallTime::min()).first->second;
       if (page.at <= newest) return true;
       newest = page.at;
       return false;
     });
     const WallTime old = reading.to - 4 * kOverlap;
-    std::erase_if(reading.newest, [&](const auto& pod) { return pod.second < old; });
+    std::erase_if(reading.newest, [&](const auto& page) { return page.second < old; });
   }
 
   void Count(const Result<FetchSummary>& fetched, const Result<ScrapedPages>& pages) {

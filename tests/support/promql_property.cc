@@ -74,13 +74,15 @@ std::string Malformed(const Series& series) {
 }
 
 std::string Malformed(const ScrapedPages& pages) {
-  std::set<std::pair<std::string, WallTime>> seen;
+  std::set<std::tuple<std::string, std::string, WallTime>> seen;
   WallTime last = WallTime::min();
   for (const ScrapedPage& page : pages.pages) {
     if (page.pod.empty() || (page.variant != "v1" && page.variant != "v2")) return "whose page?";
     if (page.at < last) return "pages in no order";
     last = page.at;
-    if (!seen.emplace(page.pod, page.at).second) return "two pages of a pod at one moment";
+    if (!seen.emplace(page.pod, page.variant, page.at).second) {
+      return "two pages of a pod and version at one moment";
+    }
     if (!page.outcome.ok()) continue;
     for (const Series& series : page.outcome->series) {
       if (std::string why = Malformed(series); !why.empty()) return why;

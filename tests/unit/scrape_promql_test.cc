@@ -201,6 +201,30 @@ TEST_F(PromqlPages, CountsAPodOnceHoweverManyJobsScrapeIt) {
   EXPECT_TRUE(sidecar.problems.empty());
 }
 
+// A pod that learns later what was true counts for all versions, each under its label.
+TEST_F(PromqlPages, GivesEachVersionItsSeriesOfAPodThatJoinsOutcomes) {
+  PromqlSource by_label = Source();
+  by_label.version_label = "version";
+  const auto row = [&](const std::string& version, const std::string& kind,
+                       const std::string& values) {
+    return Of("joiner-0", "c_total", R"(,"version":")" + version + R"(","kind":")" + kind + "\"",
+              values);
+  };
+  const ScrapedPages seen =
+      Pages(row("v1", "a", R"([10,"1"],[20,"4"])") + "," + row("v2", "a", R"([10,"2"],[20,"9"])") +
+                "," + row("v2", "b", R"([20,"5"])") + "," + row("v3", "a", R"([20,"7"])"),
+            by_label);
+  EXPECT_TRUE(seen.problems.empty()) << seen.problems.front();
+  ASSERT_EQ(seen.pages.size(), 4u) << "v3 is none of ours";
+  for (const ScrapedPage& page : seen.pages) {
+    EXPECT_EQ(page.pod, "joiner-0");
+    ASSERT_TRUE(page.outcome.ok());
+    const bool late = page.at == WallTime(Millis{20'000});
+    EXPECT_EQ(page.outcome->series.size(), page.variant == "v2" && late ? 2u : 1u);
+    EXPECT_EQ(page.outcome->series[0].labels, (Labels{{"kind", "a"}}));
+  }
+}
+
 // In JSON a staleness marker is a NaN.
 TEST_F(PromqlPages, TakesStalenessMarkersForNoSamples) {
   const ScrapedPages seen =
@@ -269,6 +293,37 @@ TEST(PromqlStore, TakesInPagesAsIfItHadScraped) {
   const auto ended = store.TakeQueryChanges();
   ASSERT_EQ(ended.size(), 1u);
   EXPECT_FALSE(ended[0]->source.has_value());
+}
+
+TEST(PromqlStore, CountsForEachVersionWhatAnotherPodKnowsOfIt) {
+  perennial::testing::ManualClock clock;
+  SampleStore store(clock);
+  Subscription subscription;
+  subscription.interval = Millis{10'000};
+  subscription.metrics = {"c_total"};
+  subscription.promql = Source();
+  subscription.promql->version_label = "version";
+  store.Set("m", subscription);
+  const std::map<std::string, std::vector<double>> known = {{"v1", {5, 15, 40}}, {"v2", {1, 3, 4}}};
+  for (std::size_t i = 0; i < 3; ++i) {
+    ScrapedPages seen;
+    for (const auto& [version, values] : known) {
+      Series series;
+      series.metric = "c_total";
+      series.kind = SeriesKind::kCounter;
+      series.value = values[i];
+      Scrape scrape;
+      scrape.series.push_back(series);
+      seen.pages.push_back({"joiner-0", version, clock.Wall(), scrape});
+    }
+    store.RecordPages("m", seen, true);
+    clock.Advance(Millis{10'000});
+  }
+  for (const auto& [version, values] : known) {
+    const WindowView view = store.View("m", version, Millis{600'000}, Millis{0}, clock.Steady());
+    ASSERT_EQ(view.series.size(), 1u);
+    EXPECT_EQ(view.series[0].increase, values[2] - values[0]) << version;
+  }
 }
 
 class PromqlChurn : public ::testing::Test {
