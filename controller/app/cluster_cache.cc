@@ -1,6 +1,7 @@
 #include "app/cluster_cache.h"
 
 #include <algorithm>
+#include <thread>
 
 #include "api/codec.h"
 #include "api/names.h"
@@ -215,8 +216,13 @@ void ClusterCache::Start() {
   VisitSets(*this, [](auto& set) { set.Start(); });
 }
 
+// All at once: one that lists waits for its page.
 void ClusterCache::Stop() {
-  ForEach([](const char*, auto& informer) { informer.Stop(); });
+  {
+    std::vector<std::jthread> ends;
+    ForEach(
+        [&](const char*, auto& informer) { ends.emplace_back([&informer] { informer.Stop(); }); });
+  }
   VisitSets(*this, [](auto& set) { set.Stop(); });
 }
 

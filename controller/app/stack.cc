@@ -62,18 +62,20 @@ Stack::~Stack() {
 
 void Stack::Watch(const std::string& identity,
                   const std::vector<scrape::AddressRange>& api_server) {
+  const kube::ClientOptions client;
   {
     const std::lock_guard lock(mutex_);
-    work_.emplace(Work::Dependencies{fenced_,
-                                     dependencies_.clock,
-                                     cache_,
-                                     samples_,
-                                     dependencies_.events,
-                                     dependencies_.permit,
-                                     identity,
-                                     {},
-                                     dependencies_.secrets,
-                                     options_.runs});
+    const Work::Dependencies from{fenced_,
+                                  dependencies_.clock,
+                                  cache_,
+                                  samples_,
+                                  dependencies_.events,
+                                  dependencies_.permit,
+                                  identity,
+                                  client,
+                                  dependencies_.secrets,
+                                  options_.runs};
+    work_.emplace(from);
   }
   pool_.Forbid(api_server);
   queries_.Forbid(api_server);

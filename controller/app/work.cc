@@ -1,6 +1,8 @@
 #include "app/work.h"
 
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "api/names.h"
 #include "app/wiring.h"
@@ -76,11 +78,13 @@ void Work::Start(int workers) {
   version_runner_.Start(workers);
 }
 
+// All at once: each ends a plan that may wait for the API server at every step.
 void Work::Stop() {
-  deployment_runner_.Stop();
-  monitor_runner_.Stop();
-  policy_runner_.Stop();
-  version_runner_.Stop();
+  std::vector<std::jthread> ends;
+  ends.emplace_back([this] { deployment_runner_.Stop(); });
+  ends.emplace_back([this] { monitor_runner_.Stop(); });
+  ends.emplace_back([this] { policy_runner_.Stop(); });
+  ends.emplace_back([this] { version_runner_.Stop(); });
 }
 
 bool Work::Step() {
