@@ -14,11 +14,13 @@ import story
 KIND = "modeldeployments.perennial.dev"
 # A proxy follows the accepted route with a delay.
 PROXY_SECONDS = 1
+# Only what never comes takes that long: on a busy machine a pod starts in minutes.
+PATIENCE = 240
 
 # Words in the tag of its model decide: broken (never ready), slow (loads for a while), worse and vague (its
 # predictions err by more), late (what was true is known seconds after the prediction).
 PROGRAM = '''
-import http.server, os, random, threading, time
+import http.server, os, queue, random, threading, time
 import prometheus_client as metrics
 WORDS = os.environ["MODEL_URI"].rsplit(":", 1)[1].split("-")
 MEAN = 5 if "worse" in WORDS else 2 if "vague" in WORDS else 1
@@ -32,11 +34,21 @@ def learn(error):
     ERROR.observe(error)
     SQUARES.inc(error * error)
 
+LATER = queue.SimpleQueue()
+
+def learn_later():
+    while True:
+        due, error = LATER.get()
+        time.sleep(max(0, due - time.monotonic()))
+        learn(error)
+
+threading.Thread(target=learn_later, daemon=True).start()
+
 def predict():
     PREDICTIONS.inc()
     error = random.expovariate(1 / MEAN)
     if "late" in WORDS:
-        threading.Timer(4, learn, [error]).start()
+        LATER.put((time.monotonic() + 8, error))
     else:
         learn(error)
 
@@ -76,7 +88,7 @@ def container(program=PROGRAM, **more):
 def server(probed=True, **more):
     """Returns a pod template."""
     if probed:
-        more["readinessProbe"] = {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 1}
+        more["readinessProbe"] = {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 10}
     ports = [{"name": "http", "containerPort": 8080}]
     return {"spec": {"containers": [container(ports=ports, **more)], "terminationGracePeriodSeconds": 1}}
 
@@ -127,8 +139,8 @@ class Model:
     def condition(self, kind):
         return story.condition(self.object(), kind)
 
-    def wait(self, what, probe, seconds=60, show=None):
-        return story.wait_for(f"{self.name}: {what}", seconds, probe,
+    def wait(self, what, probe, show=None):
+        return story.wait_for(f"{self.name}: {what}", PATIENCE, probe,
                               show or (lambda: (self.status().get("why"), self.rollout().get("checks"))))
 
     def wait_for_step(self, version, step):
@@ -206,7 +218,7 @@ class Crowd(threading.Thread):
 
     def ask(self):
         if self.connection is None:
-            self.connection = http.client.HTTPConnection(self.address, 80, timeout=10)
+            self.connection = http.client.HTTPConnection(self.address, 80, timeout=30)
         self.connection.request("GET", "/predict", headers=self.headers)
         answer = self.connection.getresponse()
         answer.read()
@@ -225,13 +237,13 @@ class Crowd(threading.Thread):
     def meets(self, *versions):
         """Waits until the proxy has followed: these versions have answered the last requests, and no other."""
         self.last.clear()
-        story.wait_for(f"only {versions} answer", 30, lambda: len(self.last) == 20 and set(self.last) == set(versions),
+        story.wait_for(f"only {versions} answer", PATIENCE, lambda: len(self.last) == 20 and set(self.last) == set(versions),
                        lambda: list(self.last))
 
     def next(self, requests):
         """Returns who answered the next requests."""
         before = self.answers.copy()
-        story.wait_for(f"{requests} answers", 60, lambda: (self.answers - before).total() >= requests)
+        story.wait_for(f"{requests} answers", PATIENCE, lambda: (self.answers - before).total() >= requests)
         return self.answers - before
 
     def end(self):

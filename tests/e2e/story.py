@@ -99,11 +99,11 @@ def gateway_address(namespace):
             "status", {}).get("addresses")
         return addresses[0]["value"] if addresses else None
 
-    return wait_for("the Gateway has an address", 60, address)
+    return wait_for("the Gateway has an address", 240, address)
 
 
 def wait_until_promoted(name, namespace):
-    kubectl("-n", namespace, "wait", "--for=condition=Promoted", f"modeldeployment/{name}", "--timeout=90s")
+    kubectl("-n", namespace, "wait", "--for=condition=Promoted", f"modeldeployment/{name}", "--timeout=240s")
 
 
 # At 0.1 %, by the number of versions: a right split fails one run in a thousand.

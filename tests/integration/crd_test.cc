@@ -221,9 +221,12 @@ TEST(Crd, TellsTheStateInColumns) {
   status.observed_generation = 1;
   status.champion = "departures-v1";
   status.challenger = "departures-v2";
-  status.variants = {{.name = "champion", .weight = 80}, {.name = "challenger", .weight = 20}};
+  status.variants = {{.name = "champion", .weight_wanted = 50, .weight = 80},
+                     {.name = "challenger", .weight_wanted = 50, .weight = 20}};
   status.rollout.emplace().version = "departures-v2";
   status.rollout->step = 1;
+  status.rollout->until = api::Time{*ParseTime("2026-11-24T16:20:00Z")};
+  status.rollout->experiment.emplace().effect = "-0.4";
   status.conditions = {{"Ready", "True", "Serving", "", 1, "2026-11-24T16:13:47Z"}};
   const json patch = {{"status", json::parse(api::EncodeStatus(status))}};
   const Answer patched = Admin().MergePatch(RefOf(object), patch, "status");
@@ -236,6 +239,13 @@ TEST(Crd, TellsTheStateInColumns) {
   row.pop_back();  // the age
   EXPECT_EQ(row, (std::vector<std::string>{"departures", "True", "Serving", "departures-v1",
                                            "departures-v2", "20", "1"}));
+  const std::string wide = Output("kubectl get md -o wide -n " + ns.name());
+  row = Words(wide, 1);
+  ASSERT_GT(row.size(), 12u) << wide;
+  EXPECT_EQ(
+      std::vector<std::string>(row.begin() + 6, row.begin() + 12),
+      (std::vector<std::string>{"1", "Starting", "50", "2026-11-24T16:20:00Z", "-0.4", "NoData"}))
+      << wide;
 }
 
 TEST(Crd, AnswersToShortNamesAndOneCategory) {
