@@ -258,6 +258,13 @@ RunStep LookForJob(const Observed& seen, RunStep step, WallTime now) {
   return step;
 }
 
+// Status names a Job only after it was made, unless that was refused. Jobs and policies come by
+// different watches, and whoever is behind would have it made twice, which the API server refuses.
+bool WasJustMade(const Observed& seen, const api::Run& run, WallTime now) {
+  return run.phase == RunPhase::kPending && run.job == JobName(run) && seen.last_error.empty() &&
+         now < run.started.value + kShowGrace;
+}
+
 }  // namespace
 
 std::string JobName(const api::Run& run) {
@@ -296,6 +303,10 @@ RunStep AdvanceRun(const Observed& seen, const api::Run& run, WallTime now) {
   }
   if (!seen.workload_pending.empty()) {
     Earlier(now + kLookSoon, step);
+    return step;
+  }
+  if (job == nullptr && WasJustMade(seen, run, now)) {
+    Earlier(run.started.value + kShowGrace, step);
     return step;
   }
   if (job == nullptr) {

@@ -27,6 +27,9 @@ std::string JobName(const api::Run& run);
 inline constexpr Millis kResultGrace{60'000};
 // How long a Job that was there may be out of sight before it counts as deleted.
 inline constexpr Millis kMissingGrace{30'000};
+// How long a Job that was made may take to be seen before it is made again. From the run's start,
+// so that nothing more has to be remembered.
+inline constexpr Millis kShowGrace{10'000};
 // How often it is looked whether a workload's kind can be watched by now, and whether its first
 // list is over.
 inline constexpr Millis kLookAgain{10'000};

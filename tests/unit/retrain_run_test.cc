@@ -139,6 +139,21 @@ TEST_F(RunTest, TellsARefusedJobInAPlanOfItsOwnAndThenTriesAgain) {
   EXPECT_NE(step.run.message.find("exceeded quota"), std::string::npos);
 }
 
+TEST_F(RunTest, MakesAJobAgainOnlyIfItIsNotSeenForAWhile) {
+  run_.phase = api::RunPhase::kPending;
+  RunStep step = Advance(kStart + Seconds(1), false, false);
+  ASSERT_TRUE(Creates(step));
+  const api::Run made = step.run;
+  // The watch of policies is ahead of that of Jobs: nothing to do, and nothing to write.
+  step = Advance(kStart + Seconds(2), false, false);
+  EXPECT_FALSE(Creates(step));
+  EXPECT_EQ(step.run, made);
+  EXPECT_EQ(step.wake_at, kStart + kShowGrace);
+  EXPECT_EQ(Advance(kStart + Seconds(3)).run.phase, api::RunPhase::kRunning);
+  run_ = made;
+  EXPECT_TRUE(Creates(Advance(kStart + kShowGrace, false, false))) << "somebody deleted it at once";
+}
+
 TEST_F(RunTest, GivesUpOnAVersionThatIsRefusedWhenTheDeadlineIsOver) {
   job_.state = api::JobState::kSucceeded;
   job_.finished = kStart + Seconds(10);
