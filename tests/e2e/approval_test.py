@@ -7,8 +7,6 @@ spec.model that names a rejected artifact.
 
 import json
 import os
-import pathlib
-import signal
 import subprocess
 import time
 import unittest
@@ -42,25 +40,6 @@ def version_in(phase, known):
         if version["metadata"]["name"] not in known and version.get("status", {}).get("phase") == phase:
             return version
     return None
-
-
-def kill_controller():
-    """Ends the controller without a word, as the kernel does when memory runs out."""
-    pods = story.get("pods", namespace=story.SYSTEM,
-                     selector="app.kubernetes.io/component=controller")
-    killed = 0
-    for pod in pods:
-        container = pod["status"]["containerStatuses"][0]["containerID"].partition("://")[2]
-        for process in pathlib.Path("/proc").glob("[0-9]*"):
-            try:
-                # The cluster's processes are seen from here, and their cgroups name the container.
-                if container in (process / "cgroup").read_text():
-                    os.kill(int(process.name), signal.SIGKILL)
-                    killed += 1
-            except OSError:
-                pass  # it ended by itself meanwhile
-    if killed != len(pods):
-        raise AssertionError(f"killed {killed} processes of {len(pods)} controllers")
 
 
 class Approval(unittest.TestCase):
@@ -110,7 +89,7 @@ class Approval(unittest.TestCase):
 
         story.wait_for("the rollout begins", 90, lambda: len(story.route_weights()) == 2,
                        lambda: story.model_deployment()["status"].get("why"))
-        kill_controller()
+        story.kill_controller()
 
         def halfway():
             rollout = story.model_deployment()["status"].get("rollout") or {}
@@ -118,7 +97,7 @@ class Approval(unittest.TestCase):
 
         story.wait_for("the second step", 120, halfway,
                        lambda: story.model_deployment()["status"].get("why"))
-        kill_controller()
+        story.kill_controller()
         story.wait_for(
             "the promotion", 180,
             lambda: story.condition(story.model_deployment(), "Promoted") == "True",

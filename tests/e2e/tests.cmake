@@ -70,5 +70,9 @@ perennial_story(rights FIXTURES full demo AFTER e2e.approval_guide COMMAND ${in_
 perennial_story(drift_guide FIXTURES full demo AFTER e2e.rights COMMAND ${in_full} ${e2e}/drift_guide_test.py)
 set_tests_properties(e2e.drift_guide PROPERTIES
   ENVIRONMENT "PERENNIAL_BIN=${CMAKE_BINARY_DIR}/bin")
+# For the same reason: events and a Secret are asked for.
+perennial_story(retrain FIXTURES full demo AFTER e2e.drift_guide COMMAND ${in_full} ${e2e}/retrain_test.py)
+set_tests_properties(e2e.retrain PROPERTIES
+  ENVIRONMENT "PERENNIAL_BIN=${CMAKE_BINARY_DIR}/bin")
 perennial_story(prometheus FIXTURES full demo AFTER e2e.grpc COMMAND ${in_full} ${e2e}/prometheus_test.py)
 perennial_check(chart lint ${e2e}/chart_test)
