@@ -100,6 +100,10 @@ class Requests(collections.Counter):
     def of(self, *verbs):
         return sum(number for (verb, _, _), number in self.items() if verb in verbs)
 
+    def of_resource(self, wanted, resource):
+        return sum(number for (verb, what, _), number in self.items()
+                   if verb == wanted and what == resource)
+
     def writes(self):
         return sum(number for (verb, _, _), number in self.items() if verb not in READS)
 
@@ -170,7 +174,7 @@ class Audit:
         verb = "review" if what.endswith("reviews") else event["verb"]  # asks, and stores nothing
         code = event.get("responseStatus", {}).get("code", 0)
         self.counts[verb, what + sub, code] += 1
-        if verb not in READS:
+        if verb not in READS and what != "leases":  # those are renewed for ever
             moment = datetime.datetime.fromisoformat(event["stageTimestamp"].replace("Z", "+00:00"))
             self.last_write = max(self.last_write, moment.timestamp())
 

@@ -3,8 +3,9 @@
 Models have replicas: 0, so that no Pod has to come up: what is measured is the controller and what
 the API server makes of its requests.
 """
+import os
 
-NAMESPACES = 10
+NAMESPACES = int(os.environ.get("PERENNIAL_BENCH_NAMESPACES", "10"))
 GROUP = "/apis/perennial.dev/v1alpha1"
 PEER_GROUP = "/apis/argoproj.io/v1alpha1"
 

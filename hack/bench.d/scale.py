@@ -12,6 +12,7 @@ import tempfile
 import time
 
 import drift
+import replicas
 import soak
 from cluster_api import LOADERS, Api, Audit, load
 from objects import (GROUP, NAMESPACES, PEER_GROUP, judged, model, model_done, monitor,
@@ -244,6 +245,10 @@ def inside():
     args = argparse.Namespace(**json.loads(os.environ["PERENNIAL_BENCH_SCALE"]))
     folder = pathlib.Path(args.folder)
     api = Api(os.environ["KUBECONFIG"])
+    if args.replicas:
+        report = Report()
+        load_objects(api, args, report)
+        return replicas.measure(args, folder, report, wait_converged, lambda: not_done(api, args))
     if args.minutes:
         return measure_soak(api, args, folder, Report())
     if not args.peer_only:
@@ -273,6 +278,7 @@ def run(root, args):
     """Needs args.binary, and args.peer with args.peer_crds if the peer is to be measured."""
     cluster = str(root / "hack" / "cluster")
     environment = dict(os.environ)
+    environment["PERENNIAL_BENCH_NAMESPACES"] = str(NAMESPACES)
     environment["PERENNIAL_CLUSTER"] = os.environ.get("PERENNIAL_CLUSTER", f"bench-{os.getpid()}")
 
     def call(*command, **options):
