@@ -273,7 +273,7 @@ class Retrain(unittest.TestCase):
         self.assertTrue(self.running_pod("hang"))
         run = self.ended("hang")
         self.assertEqual((run["phase"], run.get("attempt", 0)), ("Failed", 0))
-        self.assertIn("deadline of 60s passed", run["message"])
+        self.assertIn("deadline of 1m passed", run["message"])
         self.assertEqual(versions("hang"), [])
         self.wait("nothing of it is left", lambda: not (
             self.board.labelled("Job", "retrain-policy", "hang") or self.board.labelled("Pod", "run", run["name"])))
