@@ -267,7 +267,11 @@ TEST_F(ExecuteTest, FindsItsOwnWhereTheAnswerAboutAFreshOneWasLost) {
   ASSERT_TRUE(Run(PlanOf({action})).ok()) << "the client tries again, and finds it there";
   ASSERT_TRUE(Run(PlanOf({action})).ok());
   EXPECT_EQ((*api_.Get(Child()))["data"], (json{{"a", "1"}}));
-  EXPECT_EQ(api_.Tallies().at(Child()).created, 1);
+  int created = 0;
+  for (const auto& [ref, tally] : api_.Tallies()) {
+    if (ref.key == Child().key) created += tally.created;
+  }
+  EXPECT_EQ(created, 1);
 }
 
 TEST_F(ExecuteTest, WaitsForAChildThatIsBeingDeleted) {
