@@ -1,12 +1,18 @@
 #!/usr/bin/env python3
 """Two monitors of the same real pods: one scrapes them, one asks Debian's Prometheus, which scrapes them in a pod of
-its own. What both have counted while neither saw a change must be the same to the last observation.
+its own. What both have counted while neither saw a change must be the same to the last observation. Then rollouts
+whose checks ask that Prometheus for outcomes that a pod of its own knows of, late: each belongs to the version that
+predicted.
 
 Needs a cluster with the controller in it.
 """
 
+import collections
+import http.client
 import json
 import random
+import threading
+import time
 import unittest
 
 import drift_guide_test as rides
@@ -14,32 +20,57 @@ import story
 
 SPACE = "agreement"
 OBSERVATIONS = 3_000
+# The model says who answered; what was true, it never learns.
+SERVER = story.model_server("""
+DISTANCE = prometheus_client.Histogram(
+    "feature_distance_km", "Distance of the requested ride.", buckets=[1, 2, 3, 5, 8, 13, 21])
+""", """
+    for ride in urllib.parse.parse_qs(url.query).get("ride", ()):
+        DISTANCE.observe(float(ride.split(",")[0]))
+    body = (os.environ["MODEL_VERSION"] + " " + os.environ["MODEL_URI"]).encode()
+""")
+# Joins them.
+JOINER = story.model_server("""
+ERROR = prometheus_client.Histogram(
+    "prediction_error", "Absolute error.", ["model_version"], buckets=[1, 2, 4, 8, 16])
+""", """
+    outcome = urllib.parse.parse_qs(url.query)
+    ERROR.labels(outcome["version"][0]).observe(float(outcome["error"][0]))
+""")
+LATE_SECONDS = 3
 MONITORS = {"scraped": None, "asked": {"prometheus": {"url": f"http://prometheus.{SPACE}:9090"}}}
 
 
-def model_deployment():
+def model_deployment(tag="1"):
     container = {
         "name": "model", "image": rides.IMAGE, "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "-c", rides.SERVER],
+        "command": ["python3", "-c", SERVER],
         "ports": [{"name": "http", "containerPort": 8080}],
-        "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1},
+        "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 10},
     }
     return {
         "apiVersion": "perennial.dev/v1alpha1", "kind": "ModelDeployment",
         "metadata": {"name": "eta", "namespace": SPACE},
         "spec": {
-            "model": {"uri": "http://models/eta:1"},
+            "model": {"uri": f"http://models/eta:{tag}"},
             "replicas": 2,
             "template": {"spec": {"containers": [container], "terminationGracePeriodSeconds": 1}},
             "metrics": {"port": "http", "path": "/metrics"},
+            "rollout": {
+                "steps": [{"weight": 50}],
+                "source": {"prometheus": {**MONITORS["asked"]["prometheus"], "versionLabel": "model_version"}},
+                "analysis": {"interval": "2s", "window": "20s", "minSamples": 60, "failureLimit": 2, "checks": [
+                    {"name": "error", "kind": "Mean", "metric": "prediction_error", "max": "3"}]},
+            },
         },
     }
 
 
 def pods():
-    """Returns {name: address} of the model's pods."""
+    """Returns {name: address} of the model's pods, and of the joiner."""
     return {pod["metadata"]["name"]: pod["status"]["podIP"]
-            for pod in story.get("pods", namespace=SPACE, selector="perennial.dev/model-deployment=eta")}
+            for pod in story.get("pods", namespace=SPACE, selector="perennial.dev/model-deployment=eta")
+            + story.get("pods", namespace=SPACE, selector="app=joiner")}
 
 
 def prometheus(targets):
@@ -79,6 +110,45 @@ def prometheus(targets):
     ]
 
 
+def joiner():
+    container = {"name": "joiner", "image": rides.IMAGE, "imagePullPolicy": "IfNotPresent",
+                 "command": ["python3", "-c", JOINER], "ports": [{"name": "http", "containerPort": 8080}],
+                 "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1}}
+    return {"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "joiner", "namespace": SPACE, "labels": {"app": "joiner"}},
+            "spec": {"containers": [container], "terminationGracePeriodSeconds": 1}}
+
+
+def ask(address, path, port=80):
+    connection = http.client.HTTPConnection(address, port, timeout=30)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
+
+
+class Outcomes(threading.Thread):
+    """Asks the model all the time, and tells the joiner later by how much the prediction was wrong."""
+
+    def __init__(self, model, joins):
+        super().__init__(daemon=True)
+        self.addresses = model, joins
+        self.over = threading.Event()
+
+    def run(self):
+        known = collections.deque()
+        while not self.over.wait(0.02):
+            try:
+                version, uri = ask(self.addresses[0], "/predict?ride=1,centre").split()
+            except (OSError, ValueError):
+                continue  # a pod that goes takes its connections along
+            error = random.expovariate(1 / (8 if uri.endswith("-worse") else 1))
+            known.append((time.monotonic() + LATE_SECONDS, f"/predict?version={version}&error={error}"))
+            while known and known[0][0] < time.monotonic():
+                ask(self.addresses[1], known.popleft()[1], 8080)
+
+
 def monitor(name, source):
     profile = {"rows": 100, "metrics": [{
         "metric": "feature_distance_km", "type": "Numeric",
@@ -111,15 +181,21 @@ def judged(name):
     return signals[0] if signals and signals[0].get("value") else None
 
 
+def model():
+    return story.model_deployment("eta", SPACE).get("status", {})
+
+
 class Agreement(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         story.namespace(SPACE)
         story.apply(model_deployment())
         story.wait_until_promoted("eta", SPACE)
+        story.apply(joiner())
+        story.kubectl("-n", SPACE, "wait", "--for=condition=Ready", "pod/joiner", "--timeout=240s")
         for thing in prometheus(pods()):
             story.apply(thing)
-        story.kubectl("-n", SPACE, "wait", "--for=condition=Ready", "pod/prometheus", "--timeout=120s")
+        story.kubectl("-n", SPACE, "wait", "--for=condition=Ready", "pod/prometheus", "--timeout=240s")
 
     @classmethod
     def tearDownClass(cls):
@@ -145,6 +221,37 @@ class Agreement(unittest.TestCase):
         self.assertEqual(asked["samples"], OBSERVATIONS)
         for ours, theirs in zip(scraped["tests"], asked["tests"], strict=True):
             self.assertEqual(ours, theirs)
+
+    def test_rollouts_ask_it(self):
+        riders = Outcomes(story.get("services", "eta", SPACE)["spec"]["clusterIP"],
+                          story.get("pods", "joiner", SPACE)["status"]["podIP"])
+        riders.start()
+        try:
+            self.assertEqual(self.released("2")["phase"], "Promoted")
+            good = model()["champion"]
+            worse = self.released("3-worse")
+            self.assertEqual(worse["phase"], "RolledBack")
+            self.assertIn("failed check error", model()["history"][0]["message"])
+            self.assertEqual(model()["champion"], good)
+        finally:
+            riders.over.set()
+
+    def released(self, tag):
+        """Returns the ended rollout of a model, whose check had a verdict of enough samples."""
+        before = model()["rollout"]["version"]
+        story.apply(model_deployment(tag))
+
+        def ended():
+            rollout = model()["rollout"]
+            return rollout if rollout["version"] != before and rollout["phase"] in ("Promoted", "RolledBack") else None
+
+        rollout = story.wait_for(f"the rollout of {tag} ends", 240, ended,
+                                 lambda: (model().get("why"), model().get("rollout")))
+        check = rollout["checks"][0]
+        print(f"{tag}: {rollout['phase']}, {check}", flush=True)
+        self.assertEqual(check["verdict"], "Pass" if rollout["phase"] == "Promoted" else "Fail")
+        self.assertGreaterEqual(check["samples"], 60)
+        return rollout
 
 
 if __name__ == "__main__":
