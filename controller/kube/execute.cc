@@ -97,15 +97,18 @@ Status CheckMayApply(const Context& context, const ApplyObject& action, const Me
   return Ok();
 }
 
-// Applies what is thought not to be there; false: it is. Server-side apply compares the resource
-// version with that of an object that is there (a conflict), and not where there is none. No object
-// ever has version 1: etcd's first write is its second revision (etcd, "Data model").
+// Applies what is thought not to be there; false: ask first after all. Server-side apply compares
+// the resource version with that of an object that is there (a conflict), and not where there is
+// none. No object ever has version 1: etcd's first write is its second revision (etcd, "Data
+// model"). Nothing promises that every API server accepts a version for what isn't there yet: one
+// that calls it invalid is asked the longer way, and so is one that finds something else wrong.
 Result<bool> MakeFresh(const Context& context, const Ref& target, json body) {
   body["metadata"]["resourceVersion"] = "1";
   const auto written =
       context.client.Apply(target, body.dump(), Subresource::kNone, /*force=*/false);
   if (written.ok()) return true;
-  if (written.error().code == Errc::kConflict) return false;
+  const Errc code = written.error().code;
+  if (code == Errc::kConflict || code == Errc::kInvalid) return false;
   return written.error();
 }
 

@@ -119,6 +119,14 @@ class Requests(collections.Counter):
                 out[f"{verb} {what}"] += number
         return out.most_common()
 
+    def refused_by_kind(self):
+        """What was refused, most first: ("409 patch modeldeployments/status", number)."""
+        out = collections.Counter()
+        for (verb, what, code), number in self.items():
+            if code >= 400 and verb not in READS:
+                out[f"{code} {verb} {what}"] += number
+        return out.most_common()
+
 
 class Audit:
     """Follows the audit log for the requests of one program, through rotations."""

@@ -88,4 +88,6 @@ def measure(api, args, report, process, audit: Audit):
     counts = audit.take_counts()
     report.row("writes of the controller", counts.writes())
     report.row("... of them refused", counts.refused())
+    for what, number in counts.refused_by_kind()[:4]:
+        report.row(f"... ... {what}", number)
     report.row("% of a core", 100 * (process.cpu() - cpu) / passed, "{:.1f}")

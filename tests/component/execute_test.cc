@@ -248,6 +248,16 @@ TEST_F(ExecuteTest, MakesWhatIsFreshWithOneRequest) {
   EXPECT_EQ(api_.Requests().size(), 1u);
 }
 
+TEST_F(ExecuteTest, MakesWhatIsFreshWhereTheServerTakesNoVersionForIt) {
+  ApplyObject action = Apply({{"a", "1"}});
+  action.fresh = true;
+  testing::Match with_version = testing::On("PATCH");
+  with_version.body = R"("resourceVersion")";
+  api_.FailNext(with_version, testing::Answer(422, "Invalid"));
+  ASSERT_TRUE(Run(PlanOf({action})).ok());
+  EXPECT_EQ((*api_.Get(Child()))["data"], (json{{"a", "1"}}));
+}
+
 TEST_F(ExecuteTest, TakesNothingOverThatWasThoughtToBeFresh) {
   json foreign = testing::MakeObject(Child());
   foreign["data"] = {{"a", "1"}};  // as ours would be
