@@ -52,7 +52,7 @@ perennial_story(demo FIXTURES full SETUP demo AFTER e2e.install COMMAND ${e2e}/d
 perennial_story(rollback FIXTURES full demo COMMAND ${in_full} ${e2e}/rollback_test.py)
 perennial_story(approval FIXTURES full demo AFTER e2e.rollback COMMAND ${in_full} ${e2e}/approval_test.py)
 perennial_story(traffic FIXTURES full demo AFTER e2e.approval COMMAND ${in_full} ${e2e}/traffic_test.py)
-foreach(name serving variants)
+foreach(name rollout serving variants)
   perennial_story(${name} FIXTURES full demo AFTER e2e.traffic COMMAND ${in_full} ${e2e}/${name}_test.py)
 endforeach()
 perennial_story(grpc FIXTURES full demo AFTER e2e.traffic COMMAND ${in_full} ${e2e}/grpc_test.py)

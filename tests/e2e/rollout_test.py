@@ -1,0 +1,218 @@
+#!/usr/bin/env python3
+"""Ways of a rollout on a cluster, side by side, while clients ask: blue/green with a preview, one version that
+takes another's place, versions whose pods never become ready, each kind of look of an analysis, and outcomes
+that are known late. No request fails, and none is answered by a version that should not answer yet.
+
+Needs a cluster with the controller in it.
+"""
+
+import json
+import unittest
+
+import served
+import story
+
+SPACE = "ways"
+
+# Asks the challenger by its own address, which is in MODEL_SERVICE.
+SMOKE = """
+import os, urllib.request
+for _ in range(60):
+    with urllib.request.urlopen("http://" + os.environ["MODEL_SERVICE"] + "/predict", timeout=30) as answer:
+        assert answer.headers["x-version"] == os.environ["MODEL_VERSION"], answer.headers
+"""
+
+ERROR = {"kind": "Mean", "metric": "prediction_error"}
+FAILURES = {"kind": "Proportion", "numerator": "prediction_failures_total", "denominator": "predictions_total"}
+
+
+def analysis(*checks, probes=()):
+    return {"interval": "2s", "window": "10s", "minSamples": 20, "failureLimit": 2, "inconclusiveLimit": 1,
+            "checks": list(checks), "probes": list(probes)}
+
+
+class Rollout(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        story.namespace(SPACE)
+        story.gateway(SPACE)
+        cls.board = served.Board(SPACE)
+        cls.crowds = []
+        cls.address = story.gateway_address(SPACE)
+
+    @classmethod
+    def tearDownClass(cls):
+        for crowd in cls.crowds:
+            crowd.end()
+        cls.board.over.set()
+        story.kubectl("delete", "namespace", SPACE, "--wait=false")
+
+    def begin(self, name, spec, traffic=None, first="1", **crowd):
+        """Returns a model that serves its first version, the version, and a crowd that asks it."""
+        model = served.Model(self.board, name, spec, traffic)
+        version = model.release(first)
+        model.wait_for_end(version, "Promoted")
+        story.wait_for("the gateway answers", served.PATIENCE, lambda: story.answers(self.address, "/ready", model.host))
+        crowd = served.Crowd(self.address, model.host, **crowd)
+        crowd.start()
+        self.crowds.append(crowd)
+        return model, version, crowd
+
+    def test_ways(self):
+        served.side_by_side(self.blue_green, self.superseded, self.never_ready, self.looks, self.late_outcomes)
+        for crowd in self.crowds:
+            self.assertEqual(crowd.failures, [], crowd.headers)
+            self.assertGreater(crowd.answers.total(), 100, crowd.headers)
+        self.assertEqual(dict(self.board.not_ready), {}, "Ready is True while the champion serves")
+        print(f"{sum(crowd.answers.total() for crowd in self.crowds)} requests, none failed", flush=True)
+
+    def blue_green(self):
+        """All at once, after a preview that probes and testers see, and nobody else."""
+        model, first, crowd = self.begin("green", {"rollout": {
+            "steps": [{"weight": 0, "hold": "2s"}, {"weight": 100, "pause": True}],
+            "keepPrevious": "5m",
+            "analysis": analysis({"name": "error", **ERROR, "max": "3"},
+                                 probes=[{"name": "smoke", "step": 1, "job": {"template": served.once(SMOKE)}}]),
+        }}, traffic={"rules": [{"header": {"name": "x-tester", "value": "yes"}, "variant": "challenger"}]})
+        worse = model.release("2-worse")
+        model.wait_for_step(worse, 0)
+        tester = served.Crowd(self.address, model.host, headers={"x-tester": "yes"})
+        tester.start()
+        self.crowds.append(tester)
+        # Their requests are what it is judged by.
+        self.assertIn("failed check error", model.wait_for_end(worse, "RolledBack"))
+        self.assertGreaterEqual(tester.answers[worse], 20, tester.answers)
+        self.assertEqual(set(crowd.answers), {first}, "nobody but testers met it")
+        tester.meets(first)
+        pods = model.pods(first)
+        better = model.release("3")
+        model.wait_for_step(better, 1)
+        crowd.meets(better)
+        self.assertEqual(model.pods(first), pods, "the way back stays open")
+        model.annotate("resume", better)
+        model.wait_for_end(better, "Promoted")
+        checks = {check["name"]: check["verdict"] for check in model.rollout()["checks"]}
+        self.assertEqual(checks, {"error": "Pass", "smoke": "Pass"})
+        self.assertEqual(model.pods(first), pods, "and after the promotion, as keepPrevious says")
+        self.assertNotIn(worse, crowd.answers)
+
+    def superseded(self):
+        """A newer version takes the challenger's place; then it is promoted past the steps that are left."""
+        model, first, crowd = self.begin("chain", {"rollout": {
+            "steps": [{"weight": 20, "pause": True}, {"weight": 60, "pause": True}]}}, pause=0.01)
+        second = model.release("2")
+        model.wait_for_step(second, 0)
+        crowd.meets(first, second)
+        story.assert_split(crowd.next(300), {first: 0.8, second: 0.2}, "the first challenger")
+        model.annotate("promote", f"{second}/1")
+        model.wait_for_step(second, 1)
+        third = model.release("3")
+        model.wait_for_step(third, 0)
+        last = model.status()["history"][0]
+        self.assertEqual([last["version"], last["outcome"]], [second, "Superseded"])
+        crowd.meets(first, third)
+        record = story.get("modelversions.perennial.dev", second, SPACE)
+        self.assertEqual(record["status"]["phase"], "Approved", "nothing was wrong with it")
+        model.annotate("promote", third)
+        self.assertIn("promoted by the annotation", model.wait_for_end(third, "Promoted"))
+        self.assertEqual(model.rollout()["step"], 0, "the other step was skipped")
+        crowd.meets(third)
+        model.wait("the pods of both are gone", lambda: not model.pods(first) and not model.pods(second))
+        self.undone(model, crowd, first)
+
+    def undone(self, model, crowd, first):
+        """Back to a version from before the last one: its artifact again, in steps as any other."""
+        fourth = model.release("4")
+        model.annotate("promote", fourth)
+        model.wait_for_end(fourth, "Promoted")
+        model.annotate("undo", first)
+        again = model.wait("there is a copy", lambda: model.status().get("challenger"))
+        model.wait_for_step(again, 0)
+        row = next(row for row in model.status()["variants"] if row["version"] == again)
+        self.assertEqual(row["model"]["uri"], "oci://models/chain:1")
+        crowd.meets(fourth, again)
+        model.annotate("promote", again)
+        model.wait_for_end(again, "Promoted")
+
+    def never_ready(self):
+        """Twice in a row, and then a good one."""
+        model, first, crowd = self.begin("late", {"rollout": {
+            "steps": [{"weight": 50, "hold": "1s"}]}})
+        # Pods start as fast as the machine lets them.
+        model.spec["rollout"]["progressDeadline"] = "10s"
+        for tag in ("2-broken", "3-broken"):
+            broken = model.release(tag)
+            message = model.wait_for_end(broken, "RolledBack")
+            self.assertIn("not ready within progressDeadline 10s: 0 of 1 pods ready", message)
+            self.assertEqual(model.condition("Stalled"), "True")
+            self.assertFalse(model.pods(broken))
+        self.assertEqual(set(crowd.answers), {first})
+        del model.spec["rollout"]["progressDeadline"]
+        good = model.release("4")
+        model.wait_for_end(good, "Promoted")
+        model.wait("it is not stalled any more", lambda: model.condition("Stalled") is None)
+        self.only_status_is_ours(model)
+
+    def only_status_is_ours(self, model):
+        """What people and GitOps tools wrote is theirs alone, after rollouts too."""
+        shown = json.loads(story.kubectl("get", served.KIND, model.name, "-n", SPACE, "-o", "json",
+                                         "--show-managed-fields"))
+        managers = {(entry["manager"].split("-")[0], entry.get("subresource"))
+                    for entry in shown["metadata"]["managedFields"]}
+        self.assertEqual(managers, {("kubectl", None), ("perennial", "status")})
+
+    def looks(self):
+        """What is only told, what has had its looks, and what is neither good nor bad."""
+        model, _, crowd = self.begin("looks", {"rollout": {"steps": [{"weight": 50}], "analysis": analysis(
+            {"name": "told", **ERROR, "max": "0.01", "dryRun": True},
+            {"name": "thrice", **FAILURES, "max": "0.5", "count": 3},
+            {"name": "ruled", **ERROR, "success": "challenger < 1.5", "failure": "challenger > 3"},
+        )}})
+        good = model.release("2")
+        model.wait_for_end(good, "Promoted")
+        checks = {check["name"]: check for check in model.rollout()["checks"]}
+        self.assertEqual({name: check["verdict"] for name, check in checks.items()},
+                         {"told": "Fail", "thrice": "Pass", "ruled": "Pass"})
+        self.assertEqual(checks["thrice"]["looks"], 3)
+        self.assertGreaterEqual(checks["told"]["failures"], 2, "above its limit, and not heeded")
+        vague = model.release("3-vague")
+        model.wait("it waits for a person", lambda: (
+            model.rollout().get("version") == vague and model.rollout()["phase"] == "Paused"
+            and "inconclusive check ruled" in model.status()["why"]))
+        model.annotate("resume", vague)
+        model.wait_for_end(vague, "Promoted")
+        worse = model.release("4-worse")
+        message = model.wait_for_end(worse, "RolledBack")
+        self.assertIn("failed check ruled", message)
+        self.assertIn("2 of 2 looks in a row", message)
+        crowd.meets(vague)
+
+    def late_outcomes(self):
+        """Errors are known seconds after the prediction, and belong to the version that made it."""
+        model, first, crowd = self.begin("outcomes", {"rollout": {
+            "steps": [{"weight": 50}],
+            "experiment": {
+                "primary": {"name": "error", "goal": "Decrease", **ERROR, "squares": "prediction_error_squares_total"},
+                "guardrails": [{"name": "failures", "maxIncrease": "0.5", **FAILURES}],
+                "minSamples": 100, "expectedSamples": 400},
+            "analysis": analysis({"name": "failures", **FAILURES, "max": "0.5"})}}, first="1-late")
+        worse = model.release("2-late-worse")
+
+        def counted():
+            rollout = model.rollout()
+            passes = any(row["name"] == "failures" and row["verdict"] == "Pass"
+                         for row in rollout.get("checks", ()))
+            return rollout if passes and rollout.get("version") == worse else None
+
+        early = model.wait("requests are counted before errors", counted)
+        self.assertEqual(early["experiment"]["verdict"], "NoData", "no outcome is known yet")
+        message = model.wait_for_end(worse, "RolledBack")
+        self.assertIn("failed experiment: error changes by", message)
+        # 5 against 1: of what each predicted itself.
+        effect = float(model.rollout()["experiment"]["effect"])
+        self.assertTrue(3 < effect < 5, effect)
+        crowd.meets(first)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
