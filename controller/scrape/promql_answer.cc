@@ -11,16 +11,17 @@ namespace perennial::scrape {
 namespace {
 
 constexpr std::size_t kMaxText = 200;
+constexpr std::size_t kMaxErrorType = 40;  // "not_acceptable" is the longest there is
 constexpr std::size_t kMaxWarnings = 4;
 constexpr std::size_t kMaxDepth = 12;
 
 // The peer's words may be anything, and end in a status.
-std::string Printable(std::string_view text) {
-  std::string out(text.substr(0, kMaxText));
+std::string Printable(std::string_view text, std::size_t most = kMaxText) {
+  std::string out(text.substr(0, most));
   for (char& c : out) {
     if (c < 0x20 || c > 0x7E) c = '?';
   }
-  if (text.size() > kMaxText) out += "...";
+  if (text.size() > most) out += "...";
   return out;
 }
 
@@ -139,7 +140,7 @@ bool Reader::string(std::string& text) {
   switch (Here()) {
     case Where::kTop:
       if (key_ == "status") status_ = text;
-      if (key_ == "errorType") error_type_ = Printable(text);
+      if (key_ == "errorType") error_type_ = Printable(text, kMaxErrorType);
       if (key_ == "error") error_text_ = Printable(text);
       return true;
     case Where::kData:
