@@ -5,7 +5,7 @@
 # Every module has a folder here with its own go.mod and go.sum: the tools need different versions
 # of the same libraries, so that one module for all could not be resolved.
 
-# binary (or a chart that lies in the module) | folder of its module | package
+# binary (or a chart or a CRD that lies in the module) | folder of its module | package
 TOOL_TABLE='
 kube-apiserver          kubernetes    k8s.io/kubernetes/cmd/kube-apiserver
 kubectl                 kubernetes    k8s.io/kubernetes/cmd/kubectl
@@ -21,11 +21,12 @@ envoy-gateway-chart     envoy-gateway github.com/envoyproxy/gateway/charts/gatew
 kwok                    kwok          sigs.k8s.io/kwok/cmd/kwok
 rollouts-controller     argo-rollouts github.com/argoproj/argo-rollouts/cmd/rollouts-controller
 textparse-bench         prometheus    perennial.dev/hack/tools/prometheus
+rayjob-crd              kuberay       github.com/ray-project/kuberay/ray-operator/config/crd/bases/ray.io_rayjobs.yaml
 '
 # Built when no tool is named; the others (benchmarks only) are built on demand.
 # etcd and the API server come first: the control plane needs nothing else.
 DEFAULT_TOOLS='etcd kube-apiserver kubectl kube-controller-manager kubelet kube-scheduler kube-proxy
-  helm coredns envoy-gateway envoy-gateway-chart'
+  helm coredns envoy-gateway envoy-gateway-chart rayjob-crd'
 
 TOOLS_DIR=$HACK_DIR/tools
 
@@ -42,20 +43,26 @@ tool_row() {
   die "no tool is called '$1'; hack/tools/table.sh lists them"
 }
 
+# tool_module_path MODULE prints the name of the Go module that the tool comes from.
+tool_module_path() {
+  case $1 in
+    kubernetes) echo k8s.io/kubernetes ;;
+    etcd) echo go.etcd.io/etcd/server/v3 ;;
+    helm) echo helm.sh/helm/v4 ;;
+    coredns) echo github.com/coredns/coredns ;;
+    envoy-gateway) echo github.com/envoyproxy/gateway ;;
+    kwok) echo sigs.k8s.io/kwok ;;
+    argo-rollouts) echo github.com/argoproj/argo-rollouts ;;
+    prometheus) echo github.com/prometheus/prometheus ;;
+    kuberay) echo github.com/ray-project/kuberay/ray-operator ;;
+    *) die "no tool module is called '$1'" ;;
+  esac
+}
+
 # tool_module_version MODULE prints the version that the module's go.mod asks of the tool itself.
 tool_module_version() {
   local path
-  case $1 in
-    kubernetes) path=k8s.io/kubernetes ;;
-    etcd) path=go.etcd.io/etcd/server/v3 ;;
-    helm) path=helm.sh/helm/v4 ;;
-    coredns) path=github.com/coredns/coredns ;;
-    envoy-gateway) path=github.com/envoyproxy/gateway ;;
-    kwok) path=sigs.k8s.io/kwok ;;
-    argo-rollouts) path=github.com/argoproj/argo-rollouts ;;
-    prometheus) path=github.com/prometheus/prometheus ;;
-    *) die "no tool module is called '$1'" ;;
-  esac
+  path=$(tool_module_path "$1")
   awk -v path="$path" '
     $1 == "require" && $2 == path { print $3; exit }
     $1 == path && $2 ~ /^v/ { print $2; exit }' "$TOOLS_DIR/$1/go.mod"

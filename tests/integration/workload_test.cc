@@ -2,6 +2,9 @@
 // status the test drives as their own controllers would.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -12,6 +15,7 @@
 #include "app/controller.h"
 #include "base/text.h"
 #include "support/cluster_access.h"
+#include "support/manifest.h"
 #include "support/spec_cases.h"
 
 namespace perennial::testing {
@@ -23,6 +27,8 @@ const kube::Resource kTrainJobs{"trainer.kubeflow.org", "v1alpha1", "trainjobs",
 const kube::Resource kWorkflows{"argoproj.io", "v1alpha1", "workflows", "Workflow"};
 const kube::Resource kPipelineRuns{"tekton.dev", "v1", "pipelineruns", "PipelineRun"};
 const kube::Resource kRayJobs{"ray.io", "v1", "rayjobs", "RayJob"};
+// Allowed, and nowhere installed.
+const kube::Resource kAbsent{"absent.example.org", "v1", "trainings", "Training"};
 const kube::Resource kCrds{"apiextensions.k8s.io", "v1", "customresourcedefinitions",
                            "CustomResourceDefinition"};
 
@@ -34,6 +40,21 @@ json Texts(std::vector<const char*> names) {
 
 json ListOf(json items) {
   return {{"type", "array"}, {"items", std::move(items)}};
+}
+
+// KubeRay's own definition of RayJob, whose schema refuses what Ray could not run.
+void InstallRayJob() {
+  const char* path = std::getenv("PERENNIAL_RAYJOB_CRD");
+  ASSERT_NE(path, nullptr) << "tests/e2e/cluster api exec says where it lies";
+  std::ifstream file(path);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  ASSERT_FALSE(text.empty()) << path << ": hack/tools/build fetches it";
+  const std::vector<json> documents = ParseManifests(text);
+  ASSERT_EQ(documents.size(), 1u);
+  const Answer created =
+      Admin().Create({kCrds, {"", documents[0]["metadata"]["name"]}}, documents[0]);
+  ASSERT_TRUE(created.ok() || created.status == 409) << created.message();
+  ASSERT_TRUE(Eventually([&] { return Admin().List(kRayJobs, "default", "limit=1").ok(); }));
 }
 
 // Group, version, kind, and the part of the status that expressions ask for. Without a status
@@ -114,7 +135,7 @@ class Running {
     options.ns = ns;
     options.workers = 1;
     options.instance = "workload-test";
-    options.workload_kinds = {kTrainJobs, kWorkflows, kPipelineRuns, kRayJobs};
+    options.workload_kinds = {kTrainJobs, kWorkflows, kPipelineRuns, kRayJobs, kAbsent};
     return options;
   }
 
@@ -143,7 +164,7 @@ class WorkloadStory : public ::testing::Test {
   }
 
   void Train(const std::string& name, const kube::Resource& resource, const char* success,
-             const char* failure, json result) {
+             const char* failure, json result, json spec = {{"run", "$(PERENNIAL_RUN)"}}) {
     json policy = ObjectOf("RetrainPolicy", name, json::object());
     policy["metadata"]["annotations"] = {{"perennial.dev/retrain", "now"}};
     policy["spec"] = {{"modelDeployment", "departures"},
@@ -155,7 +176,7 @@ class WorkloadStory : public ::testing::Test {
                         {"failure", failure},
                         {"template",
                          {{"metadata", {{"labels", {{"kueue.x-k8s.io/queue-name", "gpu"}}}}},
-                          {"spec", {{"run", "$(PERENNIAL_RUN)"}}}}}}},
+                          {"spec", std::move(spec)}}}}},
                       {"result", std::move(result)}};
     Put(policy);
   }
@@ -169,6 +190,17 @@ class WorkloadStory : public ::testing::Test {
     });
     EXPECT_EQ(items.size(), 1u);
     return items.empty() ? json::object() : items[0];
+  }
+
+  // Where the training leaves it: a ConfigMap of its object's name.
+  void LeaveResult(const std::string& name, const std::string& run) {
+    const json map = {
+        {"apiVersion", "v1"},
+        {"kind", "ConfigMap"},
+        {"metadata",
+         {{"name", name}, {"namespace", ns_.name()}, {"labels", {{"perennial.dev/run", run}}}}},
+        {"data", {{"result.json", Result()}}}};
+    ASSERT_TRUE(Admin().Create({api::kConfigMaps, {ns_.name(), name}}, map).ok());
   }
 
   json RunOf(const std::string& policy) {
@@ -212,20 +244,61 @@ TEST_F(WorkloadStory, ATrainJobLeavesItsResultInAConfigMap) {
   const std::string name = object["metadata"]["name"];
   EXPECT_EQ(object["metadata"]["labels"]["kueue.x-k8s.io/queue-name"], "gpu");
   EXPECT_EQ(object["spec"]["run"], object["metadata"]["labels"]["perennial.dev/run"]);
-  const json map = {{"apiVersion", "v1"},
-                    {"kind", "ConfigMap"},
-                    {"metadata",
-                     {{"name", name},
-                      {"namespace", ns_.name()},
-                      {"labels", {{"perennial.dev/run", object["spec"]["run"]}}}}},
-                    {"data", {{"result.json", Result()}}}};
-  ASSERT_TRUE(Admin().Create({api::kConfigMaps, {ns_.name(), name}}, map).ok());
+  LeaveResult(name, object["spec"]["run"]);
   ASSERT_TRUE(Admin()
                   .MergePatch({kTrainJobs, {ns_.name(), name}},
                               {{"status", {{"conditions", {Condition("Complete", "True")}}}}},
                               "status")
                   .ok());
   ExpectVersion("trainjob", object);
+}
+
+// The vendor's schema decides whether what we make is a RayJob, and whether what its operator
+// reports can be read as the expressions say.
+TEST_F(WorkloadStory, ARayJobAsKubeRayDefinesItTrains) {
+  InstallRayJob();
+  ASSERT_FALSE(HasFatalFailure());
+  const json pod = {
+      {"spec", {{"containers", json::array({{{"name", "ray"}, {"image", "rayproject/ray:2"}}})}}}};
+  const json spec = {
+      {"entrypoint", "python train.py --run $(PERENNIAL_RUN)"},
+      {"shutdownAfterJobFinishes", true},
+      {"rayClusterSpec",
+       {{"headGroupSpec", {{"rayStartParams", json::object()}, {"template", pod}}}}}};
+  Train("ray", kRayJobs, "status.jobStatus == 'SUCCEEDED'",
+        "status.jobStatus in ['FAILED', 'STOPPED']", {{"from", "ConfigMap"}}, spec);
+  const json object = Made(kRayJobs);
+  ASSERT_FALSE(object.empty()) << Ready("ray");
+  const std::string name = object["metadata"]["name"];
+  const std::string run = object["metadata"]["labels"]["perennial.dev/run"];
+  EXPECT_EQ(object["spec"]["entrypoint"], "python train.py --run " + run);
+  LeaveResult(name, run);
+  ASSERT_TRUE(
+      Admin()
+          .MergePatch({kRayJobs, {ns_.name(), name}},
+                      {{"status", {{"jobStatus", "RUNNING"}, {"jobDeploymentStatus", "Running"}}}},
+                      "status")
+          .ok());
+  EXPECT_TRUE(Eventually([&] { return RunOf("ray").value("phase", "") == "Running"; }));
+  ASSERT_TRUE(Admin()
+                  .MergePatch({kRayJobs, {ns_.name(), name}},
+                              {{"status",
+                                {{"jobStatus", "SUCCEEDED"}, {"jobDeploymentStatus", "Complete"}}}},
+                              "status")
+                  .ok());
+  ExpectVersion("ray", object);
+}
+
+TEST_F(WorkloadStory, TellsWhatTheKindsOwnSchemaRefuses) {
+  InstallRayJob();
+  ASSERT_FALSE(HasFatalFailure());
+  Train("ray", kRayJobs, "status.jobStatus == 'SUCCEEDED'", "status.jobStatus == 'FAILED'",
+        json::object(), {{"entrypoint", "python train.py"}, {"rayClusterSpec", json::object()}});
+  EXPECT_TRUE(Eventually([&] {
+    return (Ready("ray") + RunOf("ray").value("message", "")).find("headGroupSpec") !=
+           std::string::npos;
+  })) << Ready("ray")
+      << RunOf("ray").dump();
 }
 
 TEST_F(WorkloadStory, AWorkflowAndAPipelineRunCarryTheirResults) {
@@ -277,12 +350,13 @@ TEST_F(WorkloadStory, GivesALabelBackThatSomebodyTookAway) {
 }
 
 TEST_F(WorkloadStory, SaysWhatIsMissing) {
-  Train("ray", kRayJobs, "status.jobStatus == 'SUCCEEDED'", "status.jobStatus == 'FAILED'",
-        json::object());
+  Train("absent", kAbsent, "status.done == true", "status.done == false", json::object());
   EXPECT_TRUE(Eventually([&] {
-    return Ready("ray") ==
-           "WorkloadRefused: the API server does not serve rayjobs.ray.io/v1: install its CRD";
-  })) << Ready("ray");
+    return Ready("absent") ==
+           "WorkloadRefused: the API server does not serve trainings.absent.example.org/v1: "
+           "install "
+           "its CRD";
+  })) << Ready("absent");
   Train("other", {"kubeflow.org", "v1", "pytorchjobs", "PyTorchJob"}, "a", "b", json::object());
   EXPECT_TRUE(Eventually([&] {
     return Ready("other").find(
