@@ -104,6 +104,13 @@ void LookAtExperiment(Turn& turn, const api::Experiment& experiment, Measurement
       experiment, rollout.experiment,
       carried == turn.seen.carried.end() ? std::vector<api::QuantityCounts>{} : carried->second,
       SamplesOf(turn, rollout.champion), SamplesOf(turn, rollout.version), weight / 100.0);
+  // What was seen of a step stays true of it, though a restart or another spec has taken the
+  // samples that showed it: the counts that were carried over are of that traffic, too.
+  if (rollout.experiment && rollout.experiment->mismatch && look.verdict != Verdict::kFail) {
+    look.mismatch = true;
+    look.verdict = Verdict::kInconclusive;
+    look.message = rollout.experiment->message;
+  }
   const WallTime end = rollout.started.value + experiment.max_duration.value;
   rollout.experiment_ends = api::Time{end};
   const Verdict verdict = look.verdict;

@@ -101,6 +101,8 @@ void EnterStep(Turn& turn, int step) {
   const auto steps = StepsOf(Spec(turn).rollout);
   RolloutStatus& rollout = Rollout(turn);
   rollout.step = step;
+  // Each step's requests are compared with its own weights.
+  if (rollout.experiment) rollout.experiment->mismatch = false;
   rollout.in_effect = false;
   rollout.released = 0;
   const int weight = steps[static_cast<size_t>(step)].weight;

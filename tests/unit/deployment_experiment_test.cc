@@ -382,6 +382,28 @@ TEST(Experiment, PausesOnAMismatchAndKeepsTheChampionInTheEnd) {
   EXPECT_EQ(trial.Status().challenger, "");
 }
 
+// A restart of the controller, or another spec, takes the samples; what they showed is on record.
+TEST(Experiment, AMismatchOutlivesTheSamplesThatShowedIt) {
+  Trial trial;
+  trial.spec["rollout"]["experiment"]["onInconclusive"] = "Promote";
+  trial.samples[trial.v1] = All(Counted(9000, 0, 4));
+  trial.samples[trial.v2] = All(Counted(500, 0, 4));
+  trial.Live(minutes(10));
+  ASSERT_EQ(trial.Phase(), api::RolloutPhase::kPaused);
+  for (const double few : {0, 400}) {
+    trial.Count(few, 4, 4);
+    trial.Live(minutes(2));
+    EXPECT_EQ(trial.Phase(), api::RolloutPhase::kPaused);
+    EXPECT_TRUE(trial.Status().rollout->experiment->mismatch);
+  }
+  trial.spec["rollout"]["experiment"]["maxDuration"] = "1s";
+  trial.Live(Seconds(30));
+  EXPECT_EQ(trial.Phase(), api::RolloutPhase::kRolledBack);
+  EXPECT_EQ(trial.Champion(), trial.v1);
+  EXPECT_NE(trial.Status().history.front().message.find("sample-ratio"), std::string::npos);
+  EXPECT_EQ(trial.ServingWorld::Count("SampleRatioMismatch"), 1);
+}
+
 TEST(Experiment, WritesLittleWhileItCounts) {
   Trial trial;
   double n = 1000;
