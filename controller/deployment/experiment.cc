@@ -148,9 +148,15 @@ void JudgePrimary(const api::Experiment& experiment, const Comparison& seen, dou
   } else if (lower_is_better ? *result.effect < 0 : *result.effect > 0) {
     status.verdict = Verdict::kPass;
     status.message = what + ", p " + status.p_value;
-  } else {
+  } else if (result.p_value <= experiment.alpha.value) {
     status.verdict = Verdict::kFail;
     status.message = what + ", p " + status.p_value + ": the challenger is worse";
+  } else {
+    // The p is the smallest of all looks, and that look may have been for the challenger: it says
+    // nothing against it.
+    status.verdict = Verdict::kInconclusive;
+    status.message = what + ", though an earlier look found the challenger better (p " +
+                     status.p_value + ")";
   }
 }
 

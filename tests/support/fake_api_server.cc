@@ -2,6 +2,7 @@
 
 #include <openssl/ssl.h>
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -419,8 +420,12 @@ std::vector<RecordedRequest> FakeApiServer::Requests(const Match& match) const {
 std::size_t FakeApiServer::Count(const Match& match) const {
   return Requests(match).size();
 }
+// Of one moment: requests may come while it counts.
 std::size_t FakeApiServer::Writes() const {
-  return Requests().size() - Count({.method = "GET", .path = "", .watch = {}, .body = ""});
+  const std::vector<RecordedRequest> requests = Requests();
+  return static_cast<std::size_t>(
+      std::count_if(requests.begin(), requests.end(),
+                    [](const RecordedRequest& one) { return one.request.method != "GET"; }));
 }
 void FakeApiServer::ForgetRequests() {
   const std::lock_guard lock(impl_->mutex_);
