@@ -22,6 +22,8 @@ constexpr const char* kScaledToZero =
 // What a deadline that passes brings.
 constexpr const char* kRollsBack = "it is rolled back";
 constexpr const char* kStalls = "Stalled says what is missing";
+// How the message of a challenger begins that has its pods and waits for something else.
+constexpr std::string_view kNoStep = "ready, but no step is taken: ";
 
 Millis Deadline(const Turn& turn) {
   return Spec(turn).rollout.progress_deadline.value;
@@ -50,6 +52,13 @@ std::string WhyNotReady(const Turn& turn, const std::string& version) {
 
 bool ChampionServes(const Turn& turn) {
   return RunningOf(turn.seen, turn.status.champion).Serving();
+}
+
+// Not the version's fault: the traffic stays where it is until people mend the route.
+void AwaitRoute(Turn& turn, const std::string& why) {
+  const WallTime deadline = Rollout(turn).step_started.value + Deadline(turn);
+  if (turn.now < deadline) return EndsAt(turn, deadline, kStalls);
+  turn.blocked = Blocked{"RouteNotAccepted", why};
 }
 
 // ---- what may end a rollout from outside ----
@@ -105,6 +114,26 @@ std::string HowToResume(const RolloutStatus& rollout) {
   return "kubectl perennial resume, or annotate perennial.dev/resume=" + rollout.version;
 }
 
+// Its pods are ready. No traffic moves on a route that the gateway refuses: nobody could tell what
+// it does.
+void TakeFirstStep(Turn& turn, const Selection& selection) {
+  const auto last = static_cast<int>(StepsOf(Spec(turn).rollout).size()) - 1;
+  if (turn.status.champion.empty()) return Promote(turn, "it is the first version and ready");
+  if (selection.urgent) return Promote(turn, "the champion is rejected or gone");
+  if (turn.effect.settled && last < 0) return Promote(turn, "ready, and no steps to take");
+  const std::string start(kNoStep);
+  if (!turn.effect.unsupported.empty()) {
+    return Wait(turn, RolloutPhase::kStarting, start + turn.effect.unsupported);
+  }
+  if (!turn.effect.settled) {
+    const std::string& message = turn.effect.message;
+    const std::string why = message.empty() ? "the champion's traffic is about to be set" : message;
+    AwaitRoute(turn, why);
+    return Wait(turn, RolloutPhase::kStarting, start + why);
+  }
+  EnterStep(turn, std::clamp(Rollout(turn).step, 0, last));
+}
+
 void Start(Turn& turn, const Selection& selection) {
   RolloutStatus& rollout = Rollout(turn);
   const Running running = RunningOf(turn.seen, rollout.version);
@@ -115,17 +144,13 @@ void Start(Turn& turn, const Selection& selection) {
   if (Rollout(turn).paused) {
     return Wait(turn, RolloutPhase::kStarting, "paused by annotation: " + HowToResume(rollout));
   }
-  if (running.Complete(pods) && running.Serving()) {
-    if (turn.status.champion.empty()) return Promote(turn, "it is the first version and ready");
-    if (selection.urgent) return Promote(turn, "the champion is rejected or gone");
-    if (StepsOf(Spec(turn).rollout).empty()) return Promote(turn, "ready, and no steps to take");
-    if (!turn.effect.unsupported.empty()) {
-      return Wait(turn, RolloutPhase::kStarting,
-                  "ready, but no step is taken: " + turn.effect.unsupported);
-    }
-    const auto last = static_cast<int>(StepsOf(Spec(turn).rollout).size()) - 1;
-    return EnterStep(turn, std::clamp(rollout.step, 0, last));
+  // The pods and then the gateway have the whole deadline each: neither pays for the other.
+  const bool ready = running.Complete(pods) && running.Serving();
+  const bool was_ready = rollout.message.starts_with(kNoStep);
+  if (ready != was_ready && (was_ready || !turn.effect.settled)) {
+    rollout.step_started = api::Time{turn.now};
   }
+  if (ready) return TakeFirstStep(turn, selection);
   const WallTime deadline = rollout.step_started.value + Deadline(turn);
   const std::string why = WhyNotReady(turn, rollout.version);
   if (running.Failed() || turn.now >= deadline) {
@@ -165,13 +190,12 @@ void AwaitEffect(Turn& turn) {
   const bool serving = RunningOf(turn.seen, rollout.version).Serving();
   const WallTime deadline = rollout.step_started.value + Deadline(turn);
   const std::string why = WhyNotInEffect(turn);
-  if (turn.now >= deadline) {
-    if (!serving)
-      return RollBack(turn, "no ready pod for " + FormatDuration(Deadline(turn)) + ": " + why);
-    // Not the version's fault: the traffic stays where it is until people mend the route.
-    turn.blocked = Blocked{"RouteNotAccepted", why};
+  if (serving) {
+    AwaitRoute(turn, why);
+  } else if (turn.now >= deadline) {
+    return RollBack(turn, "no ready pod for " + FormatDuration(Deadline(turn)) + ": " + why);
   } else {
-    EndsAt(turn, deadline, serving ? kStalls : kRollsBack);
+    EndsAt(turn, deadline, kRollsBack);
   }
   Wait(turn, RolloutPhase::kProgressing,
        "waiting until step " + std::to_string(rollout.step + 1) + " is in effect: " + why);
@@ -307,6 +331,10 @@ void FinishRollback(Turn& turn, const Selection& selection) {
   if (running.deployment != nullptr || running.service != nullptr) {
     turn.why = "rolling back " + rollout.version + " (" + rollout.message +
                "): its traffic is withdrawn, its pods follow";
+    if (!turn.effect.settled && !turn.effect.message.empty()) {
+      turn.why += " when the route without it is accepted: " + turn.effect.message;
+      AwaitRoute(turn, turn.why);
+    }
     turn.WakeAt(std::max(rollout.step_started.value + kDrain, turn.now + Seconds(1)));
     return;
   }

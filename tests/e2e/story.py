@@ -84,13 +84,13 @@ def namespace(name, restricted=False):
     apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
 
 
-def gateway(namespace):
-    """Makes the Gateway "edge" for all host names of a namespace."""
+def gateway(namespace, name="edge", host=None):
+    """Makes a Gateway of a namespace, for all host names unless one is given."""
+    listener = {"name": "http", "protocol": "HTTP", "port": 80, **({"hostname": host} if host else {})}
     apply({
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
-        "metadata": {"name": "edge", "namespace": namespace},
-        "spec": {"gatewayClassName": "perennial", "listeners": [
-            {"name": "http", "protocol": "HTTP", "port": 80}]},
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"gatewayClassName": "perennial", "listeners": [listener]},
     })
 
 

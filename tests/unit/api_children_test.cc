@@ -148,7 +148,8 @@ TEST(Children, DoNotTakeARouteForAcceptedBeforeEachParentSaysSo) {
       {"not accepted", "/status/parents/0/conditions/0",
        R"({"type": "Accepted", "status": "False", "reason": "NoMatchingListenerHostname",
            "observedGeneration": 2, "message": "no listener has this host name"})",
-       "Gateway edge: NoMatchingListenerHostname: no listener has this host name"},
+       "Gateway edge: NoMatchingListenerHostname: no listener has this host name; correct the "
+       "Gateway's listeners or spec.traffic.gateway"},
       {"backend is missing", "/status/parents/0/conditions/1",
        R"({"type": "ResolvedRefs", "status": "False", "reason": "BackendNotFound",
            "observedGeneration": 2, "message": "Service departures-v2 not found"})",

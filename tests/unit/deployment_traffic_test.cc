@@ -1,4 +1,4 @@
-// What a route does beside the split: sticky sessions, rules, mirrors.
+// What a route does beside the split: sticky sessions, rules, mirrors; and gateways that refuse it.
 #include <gtest/gtest.h>
 
 #include "support/serving_world.h"
@@ -285,6 +285,75 @@ TEST(Traffic, AnAutoscalersWriteMovesPodsAndNothingElse) {
   const int writes = world.writes;
   world.Live(minutes(1));
   EXPECT_EQ(world.writes, writes) << "one write follows another, nobody fights";
+}
+
+TEST(Traffic, BlamesTheRouteAndNotTheVersion) {
+  Traffic world;
+  world.gateway_accepts = false;
+  const std::string v2 = world.Release();
+  world.Live(minutes(15));
+  EXPECT_EQ(world.Status().challenger, v2);
+  EXPECT_EQ(world.Phase(), RolloutPhase::kStarting) << "the first step begins on an accepted route";
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 100}}));
+  EXPECT_EQ(world.Count("WeightChanged"), 0);
+  EXPECT_EQ(world.Condition("Stalled"), "True/RouteNotAccepted");
+  EXPECT_NE(world.Message("Stalled").find("no listener takes m.example.org"), std::string::npos);
+  EXPECT_EQ(world.Status().why,
+            "ready, but no step is taken: Gateway edge: NotAllowedByListeners: no listener takes "
+            "m.example.org; correct the Gateway's listeners or spec.traffic.gateway");
+  EXPECT_EQ(world.Condition("Ready"), "True/Serving");
+
+  // What the gateway has used up of the deadline is not the pods' fault.
+  world.broken = {v2};
+  world.React();
+  world.Live(minutes(5));
+  EXPECT_EQ(world.Phase(), RolloutPhase::kStarting);
+  world.broken.clear();
+  world.React();
+  world.Live(minutes(9));
+  EXPECT_EQ(world.Condition("Stalled"), "-");
+
+  world.gateway_accepts = true;
+  world.React();
+  world.Settle();
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 90}, {v2, 10}})) << "it goes on by itself";
+  world.Live(minutes(5));
+  EXPECT_EQ(world.Champion(), v2);
+}
+
+TEST(Traffic, PromotesNothingOnARouteThatIsRefused) {
+  Traffic world;
+  world.spec["rollout"]["steps"] = json::array();
+  world.gateway_accepts = false;
+  const std::string v2 = world.Release();
+  world.Live(minutes(15));
+  EXPECT_EQ(world.Champion(), world.v1);
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 100}}));
+  const std::string v3 = world.Release("oci://m:3");
+  EXPECT_EQ(world.Status().challenger, v3) << "nothing was decided that a newer one must wait for";
+  world.gateway_accepts = true;
+  world.React();
+  world.Live(Seconds(30));
+  EXPECT_EQ(world.Champion(), v3);
+}
+
+TEST(Traffic, KeepsPodsWhileTheRouteStillNamesThem) {
+  Traffic world;
+  const std::string v2 = world.Release();
+  world.gateway_accepts = false;
+  world.Annotate(api::kAnnotationAbort, v2);
+  world.Live(minutes(2));
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 100}}));
+  EXPECT_TRUE(world.HasPods(v2)) << "no gateway has taken the new route in";
+  EXPECT_NE(world.Status().why.find("no listener takes m.example.org"), std::string::npos)
+      << world.Status().why;
+  EXPECT_EQ(world.Condition("Stalled"), "True/RolloutAborted");
+  world.Live(minutes(10));
+  EXPECT_EQ(world.Condition("Stalled"), "True/RouteNotAccepted");
+  world.gateway_accepts = true;
+  world.React();
+  world.Live(Seconds(10));
+  EXPECT_FALSE(world.HasPods(v2));
 }
 
 }  // namespace
