@@ -64,6 +64,7 @@ struct Traffic {
   std::optional<Sticky> sticky;
   std::vector<TrafficRule> rules;
   std::optional<Timeouts> timeouts;
+  bool headless = false;  // Services without a cluster address; never changes
   bool operator==(const Traffic&) const = default;
 };
 

@@ -223,6 +223,12 @@ struct Schema<ModelDeploymentSpec> {
             "Who must agree to a version before it gets traffic, whatever its origin.", Rules{}},
   };
   static constexpr std::array kCel{
+      Cel<T>{"(has(self.traffic) && has(self.traffic.headless) && self.traffic.headless) == "
+             "(has(oldSelf.traffic) && has(oldSelf.traffic.headless) && "
+             "oldSelf.traffic.headless)",
+             "traffic.headless can't be changed, since a Service keeps its cluster address: make "
+             "another ModelDeployment",
+             "traffic.headless", nullptr},
       Cel<T>{"!(has(self.model) && has(self.variants))",
              "model and variants exclude each other: remove spec.model or spec.variants",
              "variants", [](const T& v) { return !v.model.has_value() || v.variants.empty(); }},

@@ -128,6 +128,12 @@ struct Schema<Traffic> {
       Field{"rules", &T::rules, "Requests that one variant answers, whatever the weights are.",
             Rules{.max_items = 8}},
       Field{"timeouts", &T::timeouts, "Time-outs of requests.", Rules{}},
+      Field{"headless", &T::headless,
+            "Services without a cluster address (clusterIP: None): their names stand for the pods' "
+            "addresses, on the container port instead of port 80. For gateways, which send to pods "
+            "anyway, and for thousands of models, whose addresses the API server and kube-proxy "
+            "would have to carry. It can't be changed.",
+            Rules{}},
   };
   static constexpr std::array kCel{
       Cel<T>{"has(self.gateway) || !(has(self.sticky) || has(self.rules) || has(self.timeouts))",

@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-// Where the main Service listens, whatever port the containers use.
+// Where the main Service listens, whatever port the containers use, if it has an address.
 constexpr int kMainPort = 80;
 
 json Template(const api::ModelDeployment& deployment) {
@@ -74,6 +74,14 @@ json ServingPort(const api::ModelDeployment& deployment, int port) {
   // HTTP/2 without TLS, for proxies that don't learn it from the route (KEP-3726).
   if (SpeaksGrpc(deployment)) rendered["appProtocol"] = "kubernetes.io/h2c";
   return rendered;
+}
+
+json ServiceSpec(const api::ModelDeployment& deployment, const std::string& version, json ports) {
+  json spec = {{"type", "ClusterIP"},
+               {"selector", PodSelector(deployment, version)},
+               {"ports", std::move(ports)}};
+  if (deployment.spec.traffic.headless) spec["clusterIP"] = "None";
+  return spec;
 }
 
 // Defaults that the API server would fill in are written out: fields that nobody owns invite others
@@ -209,17 +217,17 @@ Rendered RenderService(const api::ModelDeployment& deployment, const std::string
   const std::string& metrics = deployment.spec.metrics.port;
   json ports = json::array({ServingPort(deployment, PortOf(deployment, serving))});
   if (metrics != serving) ports.push_back(Port(metrics, PortOf(deployment, metrics)));
-  json spec = {{"type", "ClusterIP"},
-               {"selector", PodSelector(deployment, version)},
-               {"ports", std::move(ports)}};
-  return Seal(deployment, api::kServices, ChildName(deployment, version), version, std::move(spec));
+  return Seal(deployment, api::kServices, ChildName(deployment, version), version,
+              ServiceSpec(deployment, version, std::move(ports)));
 }
 
 Rendered RenderMainService(const api::ModelDeployment& deployment, const std::string& version) {
-  json spec = {{"type", "ClusterIP"},
-               {"selector", PodSelector(deployment, version)},
-               {"ports", json::array({ServingPort(deployment, kMainPort)})}};
-  return Seal(deployment, api::kServices, deployment.meta.key.name, "", std::move(spec));
+  const api::Traffic& traffic = deployment.spec.traffic;
+  // Without a cluster address nobody translates ports.
+  const int port = traffic.headless ? PortOf(deployment, traffic.port) : kMainPort;
+  json ports = json::array({ServingPort(deployment, port)});
+  return Seal(deployment, api::kServices, deployment.meta.key.name, "",
+              ServiceSpec(deployment, version, std::move(ports)));
 }
 
 Rendered RenderRoute(const api::ModelDeployment& deployment, const std::vector<Share>& shares,

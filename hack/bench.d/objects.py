@@ -29,6 +29,7 @@ def pod_spec():
 
 
 def model(namespace, name, digest="a"):
+    """Without a cluster address: see docs/concepts/model-deployment.md."""
     return {
         "apiVersion": "perennial.dev/v1alpha1", "kind": "ModelDeployment",
         "metadata": {"name": name, "namespace": namespace},
@@ -37,6 +38,7 @@ def model(namespace, name, digest="a"):
             "replicas": 0,
             "template": {"spec": pod_spec()},
             "metrics": {"port": "http", "path": "/metrics"},
+            "traffic": {"headless": True},
         },
     }
 

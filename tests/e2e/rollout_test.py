@@ -73,7 +73,8 @@ class Rollout(unittest.TestCase):
             "keepPrevious": "5m",
             "analysis": analysis({"name": "error", **ERROR, "max": "3"},
                                  probes=[{"name": "smoke", "step": 1, "job": {"template": served.once(SMOKE)}}]),
-        }}, traffic={"rules": [{"header": {"name": "x-tester", "value": "yes"}, "variant": "challenger"}]})
+        }}, traffic={"headless": True,
+                     "rules": [{"header": {"name": "x-tester", "value": "yes"}, "variant": "challenger"}]})
         worse = model.release("2-worse")
         model.wait_for_step(worse, 0)
         tester = served.Crowd(self.address, model.host, headers={"x-tester": "yes"})

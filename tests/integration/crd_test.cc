@@ -149,6 +149,27 @@ TEST(Crd, RecordsNeverChange) {
   }
 }
 
+// Services keep what they have; the objects that say so have to as well.
+TEST(Crd, ClusterAddressesNeitherComeNorGo) {
+  TestNamespace ns;
+  for (const bool headless : {false, true}) {
+    json object = InNamespace(ns.name(), "ModelDeployment", headless ? "without" : "with",
+                              ValidSpec("ModelDeployment"));
+    if (headless) object["spec"]["traffic"]["headless"] = true;
+    ASSERT_TRUE(Admin().Create(RefOf(object), object).ok());
+    const auto patched = [&](const json& traffic) {
+      return Admin().MergePatch(RefOf(object), {{"spec", {{"traffic", traffic}}}});
+    };
+    const json other = headless ? json() : json(true);
+    const Answer refused = patched({{"headless", other}});
+    EXPECT_EQ(refused.status, 422);
+    EXPECT_NE(refused.message().find("make another ModelDeployment"), std::string::npos)
+        << refused.message();
+    EXPECT_EQ(patched(json()).ok(), !headless) << "without traffic there are addresses";
+    EXPECT_TRUE(patched({{"headless", headless}, {"port", "http"}}).ok());
+  }
+}
+
 TEST(Crd, RefusesNamesThatNoLabelOrServiceCanHave) {
   for (const char* kind : {"ModelDeployment", "DriftMonitor", "RetrainPolicy", "ModelVersion"}) {
     for (const std::string& name : {std::string(64, 'a'), std::string("1st"), std::string("a.b")}) {

@@ -84,6 +84,7 @@ std::vector<SpecCase> DeploymentCases() {
                         "name": "p", "kind": "Mean", "goal": "Increase", "metric": "m"}}})")
                   .c_str(),
               "spec.rollout", "moves the weights of variants"),
+      Patched("no cluster addresses", kMd, R"({"traffic": {"headless": true}})"),
       Patched("gRPC", kMd,
               R"({"traffic": {"protocol": "GRPC", "gateway": {"parentRefs": [{"name": "edge"}]},
                   "rules": [{"header": {"name": "t", "value": "1"}, "variant": "champion"}]}})"),

@@ -1,6 +1,8 @@
 // What children look like.
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "deployment/render.h"
 #include "support/serving_world.h"
 
@@ -115,6 +117,22 @@ TEST(Render, NamesServingAndMetricsPorts) {
   EXPECT_EQ(ports[0]["port"], 8080);
   EXPECT_EQ(ports[1]["name"], "admin");
   EXPECT_EQ(ports[1]["targetPort"], "admin");
+}
+
+TEST(Render, GivesNoClusterAddressWhereNoneIsWanted) {
+  ServingWorld world;
+  const auto services = [&] {
+    const auto spec = [](const Rendered& rendered) { return json::parse(rendered.body)["spec"]; };
+    return std::array{spec(RenderService(world.Deployment(), "v1")),
+                      spec(RenderMainService(world.Deployment(), "v1"))};
+  };
+  for (const json& spec : services()) EXPECT_FALSE(spec.contains("clusterIP")) << spec;
+  EXPECT_EQ(services()[1]["ports"][0]["port"], 80);
+  world.spec["traffic"]["headless"] = true;
+  for (const json& spec : services()) {
+    EXPECT_EQ(spec["clusterIP"], "None");
+    EXPECT_EQ(spec["ports"][0]["port"], 8080) << "nobody translates it";
+  }
 }
 
 TEST(Render, HashesWhatItRenders) {
