@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Ways of a rollout on a cluster, side by side, while clients ask: blue/green with a preview, one version that
-takes another's place, versions whose pods never become ready, each kind of look of an analysis, and outcomes
-that are known late. No request fails, and none is answered by a version that should not answer yet.
+takes another's place, versions whose pods never become ready, each kind of look of an analysis, outcomes
+that are known late, and a Gateway that refuses the route. No request fails, and none is answered by a version
+that should not answer yet.
 
 Needs a cluster with the controller in it.
 """
@@ -59,7 +60,8 @@ class Rollout(unittest.TestCase):
         return model, version, crowd
 
     def test_ways(self):
-        served.side_by_side(self.blue_green, self.superseded, self.never_ready, self.looks, self.late_outcomes)
+        served.side_by_side(self.blue_green, self.superseded, self.never_ready, self.looks, self.late_outcomes,
+                            self.refused)
         for crowd in self.crowds:
             self.assertEqual(crowd.failures, [], crowd.headers)
             self.assertGreater(crowd.answers.total(), 100, crowd.headers)
@@ -213,6 +215,60 @@ class Rollout(unittest.TestCase):
         effect = float(model.rollout()["experiment"]["effect"])
         self.assertTrue(3 < effect < 5, effect)
         crowd.meets(first)
+
+    @staticmethod
+    def inner(host):
+        """Makes a second Gateway, whose one listener takes this host name."""
+        story.gateway(SPACE, "inner", host)
+
+    def refused(self):
+        """Nothing moves while one of two Gateways refuses the route; the other's clients don't notice."""
+        self.inner("refused.example.org")
+        parents = {"gateway": {"parentRefs": [{"name": "edge"}, {"name": "inner"}],
+                               "hostnames": ["refused.example.org"]}}
+        model, first, crowd = self.begin("refused", {"rollout": {"steps": [{"weight": 30, "pause": True}]}}, parents)
+        self.inner("elsewhere.example.org")
+
+        def told(kind):
+            return any(c["type"] == kind and c["reason"] == "RouteNotAccepted" and why in c["message"]
+                       for c in model.status()["conditions"])
+
+        def weights():
+            return {backend["name"]: backend["weight"] for backend in story.get(
+                "httproutes.gateway.networking.k8s.io", "refused", SPACE)["spec"]["rules"][0]["backendRefs"]}
+
+        why = "Gateway inner: NoMatchingListenerHostname: "
+        model.wait("it is told", lambda: told("Reconciling"))
+        second = model.release("2")
+        begin = "ready, but no step is taken: " + why
+        model.wait("no step is taken", lambda: model.status()["why"].startswith(begin))
+        self.assertTrue(model.status()["why"].endswith("; correct the Gateway's listeners or spec.traffic.gateway"))
+        self.assertEqual(len(model.pods(second)), 1)
+        self.assertEqual([model.rollout()["phase"], model.status()["champion"]], ["Starting", first])
+        self.assertEqual(len(weights()), 1)
+        crowd.meets(first)
+        self.assertEqual(set(crowd.answers), {first})
+        self.inner("refused.example.org")
+        model.wait_for_step(second, 0)
+        # In a step too: its weights stay, and it does not end.
+        model.spec["rollout"]["progressDeadline"] = "1s"
+        model.release("2")
+        shares = weights()
+        self.assertEqual(sorted(shares.values()), [30, 70])
+        self.inner("elsewhere.example.org")
+        model.wait("it is stalled", lambda: told("Stalled"))
+        model.annotate("resume", second)
+        model.wait("the annotation is heeded", lambda: any(
+            row["name"] == "resume" for row in model.status().get("commands", ())))
+        crowd.meets(first, second)
+        self.assertEqual([model.rollout()["phase"], model.status()["champion"]], ["Progressing", first])
+        self.assertEqual([model.condition("Ready"), weights()], ["True", shares])
+        self.inner("refused.example.org")
+        model.wait("it waits for a person again", lambda: model.rollout()["phase"] == "Paused")
+        self.assertIsNone(model.condition("Stalled"))
+        model.annotate("resume", f"{second}:again")
+        model.wait_for_end(second, "Promoted")
+        crowd.meets(second)
 
 
 if __name__ == "__main__":
