@@ -38,19 +38,13 @@ struct NewDataTrigger {
   bool operator==(const NewDataTrigger&) const = default;
 };
 
-// An entry of a Secret that tells whether a sender of events is who it says.
-struct EventSecret {
-  std::string name;
-  std::string key;
-  bool operator==(const EventSecret&) const = default;
-};
-
-// A CloudEvent that somebody posts. Exactly one of the secrets is set.
+// A CloudEvent that somebody posts. Exactly one of the secrets is set: it tells whether the sender
+// is who it says.
 struct EventTrigger {
   std::string type;
   std::string source;  // empty: any
-  std::optional<EventSecret> bearer_token{};
-  std::optional<EventSecret> signature{};
+  std::optional<SecretKey> bearer_token{};
+  std::optional<SecretKey> signature{};
   bool operator==(const EventTrigger&) const = default;
 };
 

@@ -84,17 +84,6 @@ struct Schema<NewDataTrigger> {
 };
 
 template <>
-struct Schema<EventSecret> {
-  using T = EventSecret;
-  static constexpr std::tuple kFields{
-      Field{"name", &T::name,
-            "A Secret in this namespace, with the label perennial.dev/use: events.",
-            Required(kSecretName)},
-      Field{"key", &T::key, "The entry of its data.", Required(kSecretEntry)},
-  };
-};
-
-template <>
 struct Schema<EventTrigger> {
   using T = EventTrigger;
   static constexpr std::tuple kFields{
@@ -102,11 +91,14 @@ struct Schema<EventTrigger> {
             Rules{.required = true, .min_length = 1, .max_length = 256}},
       Field{"source", &T::source, "The event's source; without it, any.",
             Rules{.max_length = 1024}},
-      Field{"bearerTokenSecretRef", &T::bearer_token, "What the sender must give as bearer token.",
+      Field{"bearerTokenSecretRef", &T::bearer_token,
+            "What the sender must give as bearer token. The Secret has the label "
+            "perennial.dev/use: events.",
             Rules{}},
       Field{"signatureSecretRef", &T::signature,
             "The key with which the sender must sign the request's body: HMAC with SHA-256, in the "
-            "header X-Hub-Signature-256. In structured mode only, where the body is the event.",
+            "header X-Hub-Signature-256. In structured mode only, where the body is the event. The "
+            "Secret has the label perennial.dev/use: events.",
             Rules{}},
   };
   static constexpr std::array kCel{

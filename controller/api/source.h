@@ -11,9 +11,9 @@
 // From where metrics are read, and with which credentials: parts of several kinds.
 namespace perennial::api {
 
-// One entry of a Secret in the object's own namespace. The Secret must carry the label
-// kLabelUse = kUseMetrics: whoever owns it thereby agrees that it is sent to servers which others
-// in the namespace choose.
+// One entry of a Secret in the object's own namespace. The Secret must carry the label kLabelUse:
+// kUseMetrics where it is sent to servers, kUseEvents where senders of events must know it. Whoever
+// owns it thereby agrees that others in the namespace have it used so.
 struct SecretKey {
   std::string name;
   std::string key;

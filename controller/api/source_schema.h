@@ -21,7 +21,8 @@ struct Schema<SecretKey> {
   using T = SecretKey;
   static constexpr std::tuple kFields{
       Field{"name", &T::name,
-            "A Secret in this namespace, with the label perennial.dev/use: metrics.",
+            "A Secret in this namespace, with the label perennial.dev/use that the reference asks "
+            "for.",
             Required(kSecretName)},
       Field{"key", &T::key, "The entry of its data.", Required(kSecretEntry)},
   };
@@ -44,7 +45,8 @@ struct Schema<TlsTrust> {
   static constexpr std::tuple kFields{
       Field{"caSecretRef", &T::ca,
             "The certificate authority to trust, PEM; without it those of the controller's image. "
-            "Verification can't be turned off.",
+            "Verification can't be turned off. The Secret has the label perennial.dev/use: "
+            "metrics.",
             Rules{}},
       Field{"serverName", &T::server_name,
             "The name that the certificate must carry, where it is not the host or IP address.",
@@ -78,7 +80,10 @@ struct Schema<PrometheusSource> {
                   .wants = "an http or https URL without credentials and query, such as "
                            "\"https://prometheus.monitoring.svc:9090\"",
                   .max_length = 1024}},
-      Field{"bearerTokenSecretRef", &T::bearer_token, "Sent as bearer token; https only.", Rules{}},
+      Field{"bearerTokenSecretRef", &T::bearer_token,
+            "Sent as bearer token; https only. The Secret has the label perennial.dev/use: "
+            "metrics.",
+            Rules{}},
       Field{"basicAuthSecretRef", &T::basic_auth, "Sent as basic authentication; https only.",
             Rules{}},
       Field{"tls", &T::tls, "How to verify its certificate.", Rules{}},
@@ -146,7 +151,9 @@ struct Schema<MetricsEndpoint> {
             "HTTPS: how to verify the pods' certificates. Without serverName they must be valid "
             "for the pods' IP addresses.",
             Rules{}},
-      Field{"bearerTokenSecretRef", &T::bearer_token, "HTTPS: sent to the pods as bearer token.",
+      Field{"bearerTokenSecretRef", &T::bearer_token,
+            "HTTPS: sent to the pods as bearer token. The Secret has the label perennial.dev/use: "
+            "metrics.",
             Rules{}},
   };
   static constexpr std::array kCel{

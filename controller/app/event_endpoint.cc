@@ -65,7 +65,7 @@ bool Has(const api::RetrainPolicy& policy, const api::EventTrigger& event) {
 }  // namespace
 
 std::optional<std::string> EventEndpoint::Secret(const api::RetrainPolicy& policy,
-                                                 const api::EventSecret& secret) {
+                                                 const api::SecretKey& secret) {
   auto read = from_.secrets(kube::Key{policy.meta.key.ns, secret.name}, secret.key);
   std::string why;
   if (!read.ok()) {

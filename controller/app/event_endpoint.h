@@ -43,8 +43,7 @@ class EventEndpoint {
   // The policy's event triggers whose secret the sender knows.
   std::vector<api::EventTrigger> Admitted(const api::RetrainPolicy& policy,
                                           const HttpRequest& request);
-  std::optional<std::string> Secret(const api::RetrainPolicy& policy,
-                                    const api::EventSecret& secret);
+  std::optional<std::string> Secret(const api::RetrainPolicy& policy, const api::SecretKey& secret);
   HttpReply Record(const api::RetrainPolicy& admitted, const api::EventTrigger& trigger,
                    const retrain::CloudEvent& event);
 
