@@ -11,8 +11,10 @@
 #include <thread>
 #include <utility>
 
+#include "base/check.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "kube/fence.h"
 #include "kube/lease_record.h"
 
 namespace perennial::kube {
@@ -24,9 +26,8 @@ class LeaderElection::Impl {
       : client_(client),
         clock_(clock),
         options_(std::move(options)),
-        ref_{LeaseResource(), {options_.ns, options_.name}} {
-    // Fencing needs room between the two, or a new leader could start before the old one stopped.
-    PERENNIAL_CHECK(options_.renew_deadline < options_.duration);
+        ref_{LeaseResource(), {options_.ns, options_.name}},
+        fence_(clock, options_) {
     PERENNIAL_CHECK(!options_.identity.empty());
     // Candidates that start together should not ask together: up to a fifth later, each its own.
     const auto own = std::stoul(Sha256Hex(options_.identity).substr(0, 4), nullptr, 16) % 1024;
@@ -38,21 +39,15 @@ class LeaderElection::Impl {
   void Stop(bool release);
   Millis Step();
 
-  bool MayWrite() const {
-    const std::lock_guard lock(mutex_);
-    return MayWriteLocked(clock_.Steady());
-  }
-  bool Leading() const {
-    const std::lock_guard lock(mutex_);
-    return leading_;
-  }
+  bool MayWrite() const { return fence_.MayWrite(); }
+  bool Leading() const { return fence_.Holding(); }
   std::string Holder() const {
     const std::lock_guard lock(mutex_);
     return holder_;
   }
   bool Vacant() const {
     const std::lock_guard lock(mutex_);
-    return !leading_ && looked_ && seen_.Free(options_.identity, clock_.Steady());
+    return !Leading() && looked_ && seen_.Free(options_.identity, clock_.Steady());
   }
   void Stand(bool candidate) {
     const std::lock_guard lock(mutex_);
@@ -62,9 +57,6 @@ class LeaderElection::Impl {
   }
 
  private:
-  bool MayWriteLocked(Millis now) const {
-    return leading_ && now - renewed_at_ < options_.renew_deadline;
-  }
   void Run(std::stop_token stop);
   void Look();
   void Looked();
@@ -84,6 +76,7 @@ class LeaderElection::Impl {
   const Clock& clock_;
   const LeaseOptions options_;
   const Ref ref_;
+  Fence fence_;
   Millis candidate_period_{0};
   std::function<void()> gained_;
   std::function<void()> lost_;
@@ -95,31 +88,21 @@ class LeaderElection::Impl {
 
   mutable std::mutex mutex_;
   std::condition_variable_any wake_;
-  bool leading_ = false;
   LeaseSight seen_;
   bool candidate_ = true;
   bool woken_ = false;
   bool looked_ = false;  // the API server has said once how things stand
-  bool over_ = false;    // lost or stopped: never leads again
-  Millis renewed_at_{0};
   std::string holder_;
   std::jthread thread_;
 };
 
 Millis LeaderElection::Impl::Step() {
   const Millis start = clock_.Steady();
-  bool leading = false;
-  bool may_write = false;
-  {
-    const std::lock_guard lock(mutex_);
-    if (over_) return options_.retry_period;
-    leading = leading_;
-    may_write = MayWriteLocked(start);
-  }
-  if (leading && !may_write) {
-    // Not even tried: MayWrite() that turned false never turns true again.
+  const Fence::State state = fence_.Now();
+  if (state == Fence::State::kOver) return options_.retry_period;
+  if (state == Fence::State::kLapsed) {
     Lose("no renewal for " + FormatDuration(options_.renew_deadline));
-  } else if (leading) {
+  } else if (state == Fence::State::kHeld) {
     const json patch = {{"metadata", {{"resourceVersion", version_}}},
                         {"spec", Spec(transitions_)}};
     const auto written = client_.MergePatch(ref_, patch.dump());
@@ -177,7 +160,7 @@ void LeaderElection::Impl::Observe(const LeaseRecord& record) {
 // To be taken by us.
 bool LeaderElection::Impl::Takeable() const {
   const std::lock_guard lock(mutex_);
-  return (candidate_ || leading_) && seen_.Free(options_.identity, clock_.Steady());
+  return (candidate_ || Leading()) && seen_.Free(options_.identity, clock_.Steady());
 }
 
 void LeaderElection::Impl::CreateLease() {
@@ -207,33 +190,22 @@ void LeaderElection::Impl::TakeLease(const LeaseRecord& record) {
 
 void LeaderElection::Impl::Renewed(const Written& written, Millis start) {
   version_ = written.resource_version;
-  bool gained = false;
-  bool late = false;
+  Fence::Renewal renewal{};
   {
-    const std::lock_guard lock(mutex_);
-    const Millis now = clock_.Steady();
-    gained = !leading_;
-    // An answer that took longer than it is good for makes nobody leader (the next step finds the
-    // lease held by us and renews it), and MayWrite() that turned false never turns true again.
-    late = gained ? now - start >= options_.renew_deadline : !MayWriteLocked(now);
-    if (!late) {
-      leading_ = true;
-      renewed_at_ = start;
-      holder_ = options_.identity;
-    }
+    const std::lock_guard lock(mutex_);  // who sees us lead sees us as the holder
+    renewal = fence_.Renewed(start);
+    const bool ours = renewal == Fence::Renewal::kGained || renewal == Fence::Renewal::kKept;
+    if (ours) holder_ = options_.identity;
   }
-  if (late && !gained) return Lose("the renewal came too late");
-  if (late || !gained) return;
+  if (renewal == Fence::Renewal::kLapsed) return Lose("the renewal came too late");
+  // Where the first answer came too late, the next step finds the lease held by us and renews it.
+  if (renewal != Fence::Renewal::kGained) return;
   spdlog::info("lease {}: leading as {}", ToString(ref_.key), options_.identity);
   if (gained_) gained_();
 }
 
 void LeaderElection::Impl::Lose(const std::string& why) {
-  {
-    const std::lock_guard lock(mutex_);
-    leading_ = false;
-    over_ = true;
-  }
+  fence_.End();
   spdlog::error("lease {}: lost: {}", ToString(ref_.key), why);
   if (lost_) lost_();
 }
@@ -242,8 +214,8 @@ Millis LeaderElection::Impl::NextStep() const {
   const std::lock_guard lock(mutex_);
   const Millis now = clock_.Steady();
   const Millis soonest{10};
-  if (leading_) {  // in time to say that it was lost
-    return std::clamp(renewed_at_ + options_.renew_deadline - now, soonest, options_.retry_period);
+  if (Leading()) {  // in time to say that it was lost
+    return std::clamp(*fence_.Until() - now, soonest, options_.retry_period);
   }
   const auto free_at = seen_.FreeAt();
   // Who only looks on has no moment to be in time for.
@@ -255,8 +227,8 @@ Millis LeaderElection::Impl::NextStep() const {
 void LeaderElection::Impl::Run(std::stop_token stop) {
   while (!stop.stop_requested()) {
     const Millis wait = Step();
+    if (fence_.Now() == Fence::State::kOver) return;
     std::unique_lock lock(mutex_);
-    if (over_) return;
     wake_.wait_for(lock, stop, wait, [this] { return std::exchange(woken_, false); });
   }
 }
@@ -272,14 +244,7 @@ void LeaderElection::Impl::Stop(bool release) {
     thread_.request_stop();
     thread_.join();
   }
-  bool held = false;
-  {
-    const std::lock_guard lock(mutex_);
-    held = MayWriteLocked(clock_.Steady());
-    leading_ = false;
-    over_ = true;
-  }
-  if (!held || !release) return;
+  if (!fence_.End() || !release) return;
   // As client-go releases: nobody's, for a second.
   json spec = Spec(transitions_);
   spec["holderIdentity"] = "";

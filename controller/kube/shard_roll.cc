@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "kube/fence.h"
 #include "kube/lease_record.h"
 
 namespace perennial::kube {
@@ -37,8 +38,8 @@ class ShardRoll::Impl {
         options_(std::move(options)),
         holder_(std::to_string(shards) + " shards"),
         entry_(std::string(kEntry) + ShortHash(options_.identity)),
-        ref_{LeaseResource(), {options_.ns, options_.name}} {
-    PERENNIAL_CHECK(options_.renew_deadline < options_.duration);
+        ref_{LeaseResource(), {options_.ns, options_.name}},
+        fence_(clock, options_) {
     PERENNIAL_CHECK(!options_.identity.empty());
   }
 
@@ -47,8 +48,8 @@ class ShardRoll::Impl {
     thread_ = std::jthread([this](std::stop_token stop) {
       while (!stop.stop_requested()) {
         const Millis wait = Step();
+        if (fence_.Now() == Fence::State::kOver) return;
         std::unique_lock lock(mutex_);
-        if (over_) return;
         wake_.wait_for(lock, stop, wait, [] { return false; });
       }
     });
@@ -57,14 +58,11 @@ class ShardRoll::Impl {
   void Stop(bool leave);
   Millis Step();
 
-  bool MayWrite() const {
-    const std::lock_guard lock(mutex_);
-    return MayWriteLocked(clock_.Steady());
-  }
+  bool MayWrite() const { return fence_.MayWrite(); }
   std::set<std::string> Replicas() const {
     const std::lock_guard lock(mutex_);
     std::set<std::string> out;
-    if (!held_) return out;
+    if (!fence_.Until()) return out;
     const Millis now = clock_.Steady();
     for (const auto& [name, seen] : seen_) {
       if (now - seen.at < options_.duration) out.insert(IdentityIn(seen.text));
@@ -80,9 +78,6 @@ class ShardRoll::Impl {
   };
 
   static std::string IdentityIn(const std::string& text) { return text.substr(0, text.find(' ')); }
-  bool MayWriteLocked(Millis now) const {
-    return held_ && !over_ && now - renewed_at_ < options_.renew_deadline;
-  }
   void See(const LeaseRecord& record);
   void Write(const std::optional<LeaseRecord>& record, Millis start);
   json Entries(WallTime now) const;
@@ -94,6 +89,7 @@ class ShardRoll::Impl {
   const std::string holder_;
   const std::string entry_;
   const Ref ref_;
+  Fence fence_;
   std::function<void()> lost_;
   LeaseSight sight_;  // of the stepping thread alone
   std::string acquired_;
@@ -101,26 +97,19 @@ class ShardRoll::Impl {
 
   mutable std::mutex mutex_;
   std::condition_variable_any wake_;
-  bool held_ = false;
-  bool over_ = false;
-  Millis renewed_at_{0};
   std::map<std::string, Seen> seen_;  // others' entries, by annotation
   std::jthread thread_;
 };
 
 Millis ShardRoll::Impl::Step() {
   const Millis start = clock_.Steady();
-  bool held = false;
-  {
-    const std::lock_guard lock(mutex_);
-    if (over_) return options_.retry_period;
-    held = held_;
-  }
-  if (held && !MayWrite()) {
-    // Not even tried: MayWrite() that turned false never turns true again.
+  const Fence::State state = fence_.Now();
+  if (state == Fence::State::kOver) return options_.retry_period;
+  if (state == Fence::State::kLapsed) {
     Lose("no renewal for " + FormatDuration(options_.renew_deadline));
     return options_.retry_period;
   }
+  const bool held = state == Fence::State::kHeld;
   const auto text = client_.Get(ref_);
   if (!text.ok() && text.error().code == Errc::kNotFound) {
     if (held) {
@@ -202,27 +191,14 @@ void ShardRoll::Impl::Write(const std::optional<LeaseRecord>& record, Millis sta
                  Redact(written.error().message));
     return;
   }
-  bool gained = false;
-  bool late = false;
-  {
-    const std::lock_guard lock(mutex_);
-    gained = !held_;
-    late = clock_.Steady() - start >= options_.renew_deadline ||
-           (held_ && !MayWriteLocked(clock_.Steady()));
-    if (!late) {
-      held_ = true;
-      renewed_at_ = start;
-    }
-  }
-  if (late && !gained) return Lose("the renewal came too late");
-  if (!late && gained) spdlog::info("lease {}: one of the {}", ToString(ref_.key), holder_);
+  const Fence::Renewal renewal = fence_.Renewed(start);
+  if (renewal == Fence::Renewal::kLapsed) return Lose("the renewal came too late");
+  if (renewal == Fence::Renewal::kGained)
+    spdlog::info("lease {}: one of the {}", ToString(ref_.key), holder_);
 }
 
 void ShardRoll::Impl::Lose(const std::string& why) {
-  {
-    const std::lock_guard lock(mutex_);
-    over_ = true;
-  }
+  fence_.End();
   spdlog::error("lease {}: lost: {}", ToString(ref_.key), why);
   if (lost_) lost_();
 }
@@ -232,13 +208,7 @@ void ShardRoll::Impl::Stop(bool leave) {
     thread_.request_stop();
     thread_.join();
   }
-  bool held = false;
-  {
-    const std::lock_guard lock(mutex_);
-    held = MayWriteLocked(clock_.Steady());
-    over_ = true;
-  }
-  if (!held || !leave) return;
+  if (!fence_.End() || !leave) return;
   // The Lease itself is the others'. The last one gives it up, if nobody came meanwhile.
   json patch = {{"metadata", {{"annotations", {{entry_, nullptr}}}}}};
   const auto text = client_.Get(ref_);

@@ -16,9 +16,8 @@ namespace perennial::kube {
 //
 // Its holder is "N shards". Replicas that divide otherwise, or not at all (they hold a Lease of the
 // same name as LeaderElection does), wait until it has expired, as they would for a leader; so
-// while `--shards` is changed no object has two controllers. Fencing is as in LeaderElection:
-// MayWrite() turns false `renew_deadline` after the start of the last renewal of OURS that worked,
-// and never true again.
+// while `--shards` is changed no object has two controllers. Fencing is as in LeaderElection, by
+// the renewals of OURS.
 class ShardRoll {
  public:
   // `options.identity`: of this replica. `client` as for LeaderElection.
