@@ -1,13 +1,23 @@
 #include "app/kpi.h"
 
-#include <algorithm>
-#include <limits>
+#include <array>
 #include <optional>
-#include <utility>
 
 namespace perennial::app {
+namespace {
+
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+// 1 minute to 30 days.
+constexpr std::array<double, 9> kBounds{60,     600,     3'600,   14'400,   43'200,
+                                        86'400, 259'200, 604'800, 2'592'000};
+
+}  // namespace
+
 KpiTally::KpiTally(kube::Store<api::ModelVersion>& versions,
-                   kube::Store<api::DriftMonitor>& monitors, const Clock& clock) {
+                   kube::Store<api::DriftMonitor>& monitors, const Clock& clock)
+    : trained_to_deployed_(kBounds), drift_to_recovered_(kBounds) {
   versions.AddListener([this](const auto& before, const auto& after) {
     if (before == nullptr || after == nullptr || api::PromotedAt(*before)) return;
     const auto promoted = api::PromotedAt(*after);
@@ -23,38 +33,17 @@ KpiTally::KpiTally(kube::Store<api::ModelVersion>& versions,
   });
 }
 
-void KpiTally::Histogram::Observe(Millis took) {
-  const double value = static_cast<double>(std::max(took, Millis(0)).count()) / 1000;
-  ++count;
-  seconds += value;
-  const auto bound = std::lower_bound(kBounds.begin(), kBounds.end(), value);
-  if (bound != kBounds.end()) ++buckets.at(static_cast<std::size_t>(bound - kBounds.begin()));
-}
-
-prometheus::MetricFamily KpiTally::Histogram::Family(const char* name, const char* help) const {
-  prometheus::ClientMetric metric;
-  metric.histogram.sample_count = count;
-  metric.histogram.sample_sum = seconds;
-  std::uint64_t below = 0;
-  for (std::size_t i = 0; i < kBounds.size(); ++i) {
-    below += buckets[i];
-    metric.histogram.bucket.push_back({below, kBounds[i]});
-  }
-  metric.histogram.bucket.push_back({count, std::numeric_limits<double>::infinity()});
-  prometheus::MetricFamily family;
-  family.name = name;
-  family.help = help;
-  family.type = prometheus::MetricType::Histogram;
-  family.metric.push_back(std::move(metric));
-  return family;
-}
-
-std::vector<prometheus::MetricFamily> KpiTally::Collect() const {
+std::vector<MetricFamily> KpiTally::Collect() const {
+  MetricFamily deployed =
+      Family("perennial_trained_to_deployed_seconds",
+             "Time from a ModelVersion's creation to its promotion", MetricType::Histogram);
+  MetricFamily recovered =
+      Family("perennial_drift_to_recovered_seconds",
+             "Time from the beginning of a drift to its end", MetricType::Histogram);
   const std::lock_guard lock(mutex_);
-  return {trained_to_deployed_.Family("perennial_trained_to_deployed_seconds",
-                                      "Time from a ModelVersion's creation to its promotion"),
-          drift_to_recovered_.Family("perennial_drift_to_recovered_seconds",
-                                     "Time from the beginning of a drift to its end")};
+  trained_to_deployed_.AddTo(deployed, {});
+  drift_to_recovered_.AddTo(recovered, {});
+  return {deployed, recovered};
 }
 
 }  // namespace perennial::app

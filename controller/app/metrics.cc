@@ -2,7 +2,6 @@
 
 #include <prometheus/text_serializer.h>
 
-#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -11,6 +10,7 @@
 #include <set>
 #include <sstream>
 
+#include "app/metric_family.h"
 #include "app/options.h"
 #include "app/process_metrics.h"
 #include "drift/observe.h"
@@ -23,28 +23,6 @@ namespace {
 using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
-using Labels = std::vector<ClientMetric::Label>;
-
-MetricFamily Family(const char* name, const char* help, MetricType type) {
-  MetricFamily family;
-  family.name = name;
-  family.help = help;
-  family.type = type;
-  return family;
-}
-
-void Add(MetricFamily& family, Labels labels, double value) {
-  ClientMetric metric;
-  metric.label = std::move(labels);
-  (family.type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
-  family.metric.push_back(std::move(metric));
-}
-
-MetricFamily Single(const char* name, const char* help, MetricType type, double value) {
-  MetricFamily family = Family(name, help, type);
-  Add(family, {}, value);
-  return family;
-}
 
 // Status carries numbers as decimal text.
 std::optional<double> Number(const std::string& text) {
@@ -268,20 +246,6 @@ const char* PhaseName(api::VersionPhase phase) {
   return "Unknown";
 }
 
-void AddHistogram(MetricFamily& family, Labels labels, const RunTally::Cell& cell) {
-  ClientMetric metric;
-  metric.label = std::move(labels);
-  metric.histogram.sample_count = cell.runs;
-  metric.histogram.sample_sum = cell.seconds;
-  std::uint64_t below = 0;
-  for (std::size_t i = 0; i < kRunBounds.size(); ++i) {
-    below += cell.buckets[i];
-    metric.histogram.bucket.push_back({below, kRunBounds[i]});
-  }
-  metric.histogram.bucket.push_back({cell.runs, std::numeric_limits<double>::infinity()});
-  family.metric.push_back(std::move(metric));
-}
-
 void CollectVersions(const MetricSources& from, std::vector<MetricFamily>& out) {
   std::map<std::string, int> phases;
   for (const auto& version : from.cache.model_versions.store().All()) {
@@ -296,16 +260,10 @@ void CollectVersions(const MetricSources& from, std::vector<MetricFamily>& out) 
              "Retraining runs that ended since this process started", MetricType::Counter);
   MetricFamily took = Family("perennial_retrain_run_duration_seconds",
                              "Time from a run's start to its end", MetricType::Histogram);
-  RunTally::Cells cells = from.runs.cells();
-  // Alerts on rates need the zeros.
-  for (const char* type : {"Drift", "Schedule", "NewData", "Event", "Manual"}) {
-    for (const bool success : {true, false}) cells.try_emplace({type, success});
-  }
-  for (const auto& [key, cell] : cells) {
-    const std::vector<ClientMetric::Label> labels{{"result", key.second ? "succeeded" : "failed"},
-                                                  {"trigger", key.first}};
-    Add(runs, labels, static_cast<double>(cell.runs));
-    AddHistogram(took, labels, cell);
+  for (const auto& [key, times] : from.runs.cells()) {
+    const Labels labels{{"result", key.second ? "succeeded" : "failed"}, {"trigger", key.first}};
+    Add(runs, labels, static_cast<double>(times.count()));
+    times.AddTo(took, labels);
   }
   out.push_back(std::move(runs));
   out.push_back(std::move(took));
@@ -335,7 +293,7 @@ void CollectRuns(const MetricSources& from, std::vector<MetricFamily>& out) {
              MetricType::Counter, static_cast<double>(from.runs.shared())));
   MetricFamily waits = Family("perennial_retrain_waiting_seconds",
                               "Time from a run's record to its turn", MetricType::Histogram);
-  AddHistogram(waits, {}, from.runs.waits());
+  from.runs.waits().AddTo(waits, {});
   out.push_back(std::move(waits));
 }
 
@@ -347,55 +305,7 @@ void CollectElection(const MetricSources& from, std::vector<MetricFamily>& out) 
   out.push_back(std::move(leader));
 }
 
-void Count(Millis time, RunTally::Cell& cell) {
-  const double seconds = static_cast<double>(std::max(time, Millis(0)).count()) / 1000;
-  ++cell.runs;
-  cell.seconds += seconds;
-  const auto bound = std::lower_bound(kRunBounds.begin(), kRunBounds.end(), seconds);
-  if (bound == kRunBounds.end()) return;
-  ++cell.buckets.at(static_cast<std::size_t>(bound - kRunBounds.begin()));
-}
-
 }  // namespace
-
-RunTally::RunTally(kube::Store<api::RetrainPolicy>& policies) {
-  policies.AddListener([this](const auto& before, const auto& after) {
-    if (before == nullptr || after == nullptr) return;
-    for (const api::Run& run : after->status.runs) {
-      const auto& old = before->status.runs;
-      const auto it = std::find_if(old.begin(), old.end(),
-                                   [&](const api::Run& r) { return r.name == run.name; });
-      Look(run, it == old.end() ? nullptr : &*it);
-    }
-  });
-}
-
-void RunTally::Look(const api::Run& run, const api::Run* before) {
-  const std::lock_guard lock(mutex_);
-  const bool waited = before != nullptr && before->phase == api::RunPhase::kWaiting;
-  if (waited && run.phase != api::RunPhase::kWaiting && run.enqueued) {
-    Count(run.started.value - run.enqueued->value, waits_);
-  }
-  if (!run.finished || (before != nullptr && before->finished)) return;
-  Count(run.finished->value - run.started.value,
-        cells_[{run.trigger_type, run.phase == api::RunPhase::kSucceeded}]);
-  if (!run.follows.empty()) ++shared_;
-}
-
-std::uint64_t RunTally::shared() const {
-  const std::lock_guard lock(mutex_);
-  return shared_;
-}
-
-RunTally::Cell RunTally::waits() const {
-  const std::lock_guard lock(mutex_);
-  return waits_;
-}
-
-RunTally::Cells RunTally::cells() const {
-  const std::lock_guard lock(mutex_);
-  return cells_;
-}
 
 std::vector<MetricFamily> CollectProcess(const kube::EventRecorder& events) {
   std::vector<MetricFamily> out;

@@ -3,16 +3,14 @@
 #include <prometheus/collectable.h>
 #include <prometheus/metric_family.h>
 
-#include <array>
-#include <cstdint>
-#include <map>
-#include <mutex>
+#include <cstddef>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "app/cluster_cache.h"
 #include "app/kpi.h"
+#include "app/run_tally.h"
 #include "base/clock.h"
 #include "kube/events.h"
 #include "kube/lease.h"
@@ -21,40 +19,6 @@
 #include "scrape/scrape_pool.h"
 
 namespace perennial::app {
-
-// Counts runs as they end, by what the policies' statuses show. Runs that had ended before we
-// looked are not counted.
-inline constexpr std::array<double, 6> kRunBounds{60, 300, 1'800, 7'200, 28'800, 86'400};
-
-class RunTally {
- public:
-  // Listens to the store; before its informer starts. The tally must outlive it.
-  explicit RunTally(kube::Store<api::RetrainPolicy>& policies);
-  RunTally(const RunTally&) = delete;
-  RunTally& operator=(const RunTally&) = delete;
-
-  // Of the runs of one trigger's type that ended in one way.
-  struct Cell {
-    std::uint64_t runs = 0;
-    double seconds = 0;  // from their start to their end
-    // By the upper bounds of kRunBounds, each alone; what took longer is in none.
-    std::array<std::uint64_t, 6> buckets{};
-  };
-  using Cells = std::map<std::pair<std::string, bool>, Cell>;  // by type and success
-  Cells cells() const;
-  // Of the runs that got their turn: from their record to then.
-  Cell waits() const;
-  // Of the runs that ended, those that another policy's Job trained for.
-  std::uint64_t shared() const;
-
- private:
-  void Look(const api::Run& run, const api::Run* before);
-
-  mutable std::mutex mutex_;
-  Cells cells_;
-  Cell waits_;
-  std::uint64_t shared_ = 0;
-};
 
 // Series of single monitors and deployments are cut off here: what a tenant creates must not make
 // /metrics grow without end.

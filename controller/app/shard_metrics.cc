@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "app/metric_family.h"
 #include "app/metrics.h"
 
 namespace perennial::app {
@@ -11,21 +12,6 @@ namespace {
 using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
-
-void AddGauge(MetricFamily& family, std::vector<ClientMetric::Label> labels, double value) {
-  ClientMetric metric;
-  metric.label = std::move(labels);
-  metric.gauge.value = value;
-  family.metric.push_back(std::move(metric));
-}
-
-MetricFamily Gauge(const char* name, const char* help) {
-  MetricFamily family;
-  family.name = name;
-  family.help = help;
-  family.type = MetricType::Gauge;
-  return family;
-}
 
 // A family has its series together, whatever shards they are of.
 void Merge(int shard, std::vector<MetricFamily> families,
@@ -47,15 +33,15 @@ void Merge(int shard, std::vector<MetricFamily> families,
 
 std::vector<MetricFamily> ShardMetrics::Collect() const {
   std::vector<MetricFamily> out = CollectProcess(sources_.events);
-  MetricFamily held = Gauge("perennial_shard_held", "1 for a shard whose Lease this process holds");
+  MetricFamily held = Family("perennial_shard_held", "1 for a shard whose Lease this process holds",
+                             MetricType::Gauge);
   for (std::size_t i = 0; i < sources_.held.size(); ++i) {
-    AddGauge(held, {{"shard", std::to_string(i)}}, sources_.held[i] ? 1 : 0);
+    Add(held, {{"shard", std::to_string(i)}}, sources_.held[i] ? 1 : 0);
   }
   out.push_back(std::move(held));
-  MetricFamily replicas = Gauge("perennial_shard_replicas",
-                                "Replicas that share the shards, as this one sees it; 0: none yet");
-  AddGauge(replicas, {}, static_cast<double>(sources_.replicas));
-  out.push_back(std::move(replicas));
+  out.push_back(Single("perennial_shard_replicas",
+                       "Replicas that share the shards, as this one sees it; 0: none yet",
+                       MetricType::Gauge, static_cast<double>(sources_.replicas)));
   std::map<std::string, MetricFamily> merged;
   for (const auto& [shard, stack] : sources_.stacks) {
     Merge(shard, ControllerMetrics(stack->Sources()).CollectWork(), merged);

@@ -7,20 +7,10 @@
 #include "app/options.h"
 #include "scrape/exposition.h"
 #include "support/manual_clock.h"
+#include "support/no_transport.h"
 
 namespace perennial::app {
 namespace {
-
-class NoTransport final : public kube::Transport {
- public:
-  Result<kube::Response> Send(const kube::Request&, Millis) override {
-    return Error{Errc::kUnavailable, "no API server"};
-  }
-  Status Stream(const kube::Request&, Millis, const std::function<void(std::string_view)>&,
-                std::stop_token) override {
-    return Error{Errc::kUnavailable, "no API server"};
-  }
-};
 
 class MetricsTest : public ::testing::Test {
  protected:
@@ -46,7 +36,7 @@ class MetricsTest : public ::testing::Test {
   }
 
   ::perennial::testing::ManualClock clock_;
-  NoTransport transport_;
+  ::perennial::testing::NoTransport transport_;
   ClusterCache cache_{transport_, clock_, ""};
   RunTally runs_{cache_.retrain_policies.store()};
   KpiTally kpis_{cache_.model_versions.store(), cache_.drift_monitors.store(), clock_};
