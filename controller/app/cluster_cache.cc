@@ -145,9 +145,9 @@ ClusterCache::ClusterCache(kube::Transport& transport, const Clock& clock, const
 }
 
 void ClusterCache::AddIndexes() {
-  model_versions.store().AddIndex(
-      retrain::kVersionsByDeployment,
-      [](const api::ModelVersion& version) { return retrain::DeploymentOf(version); });
+  // The versions' index serves rollouts, too.
+  retrain::AddIndexes(retrain_policies.store(), model_versions.store(), jobs.store(), pods.store(),
+                      run_objects);
   model_versions.store().AddIndex(kVersionsByParent, [](const api::ModelVersion& version) {
     std::vector<std::string> out;
     for (const std::string& name : {version.spec.parent, version.spec.trained_from}) {
@@ -188,21 +188,8 @@ void ClusterCache::AddIndexes() {
   drift_monitors.store().AddIndex(kByUid, UidOf<api::DriftMonitor>);
   cron_jobs.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::CronJobView>);
   jobs.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::JobView>);
-  jobs.store().AddIndex(retrain::kJobsByPolicy,
-                        [](const api::JobView& job) { return retrain::PolicyOf(job); });
-  run_objects.AddIndex(retrain::kJobsByPolicy,
-                       [](const api::RunObjectView& object) { return retrain::PolicyOf(object); });
-  jobs.store().AddIndex(retrain::kJobsByMember,
-                        [](const api::JobView& job) { return retrain::ListedBy(job.meta); });
-  run_objects.AddIndex(retrain::kJobsByMember, [](const api::RunObjectView& object) {
-    return retrain::ListedBy(object.meta);
-  });
-  retrain_policies.store().AddIndex(retrain::kPoliciesByGroup, retrain::GroupOf);
-  retrain_policies.store().AddIndex(retrain::kFollowers, retrain::FollowedBy);
-  pods.store().AddIndex(retrain::kPodsByRun, retrain::RunOf);
   pending_pods.store().AddIndex(deployment::kPendingByVersion, deployment::VersionOf);
   retrain_policies.store().AddIndex(retrain::kPoliciesByRun, retrain::RunsOf);
-  pods.store().AddIndex(retrain::kPodsByJob, retrain::JobOf);
   retrain_policies.store().AddIndex(
       retrain::kPoliciesByDeployment,
       [](const api::RetrainPolicy& policy) { return retrain::DeploymentOf(policy); });

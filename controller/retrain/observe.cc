@@ -129,6 +129,23 @@ std::vector<std::string> ListedBy(const kube::Meta& job) {
   return out;
 }
 
+void AddIndexes(kube::Store<api::RetrainPolicy>& policies, kube::Store<api::ModelVersion>& versions,
+                kube::Store<api::JobView>& jobs, kube::Store<api::PodView>& pods,
+                kube::InformerSet<api::RunObjectView>& run_objects) {
+  policies.AddIndex(kPoliciesByGroup, GroupOf);
+  policies.AddIndex(kFollowers, FollowedBy);
+  versions.AddIndex(kVersionsByDeployment,
+                    [](const api::ModelVersion& version) { return DeploymentOf(version); });
+  jobs.AddIndex(kJobsByPolicy, [](const api::JobView& job) { return PolicyOf(job); });
+  jobs.AddIndex(kJobsByMember, [](const api::JobView& job) { return ListedBy(job.meta); });
+  run_objects.AddIndex(kJobsByPolicy,
+                       [](const api::RunObjectView& object) { return PolicyOf(object); });
+  run_objects.AddIndex(kJobsByMember,
+                       [](const api::RunObjectView& object) { return ListedBy(object.meta); });
+  pods.AddIndex(kPodsByJob, JobOf);
+  pods.AddIndex(kPodsByRun, RunOf);
+}
+
 std::optional<kube::Resource> ResourceOf(const api::Workload& workload,
                                          const std::vector<kube::Resource>& allowed) {
   for (const kube::Resource& resource : allowed) {

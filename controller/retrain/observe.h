@@ -54,6 +54,11 @@ std::vector<std::string> FollowedBy(const api::RetrainPolicy& policy);
 inline constexpr std::string_view kJobsByMember = "member";
 std::vector<std::string> ListedBy(const kube::Meta& job);
 
+// The indexes by which RetrainReconciler finds what belongs to a policy; before anything is stored.
+void AddIndexes(kube::Store<api::RetrainPolicy>& policies, kube::Store<api::ModelVersion>& versions,
+                kube::Store<api::JobView>& jobs, kube::Store<api::PodView>& pods,
+                kube::InformerSet<api::RunObjectView>& run_objects);
+
 // The resource of a workload, if the administrator allows its kind.
 std::optional<kube::Resource> ResourceOf(const api::Workload& workload,
                                          const std::vector<kube::Resource>& allowed);

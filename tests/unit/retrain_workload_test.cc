@@ -60,14 +60,7 @@ class WorkloadTest : public ::testing::Test {
     run_.started = api::Time{kStart};
     run_.phase = api::RunPhase::kRunning;
     seen_.policy = std::shared_ptr<const api::RetrainPolicy>(&policy_, [](const auto*) {});
-    pods_.AddIndex(kPodsByJob, JobOf);
-    policies_.AddIndex(kFollowers, FollowedBy);
-    pods_.AddIndex(kPodsByRun, RunOf);
-    jobs_.AddIndex(kJobsByPolicy, [](const api::JobView& job) { return PolicyOf(job); });
-    versions_.AddIndex(kVersionsByDeployment,
-                       [](const api::ModelVersion& version) { return DeploymentOf(version); });
-    objects_.AddIndex(kJobsByPolicy,
-                      [](const api::RunObjectView& object) { return PolicyOf(object); });
+    AddIndexes(policies_, versions_, jobs_, pods_, objects_);
   }
 
   void Watch() {
