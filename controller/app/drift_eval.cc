@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "api/codec.h"
+#include "api/enum_names.h"
 #include "api/names.h"
 #include "app/yaml_json.h"
 #include "base/clock.h"
@@ -263,22 +264,6 @@ Result<std::vector<Answer>> Answers(const DriftEvalOptions& options) {
     answers.push_back({spec.signals[i].name, std::move(found[i])});
   }
   return answers;
-}
-
-const char* NameOf(SignalState state) {
-  switch (state) {
-    case SignalState::kOk:
-      return "Ok";
-    case SignalState::kWarning:
-      return "Warning";
-    case SignalState::kDrifted:
-      return "Drifted";
-    case SignalState::kNoData:
-      return "NoData";
-    case SignalState::kError:
-      return "Error";
-  }
-  return "NoData";
 }
 
 void PrintTable(const std::vector<Answer>& answers, std::ostream& out) {

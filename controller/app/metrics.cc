@@ -10,6 +10,7 @@
 #include <set>
 #include <sstream>
 
+#include "api/enum_names.h"
 #include "app/metric_family.h"
 #include "app/options.h"
 #include "app/process_metrics.h"
@@ -228,28 +229,10 @@ void CollectRollouts(const MetricSources& from, Budget& budget, std::vector<Metr
   out.push_back(std::move(weights));
 }
 
-const char* PhaseName(api::VersionPhase phase) {
-  switch (phase) {
-    case api::VersionPhase::kPending:
-      return "Pending";
-    case api::VersionPhase::kGatesFailed:
-      return "GatesFailed";
-    case api::VersionPhase::kAwaitingApproval:
-      return "AwaitingApproval";
-    case api::VersionPhase::kApproved:
-      return "Approved";
-    case api::VersionPhase::kRejected:
-      return "Rejected";
-    case api::VersionPhase::kExpired:
-      return "Expired";
-  }
-  return "Unknown";
-}
-
 void CollectVersions(const MetricSources& from, std::vector<MetricFamily>& out) {
   std::map<std::string, int> phases;
   for (const auto& version : from.cache.model_versions.store().All()) {
-    ++phases[PhaseName(version->status.phase)];
+    ++phases[NameOf(version->status.phase)];
   }
   MetricFamily versions =
       Family("perennial_model_versions", "ModelVersions per phase", MetricType::Gauge);

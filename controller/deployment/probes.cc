@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/codec.h"
+#include "api/enum_names.h"
 #include "api/names.h"
 #include "api/object_expression.h"
 #include "base/hash.h"
@@ -34,10 +35,8 @@ Verdict JudgeSignal(const api::LookRules& rules, const api::SignalStatus& signal
   if (rules.success.empty() && rules.failure.empty()) {
     return signal.state == SignalState::kDrifted ? Verdict::kFail : Verdict::kPass;
   }
-  const char* state = signal.state == SignalState::kDrifted   ? "Drifted"
-                      : signal.state == SignalState::kWarning ? "Warning"
-                                                              : "Ok";
-  json object = {{"name", signal.name}, {"state", state}, {"samples", signal.samples}};
+  json object = {
+      {"name", signal.name}, {"state", NameOf(signal.state)}, {"samples", signal.samples}};
   const json value = json::parse(signal.value, nullptr, false);
   if (value.is_number()) object["value"] = value;
   return VerdictOf(rules, object.dump());

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "api/codec.h"
+#include "api/enum_names.h"
 #include "api/names.h"
 #include "base/hash.h"
 #include "base/text.h"
@@ -19,22 +20,6 @@ namespace perennial::drift {
 namespace {
 
 using api::SignalState;
-
-const char* NameOf(SignalState state) {
-  switch (state) {
-    case SignalState::kOk:
-      return "Ok";
-    case SignalState::kWarning:
-      return "Warning";
-    case SignalState::kDrifted:
-      return "Drifted";
-    case SignalState::kNoData:
-      return "NoData";
-    case SignalState::kError:
-      return "Error";
-  }
-  return "NoData";
-}
 
 const api::SignalStatus* FindSignal(const api::DriftMonitorStatus& status, const std::string& name,
                                     const std::string& version) {

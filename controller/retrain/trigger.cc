@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "api/enum_names.h"
 #include "api/names.h"
 #include "base/hash.h"
 #include "base/text.h"
@@ -21,17 +22,6 @@ constexpr size_t kLongestAuthor = 256;
 bool Selected(const api::DriftTrigger& trigger, const std::string& signal) {
   return trigger.signals.empty() ||
          std::find(trigger.signals.begin(), trigger.signals.end(), signal) != trigger.signals.end();
-}
-
-const char* NameOf(api::Severity severity) {
-  switch (severity) {
-    case api::Severity::kMinor:
-      return "Minor";
-    case api::Severity::kMajor:
-      return "Major";
-    default:
-      return "Critical";
-  }
 }
 
 json EvidenceOf(const api::DriftMonitor& monitor, const api::DriftTrigger& trigger) {
