@@ -3,32 +3,12 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <optional>
-#include <string>
-#include <string_view>
 
+#include "app/http_message.h"
 #include "base/clock.h"
 #include "base/result.h"
 
 namespace perennial::app {
-
-struct HttpReply {
-  int status = 200;
-  std::string body;
-  std::string content_type = "text/plain; charset=utf-8";
-};
-
-// A request as it came; views into the connection's buffer.
-struct HttpRequest {
-  std::string_view method;
-  std::string_view path;    // without query
-  std::string_view head{};  // the whole head
-  std::string_view body{};
-
-  // The value of a header, found by its lower-case name, without the space around it; nullopt also
-  // where it came more than once, which a proxy could read differently (RFC 9110, 5.3).
-  std::optional<std::string> Header(std::string_view name) const;
-};
 
 // Called on the server's thread: while it waits, nobody else is answered.
 using HttpHandler = std::function<HttpReply(const HttpRequest& request)>;
