@@ -11,6 +11,7 @@
 #include "retrain/decide.h"
 #include "scrape/promql_pool.h"
 #include "support/prometheus.h"
+#include "support/retrain_policies.h"
 
 namespace perennial::retrain {
 namespace {
@@ -57,11 +58,6 @@ class NewDataOfPrometheus : public ::testing::Test {
   }
 
   void MakePolicy() {
-    policy_.meta.key = {"transit", "fresh"};
-    policy_.meta.uid = "uid-fresh";
-    policy_.spec.model_deployment = "departures";
-    policy_.spec.job.emplace().job_template.text =
-        R"({"spec":{"template":{"spec":{"containers":[{"name":"train","image":"t:1"}]}}}})";
     api::NewDataTrigger data;
     data.expression = "sum(increase(c_total[2m]))";
     data.threshold = {100, "100"};
@@ -77,11 +73,7 @@ class NewDataOfPrometheus : public ::testing::Test {
     seen.deployment = deployment_;
     seen.readings = watch_.Read(policy_, deployment_.get());
     const kube::Plan plan = Decide(seen, SystemClock().Wall());
-    if (!plan.status) return;
-    json object = {{"metadata", {{"name", "fresh"}, {"namespace", "transit"}, {"uid", "u"}}},
-                   {"spec", json::parse(api::EncodeSpec(policy_.spec))},
-                   {"status", json::parse(*plan.status)}};
-    policy_.status = api::DecodeRetrainPolicy(object)->status;
+    if (plan.status) policy_.status = ::perennial::testing::StatusOf(*plan.status);
   }
   template <class Condition>
   bool LookUntil(Condition holds, Millis most = Millis(30'000)) {
@@ -106,7 +98,8 @@ class NewDataOfPrometheus : public ::testing::Test {
   kube::Store<api::EndpointSliceView> slices_;
   kube::Store<api::ServiceView> services_;
   std::shared_ptr<const api::ModelDeployment> deployment_;
-  api::RetrainPolicy policy_;
+  api::RetrainPolicy policy_ =
+      ::perennial::testing::TrainingPolicy({"transit", "fresh"}, "departures");
   DataWatch watch_{{slices_, services_},
                    samples_,
                    SystemClock(),

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <memory>
-#include <string>
 #include <vector>
 
 #include "base/clock.h"
@@ -12,33 +10,13 @@
 
 namespace perennial::testing {
 
-// A policy of the group "stops" with a model of its own. Those of one image train together.
-inline std::shared_ptr<api::RetrainPolicy> PolicyOfGroup(const std::string& name,
-                                                         const std::string& image = "t:1") {
-  auto policy = std::make_shared<api::RetrainPolicy>();
-  policy->meta.key = {"transit", name};
-  policy->meta.uid = "uid-" + name;
-  policy->spec.model_deployment = "m-" + name;
-  policy->spec.group = api::RunGroup{"stops"};
-  policy->spec.job.emplace().job_template.text =
-      R"({"spec":{"template":{"spec":{"containers":[{"name":"train","image":")" + image +
-      R"("}]}}}})";
-  return policy;
-}
-
 // What the retraining controllers look at, with the indexes that the controller gives its stores.
 class RetrainStores {
  public:
   RetrainStores() {
-    using namespace retrain;  // NOLINT(google-build-using-namespace)
-    versions_.AddIndex(kVersionsByDeployment,
-                       [](const api::ModelVersion& version) { return DeploymentOf(version); });
-    jobs_.AddIndex(kJobsByPolicy, [](const api::JobView& job) { return PolicyOf(job); });
-    jobs_.AddIndex(kJobsByMember, [](const api::JobView& job) { return ListedBy(job.meta); });
-    pods_.AddIndex(kPodsByJob, JobOf);
-    policies_.AddIndex(kPoliciesByGroup, GroupOf);
-    policies_.AddIndex(kFollowers, FollowedBy);
-    approvals_.AddIndex(VersionReconciler::kByVersion, VersionReconciler::VersionOf);
+    retrain::AddIndexes(policies_, versions_, jobs_, pods_, objects_);
+    approvals_.AddIndex(retrain::VersionReconciler::kByVersion,
+                        retrain::VersionReconciler::VersionOf);
   }
 
   retrain::RetrainReconciler Reconciler(retrain::RunBudget* budget = nullptr) {

@@ -8,6 +8,7 @@
 #include "api/names.h"
 #include "retrain/render.h"
 #include "retrain/trigger.h"
+#include "support/retrain_policies.h"
 
 namespace perennial::retrain {
 namespace {
@@ -15,13 +16,7 @@ namespace {
 using nlohmann::json;
 
 api::RetrainPolicy Policy() {
-  api::RetrainPolicy policy;
-  policy.meta.key = {"transit", "departures"};
-  policy.meta.uid = "policy-uid";
-  policy.spec.model_deployment = "departures";
-  policy.spec.job.emplace().job_template.text =
-      R"({"spec":{"template":{"spec":{"containers":[{"name":"train","image":"trainer:1"}]}}}})";
-  return policy;
+  return ::perennial::testing::TrainingPolicy({"transit", "departures"}, "departures");
 }
 
 json VersionOf(const api::RetrainPolicy& policy, const FiredTrigger& trigger) {

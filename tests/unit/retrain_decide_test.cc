@@ -9,6 +9,7 @@
 #include "retrain/render.h"
 #include "retrain/run.h"
 #include "retrain/trigger.h"
+#include "support/retrain_policies.h"
 
 namespace perennial::retrain {
 namespace {
@@ -23,18 +24,11 @@ constexpr const char* kResult =
 class World {
  public:
   World() {
-    policy_.meta.key = {"transit", "departures"};
-    policy_.meta.uid = "policy-uid";
     policy_.meta.generation = 1;
     policy_.meta.created = now;
-    policy_.spec.model_deployment = "departures";
-    api::Trigger trigger;
-    trigger.drift = api::DriftTrigger{"departures", {"distance"}};
-    policy_.spec.triggers = {trigger};
+    policy_.spec.triggers.emplace_back().drift = api::DriftTrigger{"departures", {"distance"}};
     policy_.spec.deadline.value = std::chrono::hours(1);
     policy_.spec.retries = 1;
-    policy_.spec.job.emplace().job_template.text =
-        R"({"spec":{"template":{"spec":{"containers":[{"name":"train","image":"trainer:1"}]}}}})";
     monitor_.meta.key = {"transit", "departures"};
     deployment_.meta.key = {"transit", "departures"};
     deployment_.status.champion = "departures-v1";
@@ -74,11 +68,7 @@ class World {
       }
     }
     if (plan.status && done++ < crash_after) {
-      const json object = {
-          {"metadata", {{"name", "departures"}, {"namespace", "transit"}, {"uid", "policy-uid"}}},
-          {"spec", json::parse(api::EncodeSpec(policy_.spec))},
-          {"status", json::parse(*plan.status)}};
-      policy_.status = (*api::DecodeRetrainPolicy(object)).status;
+      policy_.status = ::perennial::testing::StatusOf(*plan.status);
     }
     return plan;
   }
@@ -127,7 +117,8 @@ class World {
     }
   }
 
-  api::RetrainPolicy policy_;
+  api::RetrainPolicy policy_ =
+      ::perennial::testing::TrainingPolicy({"transit", "departures"}, "departures");
   api::DriftMonitor monitor_;
   api::ModelDeployment deployment_;
 };
@@ -407,7 +398,7 @@ TEST(Retrain, GivesTheTrainingContainerItsCauseAndRefusesToBeOverruled) {
   EXPECT_EQ(env["PERENNIAL_RUN"], world.policy().status.runs[0].name);
   EXPECT_EQ(env["MINE"], "1");
   EXPECT_EQ(json::parse(env["PERENNIAL_TRIGGER"])["type"], "Drift");
-  EXPECT_EQ(job["metadata"]["ownerReferences"][0]["uid"], "policy-uid");
+  EXPECT_EQ(job["metadata"]["ownerReferences"][0]["uid"], "uid-departures");
 }
 
 TEST(Retrain, SaysWhatIsMissing) {

@@ -9,6 +9,7 @@
 #include "retrain/decide.h"
 #include "retrain/event.h"
 #include "retrain/trigger.h"
+#include "support/retrain_policies.h"
 
 namespace perennial::retrain {
 namespace {
@@ -148,14 +149,7 @@ TEST(Event, OldOnesAreRefused) {
 class EventTriggerTest : public ::testing::Test {
  protected:
   EventTriggerTest() {
-    policy_.meta.key = {"ns", "p"};
-    policy_.meta.uid = "uid-p";
-    policy_.spec.model_deployment = "d";
-    policy_.spec.job.emplace().job_template.text =
-        R"({"spec":{"template":{"spec":{"containers":[{"name":"train","image":"t:1"}]}}}})";
-    api::Trigger trigger;
-    trigger.event = api::EventTrigger{"rows.loaded", "/warehouse"};
-    policy_.spec.triggers = {trigger};
+    policy_.spec.triggers.emplace_back().event = api::EventTrigger{"rows.loaded", "/warehouse"};
   }
   void Take(const char* id, const char* source = "/warehouse", const char* type = "rows.loaded") {
     policy_.status.events.push_back({id, source, type, api::Time{kNow}});
@@ -167,14 +161,9 @@ class EventTriggerTest : public ::testing::Test {
     seen.versions = versions_;
     const kube::Plan plan = Decide(seen, kNow);
     if (!plan.status) return;
-    const auto decoded = api::DecodeRetrainPolicy(nlohmann::json::parse(
-        R"({"metadata":{"name":"p","namespace":"ns","uid":"uid-p"},"spec":{"modelDeployment":"d",
-            "job":{"template":{}}},"status":)" +
-        *plan.status + "}"));
-    ASSERT_TRUE(decoded.ok());
-    policy_.status = decoded->status;
+    policy_.status = ::perennial::testing::StatusOf(*plan.status);
   }
-  api::RetrainPolicy policy_;
+  api::RetrainPolicy policy_ = ::perennial::testing::TrainingPolicy({"ns", "p"}, "d");
   std::vector<std::shared_ptr<const api::ModelVersion>> versions_;
 };
 

@@ -12,6 +12,7 @@
 #include "retrain/group.h"
 #include "retrain/run.h"
 #include "retrain/trigger.h"
+#include "support/retrain_policies.h"
 #include "support/retrain_stores.h"
 
 namespace perennial::retrain {
@@ -21,6 +22,7 @@ using api::RunPhase;
 using nlohmann::json;
 using ::perennial::testing::PolicyOfGroup;
 using ::perennial::testing::RetrainStores;
+using ::perennial::testing::StatusOf;
 
 constexpr WallTime kStart{std::chrono::hours(500'000)};
 constexpr Millis kWindow{120'000};
@@ -100,15 +102,6 @@ class GroupTest : public ::testing::Test, protected RetrainStores {
       Put(std::move(after));
     }
     return plan;
-  }
-
-  static api::RetrainPolicyStatus StatusOf(const std::string& text) {
-    const auto policy = api::DecodeRetrainPolicy(json::parse(
-        R"({"metadata":{"name":"p","namespace":"n","uid":"u"},"spec":{"modelDeployment":"d",
-            "job":{"template":{}}},"status":)" +
-        text + "}"));
-    EXPECT_TRUE(policy.ok()) << text;
-    return policy->status;
   }
 
   void Create(const kube::CreateObject& create) {

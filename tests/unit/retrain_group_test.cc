@@ -5,6 +5,7 @@
 
 #include "retrain/group.h"
 #include "retrain/run.h"
+#include "support/retrain_policies.h"
 #include "support/retrain_stores.h"
 
 namespace perennial::retrain {

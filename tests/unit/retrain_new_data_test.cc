@@ -8,6 +8,7 @@
 #include "retrain/data_watch.h"
 #include "retrain/decide.h"
 #include "retrain/trigger.h"
+#include "support/retrain_policies.h"
 
 namespace perennial::retrain {
 namespace {
@@ -23,15 +24,8 @@ api::NewDataTrigger Rows(const char* expression = "sum(increase(rows_total[10m])
 }
 
 api::RetrainPolicy Policy(api::NewDataTrigger data = Rows()) {
-  api::RetrainPolicy policy;
-  policy.meta.key = {"ns", "p"};
-  policy.meta.uid = "uid-p";
-  policy.spec.model_deployment = "d";
-  policy.spec.job.emplace().job_template.text =
-      R"({"spec":{"template":{"spec":{"containers":[{"name":"train","image":"t:1"}]}}}})";
-  api::Trigger trigger;
-  trigger.new_data = std::move(data);
-  policy.spec.triggers = {trigger};
+  api::RetrainPolicy policy = ::perennial::testing::TrainingPolicy({"ns", "p"}, "d");
+  policy.spec.triggers.emplace_back().new_data = std::move(data);
   return policy;
 }
 
@@ -58,12 +52,7 @@ class NewData : public ::testing::Test {
     wrote_ = plan.status.has_value();
     if (!wrote_) return false;
     const std::size_t before = policy_.status.runs.size();
-    const auto decoded = api::DecodeRetrainPolicy(nlohmann::json::parse(
-        R"({"metadata":{"name":"p","namespace":"ns","uid":"uid-p"},"spec":{"modelDeployment":"d",
-            "job":{"template":{}}},"status":)" +
-        *plan.status + "}"));
-    EXPECT_TRUE(decoded.ok());
-    policy_.status = decoded->status;
+    policy_.status = ::perennial::testing::StatusOf(*plan.status);
     return policy_.status.runs.size() > before;
   }
   void EndRun() {

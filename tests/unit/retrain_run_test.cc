@@ -9,24 +9,22 @@
 #include "retrain/decide.h"
 #include "retrain/render.h"
 #include "retrain/run.h"
+#include "support/retrain_policies.h"
 
 namespace perennial::retrain {
 namespace {
 
 using nlohmann::json;
+using ::perennial::testing::StatusOf;
+using ::perennial::testing::TrainingPolicy;
 
 const WallTime kStart{std::chrono::hours(500'000)};
 
 api::RetrainPolicy Policy() {
-  api::RetrainPolicy policy;
-  policy.meta.key = {"transit", "departures"};
-  policy.meta.uid = "policy-uid";
+  api::RetrainPolicy policy = TrainingPolicy({"transit", "departures"}, "departures");
   policy.meta.created = kStart;
-  policy.spec.model_deployment = "departures";
   policy.spec.deadline.value = std::chrono::hours(1);
   policy.spec.retries = 1;
-  policy.spec.job.emplace().job_template.text =
-      R"({"spec":{"template":{"spec":{"containers":[{"name":"train","image":"trainer:1"}]}}}})";
   return policy;
 }
 
@@ -41,7 +39,7 @@ api::Run Running() {
   return run;
 }
 
-class RunTest : public testing::Test {
+class RunTest : public ::testing::Test {
  protected:
   RunTest() {
     job_.meta.key = {"transit", "departures-run"};
@@ -234,12 +232,7 @@ api::RetrainPolicyStatus StatusAfter(const api::RetrainPolicy& policy, WallTime 
   seen.policy = std::make_shared<api::RetrainPolicy>(policy);
   seen.deployment = std::make_shared<api::ModelDeployment>();
   const kube::Plan plan = Decide(seen, now);
-  if (!plan.status) return policy.status;
-  const json object = {
-      {"metadata", {{"name", "departures"}, {"namespace", "transit"}, {"uid", "policy-uid"}}},
-      {"spec", json::parse(api::EncodeSpec(policy.spec))},
-      {"status", json::parse(*plan.status)}};
-  return (*api::DecodeRetrainPolicy(object)).status;
+  return plan.status ? StatusOf(*plan.status) : policy.status;
 }
 
 // The annotation of a run by hand stays on the object for good.

@@ -7,21 +7,20 @@
 #include "api/codec.h"
 #include "retrain/decide.h"
 #include "retrain/run.h"
+#include "support/retrain_policies.h"
 
 namespace perennial::retrain {
 namespace {
+
+using ::perennial::testing::StatusOf;
+using ::perennial::testing::TrainingPolicy;
 
 constexpr WallTime kNow{std::chrono::hours(499'992)};  // a midnight
 
 class TurnTest : public ::testing::Test {
  protected:
   TurnTest() {
-    policy_.meta.key = {"transit", "departures"};
-    policy_.meta.uid = "u";
     policy_.meta.annotations["perennial.dev/retrain"] = "one";
-    policy_.spec.model_deployment = "departures";
-    policy_.spec.job.emplace().job_template.text =
-        R"({"spec":{"template":{"spec":{"containers":[{"name":"train","image":"t:1"}]}}}})";
     queue_.granted = false;
     queue_.room = false;
     queue_.active = 200;
@@ -38,15 +37,6 @@ class TurnTest : public ::testing::Test {
     return plan;
   }
 
-  static api::RetrainPolicyStatus StatusOf(const std::string& text) {
-    const auto policy = api::DecodeRetrainPolicy(nlohmann::json::parse(
-        R"({"metadata":{"name":"p","namespace":"n","uid":"u"},"spec":{"modelDeployment":"d",
-            "job":{"template":{}}},"status":)" +
-        text + "}"));
-    EXPECT_TRUE(policy.ok());
-    return policy->status;
-  }
-
   const api::Run& run() const { return policy_.status.runs.at(0); }
   const kube::Condition& Retraining() const {
     return *kube::FindCondition(policy_.status.conditions, "Retraining");
@@ -57,7 +47,7 @@ class TurnTest : public ::testing::Test {
     });
   }
 
-  api::RetrainPolicy policy_;
+  api::RetrainPolicy policy_ = TrainingPolicy({"transit", "departures"}, "departures");
   std::vector<std::shared_ptr<const api::JobView>> jobs_;
   RunQueue::View queue_;
   WallTime now_ = kNow;

@@ -1,7 +1,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <map>
 #include <random>
 
 #include "stats/false_discovery.h"
@@ -12,27 +11,10 @@ namespace perennial::stats {
 namespace {
 
 using testing::Cases;
+using testing::CountByValue;
 using testing::ExpectMatches;
 using testing::Number;
 using testing::Numbers;
-
-// Two samples as counts at their distinct values.
-std::pair<std::vector<double>, std::vector<double>> Counted(const std::vector<double>& reference,
-                                                            const std::vector<double>& current) {
-  std::map<double, std::pair<double, double>> counts;
-  for (const double value : reference) {
-    if (!std::isnan(value)) counts[value].first += 1;
-  }
-  for (const double value : current) {
-    if (!std::isnan(value)) counts[value].second += 1;
-  }
-  std::pair<std::vector<double>, std::vector<double>> out;
-  for (const auto& [value, pair] : counts) {
-    out.first.push_back(pair.first);
-    out.second.push_back(pair.second);
-  }
-  return out;
-}
 
 TEST(Welch, MatchesScipy) {
   for (const auto& test : Cases("welch_t")) {
@@ -71,8 +53,8 @@ TEST(MannWhitney, MatchesScipy) {
   int exact = 0;
   for (const auto& test : Cases("mann_whitney")) {
     SCOPED_TRACE(test["name"]);
-    const auto [reference, current] =
-        Counted(Numbers(test["inputs"]["reference"]), Numbers(test["inputs"]["current"]));
+    const auto [values, reference, current] =
+        CountByValue(test["inputs"]["reference"], test["inputs"]["current"]);
     const MannWhitney got = TestMannWhitney(reference, current);
     ExpectMatches(got.statistic, test["expected"]["statistic_U_current"], test);
     ExpectMatches(got.p_value, test["expected"]["p_value"], test);
