@@ -15,19 +15,9 @@
 
 #include "kube/meta.h"
 #include "kube/transport.h"
+#include "support/api_path.h"
 
 namespace perennial::testing {
-
-// "/apis/apps/v1/namespaces/ns/deployments/name/status?query", taken apart.
-struct ApiPath {
-  kube::Resource resource;  // without the kind
-  kube::Key key;            // name empty: the collection
-  std::string subresource;
-  std::map<std::string, std::string> query;
-
-  static std::optional<ApiPath> Parse(const std::string& path);
-  std::string Query(const std::string& name) const;
-};
 
 // The objects of an API server and their history; requests in, answers out. Thread-safe.
 class ApiWorld {
