@@ -18,6 +18,7 @@
 #include "kube/http_transport.h"
 #include "support/controller_world.h"
 #include "support/fake_api_server.h"
+#include "support/tallies.h"
 
 namespace perennial::testing {
 namespace {
@@ -115,20 +116,9 @@ std::vector<Break> Breaks() {
 }
 
 std::string Count(FakeApiServer& server) {
-  std::map<std::string, std::vector<std::string>> counts;
-  for (const auto& [ref, tally] : server.Tallies()) {
-    if (ref.resource.plural == "events" || ref.resource.plural == "endpointslices") continue;
-    counts[ref.resource.plural].push_back("+" + std::to_string(tally.created) + "-" +
-                                          std::to_string(tally.deleted));
-  }
-  std::string out;
-  for (auto& [resource, of] : counts) {
-    std::sort(of.begin(), of.end());
-    out += resource + ":";
-    for (const std::string& one : of) out += " " + one;
-    out += "\n";
-  }
-  return out;
+  return TallyText(server, [](const kube::Ref& ref) {
+    return ref.resource.plural != "events" && ref.resource.plural != "endpointslices";
+  });
 }
 
 // Objects, without what depends on the moment.

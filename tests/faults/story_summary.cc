@@ -3,6 +3,7 @@
 
 #include "api/names.h"
 #include "faults/story_world.h"
+#include "support/tallies.h"
 
 namespace perennial::testing {
 
@@ -73,20 +74,9 @@ std::string StoryWorld::Tally() const {
       "deployments",         "services",      "httproutes",     "jobs",
       "trainjobs",           "modelversions", "modelapprovals", "horizontalpodautoscalers",
       "poddisruptionbudgets"};
-  std::map<std::string, std::vector<std::string>> counts;
-  for (const auto& [ref, tally] : api_.Tallies()) {
-    if (!ours.contains(ref.resource.plural) || ref.key.name == "foreign") continue;
-    counts[ref.resource.plural].push_back("+" + std::to_string(tally.created) + "-" +
-                                          std::to_string(tally.deleted));
-  }
-  std::string out;
-  for (auto& [resource, of] : counts) {
-    std::sort(of.begin(), of.end());
-    out += resource + ":";
-    for (const std::string& one : of) out += " " + one;
-    out += "\n";
-  }
-  return out;
+  return TallyText(api_, [&](const kube::Ref& ref) {
+    return ours.contains(ref.resource.plural) && ref.key.name != "foreign";
+  });
 }
 
 }  // namespace perennial::testing

@@ -1,7 +1,7 @@
 // What people ask for by annotation, and what they get.
 #include <gtest/gtest.h>
 
-#include "support/serving_world.h"
+#include "support/serving_model.h"
 
 namespace perennial::deployment {
 namespace {
@@ -10,17 +10,7 @@ using api::RolloutPhase;
 using std::chrono::minutes;
 using Weights = std::map<std::string, int>;
 
-struct Commands : ServingWorld {
-  Commands() {
-    Settle();
-    v1 = NewestDeclared();
-    Pass(Seconds(10));
-  }
-  std::string Release(const std::string& uri = "oci://m:2") {
-    SetModel(uri);
-    Settle();
-    return NewestDeclared();
-  }
+struct Commands : ServingModel {
   std::string Ask(std::string_view annotation, const std::string& value) {
     Annotate(annotation, value);
     Settle();
@@ -32,7 +22,6 @@ struct Commands : ServingWorld {
     }
     return "";
   }
-  std::string v1;
 };
 
 TEST(Commands, EndAStepBeforeItsTimeAndOnlyThatOne) {

@@ -1,7 +1,7 @@
 // Rollouts as stories: what people see of a new version, from the first pod to the last.
 #include <gtest/gtest.h>
 
-#include "support/serving_world.h"
+#include "support/serving_model.h"
 
 namespace perennial::deployment {
 namespace {
@@ -9,22 +9,6 @@ namespace {
 using api::RolloutPhase;
 using std::chrono::minutes;
 using Weights = std::map<std::string, int>;
-
-// A world in which the first version serves.
-struct Serving : ServingWorld {
-  Serving() {
-    Settle();
-    v1 = NewestDeclared();
-    Pass(Seconds(10));
-  }
-  // Lets a second declared version arrive and start.
-  std::string Release(const std::string& uri = "oci://m:2") {
-    SetModel(uri);
-    Settle();
-    return NewestDeclared();
-  }
-  std::string v1;
-};
 
 TEST(Rollout, ServesTheFirstVersionAsSoonAsItIsReady) {
   ServingWorld world;
@@ -91,7 +75,7 @@ TEST(Rollout, RecordsItsDecisionBeforeTheFirstPod) {
 }
 
 TEST(Rollout, TakesEachStepAndThenPromotes) {
-  Serving world;
+  ServingModel world;
   const std::string v2 = world.Release();
   EXPECT_EQ(world.Status().challenger, v2);
   EXPECT_EQ(world.Weights(), (Weights{{world.v1, 90}, {v2, 10}}));
@@ -118,7 +102,7 @@ TEST(Rollout, TakesEachStepAndThenPromotes) {
 }
 
 TEST(Rollout, HoldsFromWhenTheWeightIsInEffect) {
-  Serving world;
+  ServingModel world;
   // The step has begun when the gateway thinks otherwise.
   world.after_step = [&] {
     const auto& rollout = world.Status().rollout;
@@ -145,7 +129,7 @@ TEST(Rollout, HoldsFromWhenTheWeightIsInEffect) {
 }
 
 TEST(Rollout, RollsBackAVersionWhosePodsNeverGetReady) {
-  Serving world;
+  ServingModel world;
   world.SetModel("oci://broken");
   world.Step();
   const std::string v2 = world.NewestDeclared();
@@ -184,7 +168,7 @@ TEST(Rollout, RollsBackAVersionWhosePodsNeverGetReady) {
 // argo-rollouts#3854: what people and GitOps tools own stays theirs; of the ModelDeployment nothing
 // is written but its status.
 TEST(Rollout, OwnsNothingOfTheDeploymentButItsStatus) {
-  Serving world;
+  ServingModel world;
   const auto look = [&] {
     for (const kube::Action& action : Decide(world.See(), world.now).actions) {
       const auto* apply = std::get_if<kube::ApplyObject>(&action);
@@ -222,7 +206,7 @@ TEST(Rollout, GoesOnWaitingForABrokenFirstVersionAndSaysSo) {
 }
 
 TEST(Rollout, RemovesTheBackendOnAbortAndRejectsTheVersion) {
-  Serving world;
+  ServingModel world;
   const std::string v2 = world.Release();
   ASSERT_EQ(world.Weights().size(), 2u);
   world.Annotate(api::kAnnotationAbort, "some-other-version");
@@ -243,7 +227,7 @@ TEST(Rollout, RemovesTheBackendOnAbortAndRejectsTheVersion) {
 }
 
 TEST(Rollout, PromotesByAnnotationAtOnce) {
-  Serving world;
+  ServingModel world;
   const std::string v2 = world.Release();
   world.Annotate(api::kAnnotationPromote, v2);
   world.Live(Seconds(10));
@@ -251,7 +235,7 @@ TEST(Rollout, PromotesByAnnotationAtOnce) {
 }
 
 TEST(Rollout, StaysAtAPauseUntilItIsNamed) {
-  Serving world;
+  ServingModel world;
   world.spec["rollout"]["steps"][0]["pause"] = true;
   const std::string v2 = world.Release();
   world.Live(minutes(30));
@@ -268,7 +252,7 @@ TEST(Rollout, StaysAtAPauseUntilItIsNamed) {
 }
 
 TEST(Rollout, GivesWayToANewerVersion) {
-  Serving world;
+  ServingModel world;
   const std::string v2 = world.Release();
   world.Live(Seconds(70));
   ASSERT_EQ(world.Status().rollout->step, 1);
@@ -286,7 +270,7 @@ TEST(Rollout, GivesWayToANewerVersion) {
 }
 
 TEST(Rollout, NeverPromotesWhatIsRejectedMeanwhile) {
-  Serving world;
+  ServingModel world;
   const std::string v2 = world.Release();
   world.Reject(v2);
   world.Live(Seconds(20));
@@ -296,7 +280,7 @@ TEST(Rollout, NeverPromotesWhatIsRejectedMeanwhile) {
 }
 
 TEST(Rollout, WaitsForApproval) {
-  Serving world;
+  ServingModel world;
   world.verdicts["r2"] = "AwaitingApproval";
   world.Train("r2", 7);
   world.Live(minutes(5));
@@ -310,7 +294,7 @@ TEST(Rollout, WaitsForApproval) {
 }
 
 TEST(Rollout, RestoresTheVersionBeforeARejectedChampionAtOnce) {
-  Serving world;
+  ServingModel world;
   const std::string v2 = world.Release();
   world.Live(minutes(4));
   ASSERT_EQ(world.Champion(), v2);
@@ -330,7 +314,7 @@ TEST(Rollout, RestoresTheVersionBeforeARejectedChampionAtOnce) {
 }
 
 TEST(Rollout, KeepsARejectedChampionThatNobodyCanReplace) {
-  Serving world;
+  ServingModel world;
   world.Reject(world.v1);
   world.Live(minutes(1));
   EXPECT_EQ(world.Weights(), (Weights{{world.v1, 100}}));
@@ -339,7 +323,7 @@ TEST(Rollout, KeepsARejectedChampionThatNobodyCanReplace) {
 }
 
 TEST(Rollout, FreezesWhileScaledToZeroAndStartsItsDeadlineAnew) {
-  Serving world;
+  ServingModel world;
   const std::string v2 = world.Release();
   world.spec["replicas"] = 0;
   ++world.generation;
@@ -371,7 +355,7 @@ TEST(Rollout, MakesTheFirstVersionsObjectsWhenItStartsAtZero) {
 }
 
 TEST(Rollout, RollsBackAChallengerThatLosesItsPods) {
-  Serving world;
+  ServingModel world;
   const std::string v2 = world.Release();
   world.broken = {v2};
   world.React();
@@ -382,7 +366,7 @@ TEST(Rollout, RollsBackAChallengerThatLosesItsPods) {
 }
 
 TEST(Rollout, UpdatesBothVariantsPodsByTheOrdinaryWay) {
-  Serving world;
+  ServingModel world;
   const std::string v2 = world.Release();
   world.spec["template"]["spec"]["containers"][0]["image"] = "server:2";
   ++world.generation;
@@ -397,7 +381,7 @@ TEST(Rollout, UpdatesBothVariantsPodsByTheOrdinaryWay) {
 }
 
 TEST(Rollout, IsNotOverBeforeTheRejectionIsSeen) {
-  Serving world;
+  ServingModel world;
   const std::string v2 = world.Release();
   world.judge_sleeps = true;
   world.Annotate(api::kAnnotationAbort, v2);
@@ -413,7 +397,7 @@ TEST(Rollout, IsNotOverBeforeTheRejectionIsSeen) {
 }
 
 TEST(Rollout, RollsBackWhatTheApiServerRefuses) {
-  Serving world;
+  ServingModel world;
   world.SetModel("oci://m:2");
   world.Step();
   const std::string v2 = world.NewestDeclared();
@@ -426,7 +410,7 @@ TEST(Rollout, RollsBackWhatTheApiServerRefuses) {
 }
 
 TEST(Rollout, KeepsTheOldPodsUntilThePromotionIsOnTheVersion) {
-  Serving world;
+  ServingModel world;
   const std::string v2 = world.Release();
   world.refuses = [](const kube::Ref& ref) { return ref.resource == api::kModelVersions; };
   world.Annotate(api::kAnnotationPromote, v2);
@@ -439,7 +423,7 @@ TEST(Rollout, KeepsTheOldPodsUntilThePromotionIsOnTheVersion) {
 }
 
 TEST(Rollout, KeepsTenHistoryEntries) {
-  Serving world;
+  ServingModel world;
   for (int i = 2; i < 16; ++i) {
     const std::string version = world.Release("oci://m:" + std::to_string(i));
     world.Annotate(api::kAnnotationPromote, version);

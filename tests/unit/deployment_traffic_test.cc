@@ -1,7 +1,7 @@
 // What a route does beside the split: sticky sessions, rules, mirrors; and gateways that refuse it.
 #include <gtest/gtest.h>
 
-#include "support/serving_world.h"
+#include "support/serving_model.h"
 
 namespace perennial::deployment {
 namespace {
@@ -11,24 +11,13 @@ using nlohmann::json;
 using std::chrono::minutes;
 using Weights = std::map<std::string, int>;
 
-struct Traffic : ServingWorld {
-  Traffic() {
-    Settle();
-    v1 = NewestDeclared();
-    Pass(Seconds(10));
-  }
+struct Traffic : ServingModel {
   void Change(const char* traffic) {
     spec["traffic"].merge_patch(json::parse(traffic));
     ++generation;
     Settle();
   }
-  std::string Release(const std::string& uri = "oci://m:2") {
-    SetModel(uri);
-    Settle();
-    return NewestDeclared();
-  }
   json Rules() { return Object(api::kHttpRoutes, "departures")["spec"]["rules"]; }
-  std::string v1;
 };
 
 TEST(Traffic, StickySessionsEndWithTheBackend) {
