@@ -200,6 +200,11 @@ Result<JobView> DecodeJobView(const json& object) {
   const json& conditions = Get(object, "status", "conditions");
   const json& complete = ConditionOf(conditions, "Complete");
   const json& failed = ConditionOf(conditions, "Failed");
+  view.started = When(Get(object, "status", "startTime"));
+  // The condition is there until the Job's controller has seen that the suspension is over.
+  const json& suspend = Get(object, "spec", "suspend");
+  view.suspended =
+      (suspend.is_boolean() && suspend.get<bool>()) || Holds(ConditionOf(conditions, "Suspended"));
   // SuccessCriteriaMet and FailureTarget come before: the Job's pods may still be running then.
   if (Holds(complete)) {
     view.state = JobState::kSucceeded;

@@ -106,7 +106,10 @@ struct JobView {
   JobState state = JobState::kRunning;
   std::string reason;  // of the Failed condition
   std::string message;
-  std::optional<WallTime> finished;  // transition time of the Complete or Failed condition
+  std::optional<WallTime>
+      started{};  // when its pods were first wanted, or again after a suspension
+  std::optional<WallTime> finished{};  // transition time of the Complete or Failed condition
+  bool suspended = false;              // it has no pods until somebody, such as a queue, says so
 };
 
 struct PodView {

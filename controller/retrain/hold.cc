@@ -33,9 +33,8 @@ std::optional<Hold> PerDay(const api::RetrainPolicy& policy, WallTime now) {
   if (starts.size() < most) return std::nullopt;
   std::sort(starts.begin(), starts.end());
   const WallTime until = starts[starts.size() - most] + kDay;
-  return Hold{std::to_string(most) + " runs have begun within a day (maxPerDay), until " +
-                  FormatTime(until),
-              until};
+  const std::string runs = most == 1 ? "1 run has" : std::to_string(most) + " runs have";
+  return Hold{runs + " begun within a day (maxPerDay), until " + FormatTime(until), until};
 }
 
 }  // namespace

@@ -214,8 +214,10 @@ RunStep Follow(const Observed& seen, RunStep step, const api::JobView& job, Wall
   const std::string before = step.run.message;
   const Hindrance hindrance = HindranceOf(seen, job, before, now);
   step.hindered = !hindrance.why.empty();
-  step.run.message =
-      step.hindered ? hindrance.why : Called(seen, job.meta.key.name) + " is running";
+  const char* stands = job.suspended
+                           ? " is suspended until its queue, or whoever suspended it, lets it start"
+                           : " is running";
+  step.run.message = step.hindered ? hindrance.why : Called(seen, job.meta.key.name) + stands;
   if (step.hindered && step.run.message != before) Warn(step, "RunHindered");
   if (hindrance.look_again) Earlier(*hindrance.look_again, step);
   if (hindrance.image_since) {

@@ -70,6 +70,8 @@ std::string WhyJobFailed(const Observed& seen, const api::JobView& job, const ap
 Hindrance HindranceOf(const Observed& seen, const api::JobView& job, const std::string& said,
                       WallTime now) {
   Hindrance out;
+  // A queue may well keep it for hours, and says itself why.
+  if (job.suspended) return out;
   const std::string grace = FormatDuration(kStartGrace);
   const api::PodView* latest = nullptr;
   bool any = false;
@@ -81,7 +83,8 @@ Hindrance HindranceOf(const Observed& seen, const api::JobView& job, const std::
   }
   // A workload need not label its pods, and has other steps between them.
   if (latest == nullptr && seen.workload) return out;
-  const WallTime since = latest == nullptr ? job.meta.created : latest->meta.created;
+  const WallTime since =
+      latest == nullptr ? job.started.value_or(job.meta.created) : latest->meta.created;
   const bool patience = now < since + kStartGrace;
   if (latest == nullptr) {
     if (!patience && !any) {

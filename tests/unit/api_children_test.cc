@@ -211,6 +211,19 @@ TEST(Children, ReadHowAJobStands) {
   EXPECT_EQ(DecodeJobView(object)->state, JobState::kRunning);
 }
 
+TEST(Children, ReadWhetherAJobIsSuspendedAndSinceWhenItIsNot) {
+  json object = Object(R"({"spec": {"suspend": true}, "status": {}})");
+  EXPECT_TRUE(DecodeJobView(object)->suspended);
+  EXPECT_FALSE(DecodeJobView(object)->started);
+  object["spec"]["suspend"] = false;
+  object["status"]["conditions"] = json::parse(R"([{"type": "Suspended", "status": "True"}])");
+  EXPECT_TRUE(DecodeJobView(object)->suspended) << "its controller has not seen it yet";
+  object["status"] = json::parse(R"({"startTime": "2026-11-24T16:13:40Z",
+      "conditions": [{"type": "Suspended", "status": "False"}]})");
+  EXPECT_FALSE(DecodeJobView(object)->suspended);
+  EXPECT_EQ(DecodeJobView(object)->started, ParseTime("2026-11-24T16:13:40Z"));
+}
+
 constexpr const char* kPod = R"({
   "metadata": {"ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": "train",
     "uid": "job-1", "controller": true, "blockOwnerDeletion": true}],

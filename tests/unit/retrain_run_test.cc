@@ -117,6 +117,23 @@ TEST_F(RunTest, TellsAJobWithoutAPodAfterAWhile) {
   EXPECT_NE(step.run.message.find("quota"), std::string::npos);
 }
 
+TEST_F(RunTest, AJobThatAQueueKeepsIsNoHindrance) {
+  job_.suspended = true;
+  const WallTime admitted = kStart + std::chrono::minutes(30);
+  RunStep step = Advance(admitted, true, false);
+  EXPECT_FALSE(step.hindered);
+  EXPECT_TRUE(step.actions.empty());
+  EXPECT_NE(step.run.message.find("is suspended until its queue"), std::string::npos);
+  // Its pods are to come from then on, and not since it was made.
+  job_.suspended = false;
+  job_.started = admitted;
+  step = Advance(admitted + Seconds(1), true, false);
+  EXPECT_FALSE(step.hindered);
+  EXPECT_NE(step.run.message.find("is running"), std::string::npos);
+  EXPECT_EQ(step.wake_at, admitted + kStartGrace);
+  EXPECT_TRUE(Advance(admitted + kStartGrace, true, false).hindered);
+}
+
 TEST_F(RunTest, SaysNothingOfAPodThatRuns) {
   pod_.phase = "Running";
   const RunStep step = Advance(kStart + std::chrono::minutes(30));
