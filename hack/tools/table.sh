@@ -22,11 +22,15 @@ kwok                    kwok          sigs.k8s.io/kwok/cmd/kwok
 rollouts-controller     argo-rollouts github.com/argoproj/argo-rollouts/cmd/rollouts-controller
 textparse-bench         prometheus    perennial.dev/hack/tools/prometheus
 rayjob-crd              kuberay       github.com/ray-project/kuberay/ray-operator/config/crd/bases/ray.io_rayjobs.yaml
+trainjob-crd            trainer       github.com/kubeflow/trainer/v2/manifests/base/crds/trainer.kubeflow.org_trainjobs.yaml
+workflow-crd            argo-workflows github.com/argoproj/argo-workflows/v4/manifests/base/crds/full/argoproj.io_workflows.yaml
+pipelinerun-crd         tekton        github.com/tektoncd/pipeline/config/300-crds/300-pipelinerun.yaml
 '
 # Built when no tool is named; the others (benchmarks only) are built on demand.
 # etcd and the API server come first: the control plane needs nothing else.
 DEFAULT_TOOLS='etcd kube-apiserver kubectl kube-controller-manager kubelet kube-scheduler kube-proxy
-  helm coredns envoy-gateway envoy-gateway-chart rayjob-crd'
+  helm coredns envoy-gateway envoy-gateway-chart
+  rayjob-crd trainjob-crd workflow-crd pipelinerun-crd'
 
 TOOLS_DIR=$HACK_DIR/tools
 
@@ -55,6 +59,9 @@ tool_module_path() {
     argo-rollouts) echo github.com/argoproj/argo-rollouts ;;
     prometheus) echo github.com/prometheus/prometheus ;;
     kuberay) echo github.com/ray-project/kuberay/ray-operator ;;
+    trainer) echo github.com/kubeflow/trainer/v2 ;;
+    argo-workflows) echo github.com/argoproj/argo-workflows/v4 ;;
+    tekton) echo github.com/tektoncd/pipeline ;;
     *) die "no tool module is called '$1'" ;;
   esac
 }

@@ -7,6 +7,7 @@
 #include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -32,78 +33,30 @@ const kube::Resource kAbsent{"absent.example.org", "v1", "trainings", "Training"
 const kube::Resource kCrds{"apiextensions.k8s.io", "v1", "customresourcedefinitions",
                            "CustomResourceDefinition"};
 
-json Texts(std::vector<const char*> names) {
-  json properties = json::object();
-  for (const char* name : names) properties[name] = {{"type", "string"}};
-  return {{"type", "object"}, {"properties", properties}};
-}
-
-json ListOf(json items) {
-  return {{"type", "array"}, {"items", std::move(items)}};
-}
-
-// KubeRay's own definition of RayJob, whose schema refuses what Ray could not run.
-void InstallRayJob() {
-  const char* path = std::getenv("PERENNIAL_RAYJOB_CRD");
-  ASSERT_NE(path, nullptr) << "tests/e2e/cluster api exec says where it lies";
-  std::ifstream file(path);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  ASSERT_FALSE(text.empty()) << path << ": hack/tools/build fetches it";
-  const std::vector<json> documents = ParseManifests(text);
-  ASSERT_EQ(documents.size(), 1u);
-  const Answer created =
-      Admin().Create({kCrds, {"", documents[0]["metadata"]["name"]}}, documents[0]);
-  ASSERT_TRUE(created.ok() || created.status == 409) << created.message();
-  ASSERT_TRUE(Eventually([&] { return Admin().List(kRayJobs, "default", "limit=1").ok(); }));
-}
-
-// Group, version, kind, and the part of the status that expressions ask for. Without a status
-// subresource, as Argo's Workflow is, the whole object is one.
-void InstallCrd(const kube::Resource& resource, json status, bool subresource) {
-  std::string singular = resource.kind;
-  for (char& c : singular) c = static_cast<char>(std::tolower(c));
-  json version = {
-      {"name", resource.version},
-      {"served", true},
-      {"storage", true},
-      {"schema",
-       {{"openAPIV3Schema",
-         {{"type", "object"},
-          {"properties",
-           {{"spec", {{"type", "object"}, {"x-kubernetes-preserve-unknown-fields", true}}},
-            {"status", {{"type", "object"}, {"properties", std::move(status)}}}}}}}}}};
-  if (subresource) version["subresources"] = {{"status", json::object()}};
-  json metadata = {{"name", resource.plural + "." + resource.group}};
-  // Groups of the Kubernetes project are protected.
-  const json crd = {{"apiVersion", "apiextensions.k8s.io/v1"},
-                    {"kind", "CustomResourceDefinition"},
-                    {"metadata", std::move(metadata)},
-                    {"spec",
-                     {{"group", resource.group},
-                      {"scope", "Namespaced"},
-                      {"names",
-                       {{"plural", resource.plural},
-                        {"singular", singular},
-                        {"kind", resource.kind},
-                        {"listKind", resource.kind + "List"}}},
-                      {"versions", json::array({std::move(version)})}}}};
-  const Answer applied = Admin().Apply({kCrds, {"", resource.plural + "." + resource.group}}, crd);
-  ASSERT_TRUE(applied.ok()) << applied.message();
-  ASSERT_TRUE(Eventually([&] { return Admin().List(resource, "default", "limit=1").ok(); }));
-}
-
+// The projects' own definitions, whose schemas refuse what their controllers could not run.
 void InstallKinds() {
-  const json conditions =
-      ListOf(Texts({"type", "status", "reason", "message", "lastTransitionTime"}));
-  InstallCrd(kTrainJobs, {{"conditions", conditions}}, true);
-  InstallCrd(
-      kWorkflows,
-      {{"phase", {{"type", "string"}}},
-       {"outputs",
-        {{"type", "object"}, {"properties", {{"parameters", ListOf(Texts({"name", "value"}))}}}}}},
-      false);
-  InstallCrd(kPipelineRuns,
-             {{"conditions", conditions}, {"results", ListOf(Texts({"name", "value"}))}}, true);
+  const char* paths = std::getenv("PERENNIAL_WORKLOAD_CRDS");
+  ASSERT_NE(paths, nullptr) << "tests/e2e/cluster api exec says where they lie";
+  std::istringstream list(paths);
+  for (std::string path; std::getline(list, path, ':');) {
+    std::ifstream file(path);
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    ASSERT_FALSE(text.empty()) << path << ": hack/tools/build fetches it";
+    const std::vector<json> documents = ParseManifests(text);
+    ASSERT_EQ(documents.size(), 1u) << path;
+    const Answer created =
+        Admin().Create({kCrds, {"", documents[0]["metadata"]["name"]}}, documents[0]);
+    ASSERT_TRUE(created.ok() || created.status == 409) << created.message();
+  }
+  for (const kube::Resource& kind : {kTrainJobs, kWorkflows, kPipelineRuns, kRayJobs}) {
+    ASSERT_TRUE(Eventually([&] { return Admin().List(kind, "default", "limit=1").ok(); }))
+        << kind.plural;
+  }
+}
+
+json TrainJob() {
+  return {{"runtimeRef", {{"name", "torch-distributed"}}},
+          {"trainer", {{"image", "example.org/train:1"}, {"args", {"--run", "$(PERENNIAL_RUN)"}}}}};
 }
 
 std::string Result() {
@@ -146,9 +99,9 @@ class Running {
 
 class WorkloadStory : public ::testing::Test {
  protected:
+  static void SetUpTestSuite() { InstallKinds(); }
+
   void SetUp() override {
-    InstallKinds();
-    if (HasFatalFailure()) return;
     json deployment = ObjectOf("ModelDeployment", "departures", ValidSpec("ModelDeployment"));
     deployment["spec"]["replicas"] = 0;
     Put(deployment);
@@ -164,7 +117,7 @@ class WorkloadStory : public ::testing::Test {
   }
 
   void Train(const std::string& name, const kube::Resource& resource, const char* success,
-             const char* failure, json result, json spec = {{"run", "$(PERENNIAL_RUN)"}}) {
+             const char* failure, json result, json spec) {
     json policy = ObjectOf("RetrainPolicy", name, json::object());
     policy["metadata"]["annotations"] = {{"perennial.dev/retrain", "now"}};
     policy["spec"] = {{"modelDeployment", "departures"},
@@ -238,13 +191,14 @@ TEST_F(WorkloadStory, ATrainJobLeavesItsResultInAConfigMap) {
   Train("trainjob", kTrainJobs,
         "status.conditions.exists(c, c.type == 'Complete' && c.status == 'True')",
         "status.conditions.exists(c, c.type == 'Failed' && c.status == 'True')",
-        {{"from", "ConfigMap"}});
+        {{"from", "ConfigMap"}}, TrainJob());
   const json object = Made(kTrainJobs);
   ASSERT_FALSE(object.empty()) << Ready("trainjob");
   const std::string name = object["metadata"]["name"];
   EXPECT_EQ(object["metadata"]["labels"]["kueue.x-k8s.io/queue-name"], "gpu");
-  EXPECT_EQ(object["spec"]["run"], object["metadata"]["labels"]["perennial.dev/run"]);
-  LeaveResult(name, object["spec"]["run"]);
+  const std::string run = object["metadata"]["labels"]["perennial.dev/run"];
+  EXPECT_EQ(object["spec"]["trainer"]["args"][1], run);
+  LeaveResult(name, run);
   ASSERT_TRUE(Admin()
                   .MergePatch({kTrainJobs, {ns_.name(), name}},
                               {{"status", {{"conditions", {Condition("Complete", "True")}}}}},
@@ -256,8 +210,6 @@ TEST_F(WorkloadStory, ATrainJobLeavesItsResultInAConfigMap) {
 // The vendor's schema decides whether what we make is a RayJob, and whether what its operator
 // reports can be read as the expressions say.
 TEST_F(WorkloadStory, ARayJobAsKubeRayDefinesItTrains) {
-  InstallRayJob();
-  ASSERT_FALSE(HasFatalFailure());
   const json pod = {
       {"spec", {{"containers", json::array({{{"name", "ray"}, {"image", "rayproject/ray:2"}}})}}}};
   const json spec = {
@@ -290,8 +242,6 @@ TEST_F(WorkloadStory, ARayJobAsKubeRayDefinesItTrains) {
 }
 
 TEST_F(WorkloadStory, TellsWhatTheKindsOwnSchemaRefuses) {
-  InstallRayJob();
-  ASSERT_FALSE(HasFatalFailure());
   Train("ray", kRayJobs, "status.jobStatus == 'SUCCEEDED'", "status.jobStatus == 'FAILED'",
         json::object(), {{"entrypoint", "python train.py"}, {"rayClusterSpec", json::object()}});
   EXPECT_TRUE(Eventually([&] {
@@ -305,7 +255,12 @@ TEST_F(WorkloadStory, AWorkflowAndAPipelineRunCarryTheirResults) {
   Train("workflow", kWorkflows, "status.phase == 'Succeeded'",
         "status.phase in ['Failed', 'Error']",
         {{"from", "Object"},
-         {"path", "status.outputs.parameters.filter(p, p.name == 'result')[0].value"}});
+         {"path", "status.outputs.parameters.filter(p, p.name == 'result')[0].value"}},
+        {{"entrypoint", "train"},
+         {"templates",
+          {{{"name", "train"},
+            {"container",
+             {{"image", "example.org/train:1"}, {"args", {"--run", "$(PERENNIAL_RUN)"}}}}}}}});
   const json workflow = Made(kWorkflows);
   ASSERT_FALSE(workflow.empty()) << Ready("workflow");
   ASSERT_TRUE(
@@ -321,7 +276,15 @@ TEST_F(WorkloadStory, AWorkflowAndAPipelineRunCarryTheirResults) {
   Train("pipelinerun", kPipelineRuns,
         "status.conditions.exists(c, c.type == 'Succeeded' && c.status == 'True')",
         "status.conditions.exists(c, c.type == 'Succeeded' && c.status == 'False')",
-        {{"from", "Object"}, {"path", "status.results.filter(r, r.name == 'model')[0].value"}});
+        {{"from", "Object"}, {"path", "status.results.filter(r, r.name == 'model')[0].value"}},
+        {{"pipelineSpec",
+          {{"tasks",
+            {{{"name", "train"},
+              {"taskSpec",
+               {{"steps",
+                 {{{"name", "train"},
+                   {"image", "example.org/train:1"},
+                   {"script", "python train.py --run $(PERENNIAL_RUN)"}}}}}}}}}}}});
   const json pipeline = Made(kPipelineRuns);
   ASSERT_FALSE(pipeline.empty()) << Ready("pipelinerun");
   ASSERT_TRUE(Admin()
@@ -335,7 +298,7 @@ TEST_F(WorkloadStory, AWorkflowAndAPipelineRunCarryTheirResults) {
 
 TEST_F(WorkloadStory, GivesALabelBackThatSomebodyTookAway) {
   Train("trainjob", kTrainJobs, "status.phase == 'never'", "status.phase == 'never'",
-        json::object());
+        json::object(), TrainJob());
   const json object = Made(kTrainJobs);
   ASSERT_FALSE(object.empty()) << Ready("trainjob");
   const kube::Ref ref{kTrainJobs, {ns_.name(), object["metadata"]["name"]}};
@@ -350,14 +313,16 @@ TEST_F(WorkloadStory, GivesALabelBackThatSomebodyTookAway) {
 }
 
 TEST_F(WorkloadStory, SaysWhatIsMissing) {
-  Train("absent", kAbsent, "status.done == true", "status.done == false", json::object());
+  Train("absent", kAbsent, "status.done == true", "status.done == false", json::object(),
+        json::object());
   EXPECT_TRUE(Eventually([&] {
     return Ready("absent") ==
            "WorkloadRefused: the API server does not serve trainings.absent.example.org/v1: "
            "install "
            "its CRD";
   })) << Ready("absent");
-  Train("other", {"kubeflow.org", "v1", "pytorchjobs", "PyTorchJob"}, "a", "b", json::object());
+  Train("other", {"kubeflow.org", "v1", "pytorchjobs", "PyTorchJob"}, "a", "b", json::object(),
+        json::object());
   EXPECT_TRUE(Eventually([&] {
     return Ready("other").find(
                "{group: kubeflow.org, version: v1, kind: PyTorchJob} to "

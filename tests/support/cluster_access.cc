@@ -173,7 +173,7 @@ void Grant(const std::string& ns, const std::string& user, const json& rules) {
 }
 
 bool Eventually(const std::function<bool()>& holds) {
-  const Millis give_up = SystemClock().Steady() + Seconds(30);
+  const Millis give_up = SystemClock().Steady() + Seconds(90);
   while (!holds()) {
     if (SystemClock().Steady() > give_up) return false;
     std::this_thread::sleep_for(Millis(50));
