@@ -155,8 +155,8 @@ void JudgePrimary(const api::Experiment& experiment, const Comparison& seen, dou
     // The p is the smallest of all looks, and that look may have been for the challenger: it says
     // nothing against it.
     status.verdict = Verdict::kInconclusive;
-    status.message = what + ", though an earlier look found the challenger better (p " +
-                     status.p_value + ")";
+    status.message =
+        what + ", though an earlier look found the challenger better (p " + status.p_value + ")";
   }
 }
 
