@@ -5,6 +5,7 @@
 
 #include "api/codec.h"
 #include "api/names.h"
+#include "api/store_index.h"
 #include "deployment/observe.h"
 #include "deployment/seal.h"
 #include "drift/observe.h"
@@ -166,7 +167,7 @@ void ClusterCache::AddIndexes() {
     return service ? std::vector<std::string>{monitor.meta.key.ns + "/" + service->name}
                    : std::vector<std::string>{};
   });
-  monitored_slices.AddIndex(drift::kByService, deployment::ServiceOf);
+  monitored_slices.AddIndex(api::kSlicesByService, api::ServiceOf);
   drift_monitors.store().AddIndex(kMonitorsByBaseline, [](const api::DriftMonitor& monitor) {
     const auto& map = monitor.spec.baseline.config_map;
     return map ? std::vector<std::string>{monitor.meta.key.ns + "/" + map->name}
@@ -178,7 +179,7 @@ void ClusterCache::AddIndexes() {
   grpc_routes.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::HttpRouteView>);
   autoscalers.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::ChildView>);
   disruption_budgets.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::ChildView>);
-  endpoint_slices.store().AddIndex(deployment::kSlicesByService, deployment::ServiceOf);
+  endpoint_slices.store().AddIndex(api::kSlicesByService, api::ServiceOf);
   model_deployments.store().AddIndex(kDeploymentsByGateway, GatewaysOf);
   gateways.store().AddIndex(kGatewaysByClass, [](const api::GatewayView& gateway) {
     return std::vector<std::string>{gateway.gateway_class};
@@ -190,9 +191,7 @@ void ClusterCache::AddIndexes() {
   jobs.store().AddIndex(deployment::kChildrenByOwner, OwnerOfChild<api::JobView>);
   pending_pods.store().AddIndex(deployment::kPendingByVersion, deployment::VersionOf);
   retrain_policies.store().AddIndex(retrain::kPoliciesByRun, retrain::RunsOf);
-  retrain_policies.store().AddIndex(
-      retrain::kPoliciesByDeployment,
-      [](const api::RetrainPolicy& policy) { return retrain::DeploymentOf(policy); });
+  retrain_policies.store().AddIndex(retrain::kPoliciesByDeployment, retrain::DeploymentOf);
   retrain_policies.store().AddIndex(retrain::kPoliciesByMonitor, retrain::MonitorsOf);
   model_approvals.store().AddIndex(retrain::VersionReconciler::kByVersion,
                                    retrain::VersionReconciler::VersionOf);

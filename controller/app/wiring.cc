@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/names.h"
+#include "api/store_index.h"
 #include "base/check.h"
 #include "deployment/observe.h"
 #include "drift/observe.h"
@@ -105,8 +106,7 @@ void WireModelDeployments(ClusterCache& cache, Queues q) {
     }
     WakeServing(before.get(), after.get(), q.model_versions);
     if (came_or_went || before->spec.approval != after->spec.approval) {
-      WakeFound(cache.model_versions.store(), retrain::kVersionsByDeployment, key,
-                q.model_versions);
+      WakeFound(cache.model_versions.store(), api::kVersionsByDeployment, key, q.model_versions);
     }
   });
 }

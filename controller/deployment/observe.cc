@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "api/names.h"
+#include "api/store_index.h"
 #include "deployment/comparison.h"
 #include "deployment/fleet.h"
 #include "deployment/judgement.h"
@@ -162,11 +163,6 @@ std::vector<std::string> OwnerOf(const kube::Meta& child) {
   return {owner->uid};
 }
 
-std::vector<std::string> ServiceOf(const api::EndpointSliceView& slice) {
-  if (slice.service.empty()) return {};
-  return {slice.meta.key.ns + "/" + slice.service};
-}
-
 std::vector<std::string> VersionOf(const api::PodView& pod) {
   const std::string* version = kube::Find(pod.meta.labels, api::kLabelVersion);
   if (version == nullptr) return {};
@@ -195,7 +191,7 @@ std::optional<Observed> DeploymentReconciler::Observe(const kube::Key& key,
     Unsubscribe(key);
     return std::nullopt;
   }
-  seen.versions = stores_.versions.ByIndex(kVersionsByDeployment, kube::ToString(key));
+  seen.versions = stores_.versions.ByIndex(api::kVersionsByDeployment, kube::ToString(key));
   AddChildren(key, seen);
   AddSamples(key, seen, attempt.now);
   seen.own_identity = own_identity_;
@@ -218,7 +214,8 @@ void DeploymentReconciler::AddChildren(const kube::Key& key, Observed& seen) con
   AddProbes(key, seen);
   AddGateways(key, seen);
   for (const auto& service : seen.services) {
-    auto slices = stores_.slices.ByIndex(kSlicesByService, key.ns + "/" + service->meta.key.name);
+    auto slices =
+        stores_.slices.ByIndex(api::kSlicesByService, key.ns + "/" + service->meta.key.name);
     // Not those that somebody else made in the Service's name: their addresses would be scraped.
     std::erase_if(slices, [&](const auto& slice) {
       const kube::OwnerReference* owner = kube::ControllerOf(slice->meta);

@@ -19,15 +19,11 @@
 
 namespace perennial::deployment {
 
-// Indexes that the stores must have before their informers start, and what they answer to.
-// ModelVersions by their deployment, "namespace/name" (the same index as retrain's).
-inline constexpr std::string_view kVersionsByDeployment = "deployment";
+// Indexes that the stores must have before their informers start, and what they answer to, beside
+// those of api/store_index.h.
 // Its children of every kind by the UID of the ModelDeployment that controls them.
 inline constexpr std::string_view kChildrenByOwner = "owner-uid";
 std::vector<std::string> OwnerOf(const kube::Meta& child);
-// EndpointSlices by their Service, "namespace/name".
-inline constexpr std::string_view kSlicesByService = "service";
-std::vector<std::string> ServiceOf(const api::EndpointSliceView& slice);
 // Pods that don't run yet by their ModelVersion, "namespace/name".
 inline constexpr std::string_view kPendingByVersion = "model-version";
 std::vector<std::string> VersionOf(const api::PodView& pod);

@@ -27,10 +27,6 @@
 
 namespace perennial::drift {
 
-// The index that the store of EndpointSlices must have before its informer starts: by their
-// Service, "namespace/name" (the same index as the deployment controller's).
-inline constexpr std::string_view kByService = "service";
-
 // What must be watched beside our own objects for a monitor to be judged.
 std::set<kube::Resource> NeedsOf(const api::DriftMonitor& monitor);
 
@@ -54,7 +50,8 @@ class DriftReconciler {
     const kube::Store<api::EndpointSliceView>& slices;
     const kube::Store<api::ServiceView>& services;
     const kube::InformerSet<api::ProfileMapView>& baselines;
-    // Services that Perennial doesn't manage and monitors watch, with their slices (by kByService).
+    // Services that Perennial doesn't manage and monitors watch, with their slices (by
+    // api::kSlicesByService).
     const kube::InformerSet<api::ServiceView>& monitored_services;
     const kube::InformerSet<api::EndpointSliceView>& monitored_slices;
   };

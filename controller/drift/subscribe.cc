@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "api/names.h"
+#include "api/store_index.h"
 #include "drift/evaluation.h"
 #include "drift/observe.h"
 #include "source/access.h"
@@ -138,13 +139,13 @@ std::vector<std::shared_ptr<const api::EndpointSliceView>> DriftReconciler::Slic
   if (service != nullptr) {
     const auto informer = stores_.monitored_slices.Find(api::kEndpointSlices);
     if (informer == nullptr) return {};
-    slices = informer->store().ByIndex(kByService, kube::ToString(key));
+    slices = informer->store().ByIndex(api::kSlicesByService, kube::ToString(key));
   } else {
     service = stores_.services.Get(key);
     if (service == nullptr) return {};
     const kube::OwnerReference* owner = kube::ControllerOf(service->meta);
     if (owner == nullptr || owner->uid != seen.deployment->meta.uid) return {};
-    slices = stores_.slices.ByIndex(kByService, kube::ToString(key));
+    slices = stores_.slices.ByIndex(api::kSlicesByService, kube::ToString(key));
   }
   std::erase_if(slices, [&](const auto& slice) {
     const kube::OwnerReference* of = kube::ControllerOf(slice->meta);

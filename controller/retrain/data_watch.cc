@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "api/store_index.h"
 #include "scrape/expression.h"
 #include "source/access.h"
 
@@ -178,7 +179,7 @@ void DataWatch::AddTargets(const api::ModelDeployment& deployment,
   std::set<std::string> known;
   for (const scrape::Target& target : subscription.targets) known.insert(target.id);
   const api::MetricsEndpoint& metrics = deployment.spec.metrics;
-  for (const auto& slice : stores_.slices.ByIndex(kSlicesByService, kube::ToString(key))) {
+  for (const auto& slice : stores_.slices.ByIndex(api::kSlicesByService, kube::ToString(key))) {
     const kube::OwnerReference* of = kube::ControllerOf(slice->meta);
     if (of == nullptr || of->uid != service->meta.uid) continue;
     const auto port = std::find_if(

@@ -19,10 +19,6 @@
 
 namespace perennial::retrain {
 
-// EndpointSlices by their Service, "namespace/name": an index that their store must have (the same
-// as the deployment controller's).
-inline constexpr std::string_view kSlicesByService = "service";
-
 // The policy's UID in the name of a subscription of a newData trigger; empty for others.
 std::string_view PolicyUidOf(std::string_view subscription);
 

@@ -5,15 +5,12 @@
 
 #include "api/names.h"
 #include "api/object_expression.h"
+#include "api/store_index.h"
 #include "retrain/group.h"
 #include "retrain/render.h"
 #include "retrain/run.h"
 
 namespace perennial::retrain {
-
-std::vector<std::string> DeploymentOf(const api::ModelVersion& version) {
-  return {version.meta.key.ns + "/" + version.spec.model_deployment};
-}
 
 namespace {
 
@@ -134,8 +131,7 @@ void AddIndexes(kube::Store<api::RetrainPolicy>& policies, kube::Store<api::Mode
                 kube::InformerSet<api::RunObjectView>& run_objects) {
   policies.AddIndex(kPoliciesByGroup, GroupOf);
   policies.AddIndex(kFollowers, FollowedBy);
-  versions.AddIndex(kVersionsByDeployment,
-                    [](const api::ModelVersion& version) { return DeploymentOf(version); });
+  versions.AddIndex(api::kVersionsByDeployment, api::DeploymentOf);
   jobs.AddIndex(kJobsByPolicy, [](const api::JobView& job) { return PolicyOf(job); });
   jobs.AddIndex(kJobsByMember, [](const api::JobView& job) { return ListedBy(job.meta); });
   run_objects.AddIndex(kJobsByPolicy,
@@ -201,7 +197,7 @@ std::optional<Observed> RetrainReconciler::Observe(const kube::Key& key,
       seen.monitors.push_back(std::move(monitor));
     }
   }
-  seen.versions = stores_.versions.ByIndex(kVersionsByDeployment, kube::ToString(deployment));
+  seen.versions = stores_.versions.ByIndex(api::kVersionsByDeployment, kube::ToString(deployment));
   ObserveGroup(seen);
   if (spec.workload) {
     ObserveWorkloads(seen);

@@ -20,10 +20,8 @@
 
 namespace perennial::retrain {
 
-// Indexes that the stores must have before their informers start, and what they answer to.
-// ModelVersions by their deployment, "namespace/name".
-inline constexpr std::string_view kVersionsByDeployment = "deployment";
-std::vector<std::string> DeploymentOf(const api::ModelVersion& version);
+// Indexes that the stores must have before their informers start, and what they answer to, beside
+// those of api/store_index.h.
 // Jobs by the UID of the RetrainPolicy that controls them.
 inline constexpr std::string_view kJobsByPolicy = "policy-uid";
 std::vector<std::string> PolicyOf(const api::JobView& job);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "api/codec.h"
+#include "api/store_index.h"
 #include "bench_setting.h"
 #include "drift/observe.h"
 #include "support/no_transport.h"
@@ -46,11 +47,7 @@ std::string Feature(int i) {
 
 class World {
  public:
-  World() {
-    slices_.AddIndex(kByService, [](const api::EndpointSliceView& slice) {
-      return std::vector<std::string>{slice.meta.key.ns + "/" + slice.service};
-    });
-  }
+  World() { slices_.AddIndex(api::kSlicesByService, api::ServiceOf); }
 
   void AddModel(int i) {
     const std::string name = "model-" + std::to_string(i);

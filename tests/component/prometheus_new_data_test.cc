@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "api/codec.h"
+#include "api/store_index.h"
 #include "retrain/data_watch.h"
 #include "retrain/decide.h"
 #include "scrape/promql_pool.h"
@@ -23,9 +24,7 @@ using ::perennial::test::ScrapedPod;
 class NewDataOfPrometheus : public ::testing::Test {
  protected:
   NewDataOfPrometheus() {
-    slices_.AddIndex(kSlicesByService, [](const api::EndpointSliceView& slice) {
-      return std::vector<std::string>{slice.meta.key.ns + "/" + slice.service};
-    });
+    slices_.AddIndex(api::kSlicesByService, api::ServiceOf);
     auto deployment = std::make_shared<api::ModelDeployment>();
     deployment->meta.key = {"transit", "departures"};
     deployment->meta.uid = "uid-departures";

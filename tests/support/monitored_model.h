@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/codec.h"
+#include "api/store_index.h"
 #include "drift/observe.h"
 #include "support/no_transport.h"
 
@@ -22,17 +23,13 @@ struct FakeClock : Clock {
   std::atomic<Millis> steady{Millis{10'000'000}};
 };
 
-inline std::vector<std::string> ServiceOf(const api::EndpointSliceView& slice) {
-  return {slice.meta.key.ns + "/" + slice.service};
-}
-
 // A monitor of one model over the real sample store. Pods are scraped by Record(), as the pool
 // does.
 class DriftObserve : public ::testing::Test {
  protected:
   DriftObserve() {
-    slices_.AddIndex(kByService, ServiceOf);
-    monitored_slices_.AddIndex(kByService, ServiceOf);
+    slices_.AddIndex(api::kSlicesByService, api::ServiceOf);
+    monitored_slices_.AddIndex(api::kSlicesByService, api::ServiceOf);
     monitor_.meta.key = {"ns", "m"};
     monitor_.meta.uid = "uid-m";
     monitor_.spec.target.model_deployment = "d";

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "api/names.h"
+#include "api/store_index.h"
 #include "deployment/fleet.h"
 #include "deployment/observe.h"
 #include "support/manual_clock.h"
@@ -12,9 +13,7 @@ namespace {
 class DeploymentObserve : public ::testing::Test {
  protected:
   DeploymentObserve() {
-    versions_.AddIndex(kVersionsByDeployment, [](const api::ModelVersion& version) {
-      return std::vector<std::string>{version.meta.key.ns + "/" + version.spec.model_deployment};
-    });
+    versions_.AddIndex(api::kVersionsByDeployment, api::DeploymentOf);
     const auto by_owner = [](auto& store) {
       store.AddIndex(kChildrenByOwner, [](const auto& child) { return OwnerOf(child.meta); });
     };
@@ -26,7 +25,7 @@ class DeploymentObserve : public ::testing::Test {
     by_owner(budgets_);
     by_owner(cron_jobs_);
     by_owner(jobs_);
-    slices_.AddIndex(kSlicesByService, ServiceOf);
+    slices_.AddIndex(api::kSlicesByService, api::ServiceOf);
     pending_pods_.AddIndex(kPendingByVersion, VersionOf);
     md_.meta.key = kKey;
     md_.meta.uid = "md-uid";

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/codec.h"
+#include "api/store_index.h"
 #include "retrain/data_watch.h"
 #include "retrain/decide.h"
 #include "retrain/trigger.h"
@@ -157,9 +158,7 @@ struct FakeClock : Clock {
 class DataWatchTest : public ::testing::Test {
  protected:
   DataWatchTest() {
-    slices_.AddIndex(kSlicesByService, [](const api::EndpointSliceView& slice) {
-      return std::vector<std::string>{slice.meta.key.ns + "/" + slice.service};
-    });
+    slices_.AddIndex(api::kSlicesByService, api::ServiceOf);
     deployment_.meta.key = {"ns", "d"};
     deployment_.meta.uid = "uid-d";
     deployment_.spec.metrics = {"metrics", "/stats"};
