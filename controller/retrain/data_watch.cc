@@ -133,6 +133,7 @@ DataReading DataWatch::ReadOne(const api::NewDataTrigger& trigger, const std::st
     // Samples are an interval apart, and slots have a width.
     const Millis edge = 2 * std::max(subscription.interval, subscription.resolution);
     if (views.back().covered + edge < range.length) reading.whole = false;
+    if (views.back().targets_up < views.back().targets) reading.missing = true;
   }
   const auto result = expression->Evaluate(ranges);
   if (!result.ok()) {

@@ -30,8 +30,8 @@ void Follow(const DataReading& reading, double threshold, WallTime now,
     if (!status.reached) status.reached = api::Time{now};
     return;
   }
-  // Still on the way back to where it was.
-  if (status.reached && !reading.whole) return;
+  // Still on the way back to where it was, or less only because a pod did not answer.
+  if (status.reached && (!reading.whole || reading.missing)) return;
   MoveTo(DataState::kBelow, reading, now, status);
   status.reached.reset();
 }

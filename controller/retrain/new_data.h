@@ -19,6 +19,8 @@ struct DataReading {
   // It can only grow while its windows fill: sums and increases, but no quotient, which means
   // nothing as long as it is made of the first few numbers.
   bool grows = true;
+  // A pod that may know of more could not be read.
+  bool missing = false;
   std::string note;
   std::string problem;  // the expression is wrong; what to change
 };

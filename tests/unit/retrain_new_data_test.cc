@@ -84,6 +84,18 @@ TEST_F(NewData, StartsOneRunForEachCrossing) {
   EXPECT_NE(policy_.status.runs[0].trigger, first);
 }
 
+TEST_F(NewData, IsNotBelowWhileAPodIsMissing) {
+  ASSERT_TRUE(Look(Reads(1000)));
+  EndRun();
+  DataReading half = Reads(500);
+  half.missing = true;
+  EXPECT_FALSE(Look(half));
+  EXPECT_EQ(Status().state, api::DataState::kReached);
+  EXPECT_FALSE(Look(Reads(1000))) << "the same data was trained from before";
+  EXPECT_FALSE(Look(Reads(500)));
+  EXPECT_TRUE(Look(Reads(1000)));
+}
+
 TEST_F(NewData, WritesOnlyWhereItTellsSomethingNew) {
   Look(Reads(1));
   for (const double value : {2.0, 30.0, 400.0}) {
@@ -245,6 +257,19 @@ TEST_F(DataWatchTest, AddsUpThePodsOfAllVersions) {
   EXPECT_TRUE(reading.grows);
   policy_ = Policy(Rows("sum(increase(rows_total[10m])) / 2"));
   EXPECT_FALSE(Read().grows);
+}
+
+TEST_F(DataWatchTest, TellsThatAPodIsMissing) {
+  policy_ = Policy(Rows("sum(rows_total)"));
+  Read();
+  Scrape("v1", 100);
+  EXPECT_TRUE(Read().missing) << "the other has not been read yet";
+  Scrape("v2", 10);
+  EXPECT_FALSE(Read().missing);
+  const auto job = samples_.FindJob(Id(), "v2");
+  ASSERT_TRUE(job.has_value());
+  samples_.Record(*job, Error{Errc::kUnavailable, "no answer"}, clock_.Steady(), clock_.Wall());
+  EXPECT_TRUE(Read().missing);
 }
 
 TEST_F(DataWatchTest, ReadsNoAddressThatIsNotTheModels) {
