@@ -21,23 +21,23 @@ write_containerd_config() {
   # restrict_oom_score_adj: root without CAP_SYS_RESOURCE may not lower a score, and runc then fails
   # with "can't get final child's PID from pipe: EOF".
   cat >"$CONFIG_DIR/containerd.toml" <<EOF
-version = 2
+version = 3
 root = "/var/lib/containerd"
 state = "/run/containerd"
-disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs",
-  "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs"]
 [grpc]
   address = "$CONTAINERD_SOCKET"
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "perennial.dev/pause:dev"
+[plugins."io.containerd.cri.v1.images"]
+  snapshotter = "$(snapshotter)"
+  [plugins."io.containerd.cri.v1.images".pinned_images]
+    sandbox = "perennial.dev/pause:dev"
+[plugins."io.containerd.cri.v1.runtime"]
   restrict_oom_score_adj = true
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "/usr/lib/cni"
+  [plugins."io.containerd.cri.v1.runtime".cni]
+    bin_dirs = ["/usr/lib/cni"]
     conf_dir = "$CONFIG_DIR/cni"
-  [plugins."io.containerd.grpc.v1.cri".containerd]
-    snapshotter = "$(snapshotter)"
-    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-      runtime_type = "io.containerd.runc.v2"
+  [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+    runtime_path = "$(tool_path containerd-shim-runc-v2)"
 EOF
   # ptp and not bridge: with every Pod behind a route of its own, an answer can't take a short cut
   # past the address translation of Services, whether or not bridges call iptables here.
@@ -113,7 +113,7 @@ EOF
 
 start_containerd() {
   write_containerd_config
-  ensure_component containerd containerd --config "$CONFIG_DIR/containerd.toml"
+  ensure_component containerd "$(tool_path containerd)" --config "$CONFIG_DIR/containerd.toml"
   wait_until 20 ctr_in_node version || die "containerd is not ready; see $LOG_DIR/containerd.log"
 }
 
@@ -129,7 +129,7 @@ start_kube_proxy() {
   ensure_component kube-proxy "$(tool_path kube-proxy)" --config="$CONFIG_DIR/kube-proxy.yaml"
 }
 
-ctr_in_node() { in_node ctr --address "$CONTAINERD_SOCKET" --namespace k8s.io "$@"; }
+ctr_in_node() { in_node "$(tool_path ctr)" --address "$CONTAINERD_SOCKET" --namespace k8s.io "$@"; }
 
 # load_images TAR... imports archives, except those that are in the node already.
 load_images() {

@@ -10,7 +10,7 @@ check_requirements() {
   "$HACK_DIR/deps" cluster
 
   local programs='unshare nsenter setsid ip openssl curl jq pgrep flock'
-  if [[ $1 == full ]]; then programs+=' containerd containerd-shim-runc-v2 ctr runc iptables buildah'; fi
+  if [[ $1 == full ]]; then programs+=' runc iptables buildah'; fi
   for program in $programs; do
     command -v "$program" >/dev/null || missing+=("the program '$program'")
   done

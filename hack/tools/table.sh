@@ -13,6 +13,9 @@ kube-controller-manager kubernetes    k8s.io/kubernetes/cmd/kube-controller-mana
 kubelet                 kubernetes    k8s.io/kubernetes/cmd/kubelet
 kube-scheduler          kubernetes    k8s.io/kubernetes/cmd/kube-scheduler
 kube-proxy              kubernetes    k8s.io/kubernetes/cmd/kube-proxy
+containerd              containerd    github.com/containerd/containerd/v2/cmd/containerd
+containerd-shim-runc-v2 containerd    github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2
+ctr                     containerd    github.com/containerd/containerd/v2/cmd/ctr
 etcd                    etcd          go.etcd.io/etcd/server/v3
 helm                    helm          helm.sh/helm/v4/cmd/helm
 coredns                 coredns       github.com/coredns/coredns
@@ -29,7 +32,7 @@ pipelinerun-crd         tekton        github.com/tektoncd/pipeline/config/300-cr
 # Built when no tool is named; the others (benchmarks only) are built on demand.
 # etcd and the API server come first: the control plane needs nothing else.
 DEFAULT_TOOLS='etcd kube-apiserver kubectl kube-controller-manager kubelet kube-scheduler kube-proxy
-  helm coredns envoy-gateway envoy-gateway-chart
+  containerd containerd-shim-runc-v2 ctr helm coredns envoy-gateway envoy-gateway-chart
   rayjob-crd trainjob-crd workflow-crd pipelinerun-crd'
 
 TOOLS_DIR=$HACK_DIR/tools
@@ -51,6 +54,7 @@ tool_row() {
 tool_module_path() {
   case $1 in
     kubernetes) echo k8s.io/kubernetes ;;
+    containerd) echo github.com/containerd/containerd/v2 ;;
     etcd) echo go.etcd.io/etcd/server/v3 ;;
     helm) echo helm.sh/helm/v4 ;;
     coredns) echo github.com/coredns/coredns ;;
@@ -84,6 +88,7 @@ tool_ldflags() {
   version=$(tool_module_version "$1")
   printf '%s' '-s -w'
   case $1 in
+    containerd) printf ' -X %s/version.Version=%s' "$(tool_module_path "$1")" "$version" ;;
     kubernetes)
       rest=${version#v}
       major=${rest%%.*}
@@ -96,6 +101,11 @@ tool_ldflags() {
   esac
 }
 
+# tool_tags MODULE prints the build tags of the module's tools: what the cluster uses none of.
+tool_tags() {
+  if [[ $1 == containerd ]]; then printf 'no_btrfs,no_devmapper,no_zfs'; fi
+}
+
 # tool_dir MODULE prints the folder of the module's binaries, keyed by everything they depend on.
 tool_dir() {
   local key
@@ -104,6 +114,7 @@ tool_dir() {
     find "$TOOLS_DIR/$1" -name '*.go' -exec cat {} +
     cat "$TOOLS_DIR/$1/go.mod" "$TOOLS_DIR/$1/go.sum"
     tool_ldflags "$1"
+    tool_tags "$1"
     uname -m
   } | sha256sum | cut -c1-12)
   echo "$CACHE_DIR/tools/$1-$(tool_module_version "$1")-$key"

@@ -63,6 +63,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             body = metrics.generate_latest()
         elif self.path == "/predict":
             predict()
+        elif self.path == "/model":
+            with open(os.environ["MODEL_PATH"] + "/model.txt", "rb") as file:
+                body = file.read()
         elif self.path in ("/ready", "/v2/health/ready"):
             status = 200 if ready else 503
         elif self.path != "/v2/health/live":

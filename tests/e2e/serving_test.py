@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Pods on a cluster, side by side: a server that speaks the Open Inference Protocol warms up, is spread and
-protected; and what status says of pods that can't start, so that nobody has to look for it.
+protected; models that are images come into their pods; and what status says of pods that can't start, so
+that nobody has to look for it.
 
-Needs a cluster with the controller in it; its container runtime mounts no image volumes.
+Needs a cluster with the controller in it.
 """
 
+import collections
 import datetime
+import http.client
 import json
 import unittest
 
@@ -16,7 +19,9 @@ SPACE = "parts"
 SPREAD = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway",
           "labelSelector": {"matchLabels": {"perennial.dev/model-deployment": "oip"}},
           "matchLabelKeys": ["perennial.dev/model-version"]}
-VOLUME = "storage.type ImageVolume needs nodes whose runtime mounts image volumes"
+MODELS = {"1": "learned from one week", "2": "learned from two weeks"}
+# Nothing listens there: a pull fails at once.
+NO_REGISTRY = "127.0.0.1:1/models"
 
 
 def since(begin, end):
@@ -37,7 +42,8 @@ class Serving(unittest.TestCase):
         story.kubectl("delete", "namespace", SPACE, "--wait=false")
 
     def test_pods(self):
-        served.side_by_side(self.open_inference, self.image_volume, self.can_not_start, self.not_supported)
+        served.side_by_side(self.open_inference, self.delivered, self.not_delivered, self.can_not_start,
+                            self.not_supported)
 
     def open_inference(self):
         """Probed where the protocol says, not asked before it has loaded, and not restarted meanwhile."""
@@ -79,24 +85,63 @@ class Serving(unittest.TestCase):
         self.assertIn("Success", evict(pods[0]))
         self.assertIn("disruption budget", evict(pods[1]))
 
-    def image_volume(self):
+    def delivered(self):
+        """Models that are images: the kubelet mounts each version's own, and servers answer from its file."""
+        model = served.Model(self.board, "weights", {
+            "storage": {"type": "ImageVolume"}, "rollout": {"steps": [{"weight": 50, "pause": True}]}})
+        first = model.release("1", "perennial.dev/weights")
+        model.wait_for_end(first, "Promoted")
+        story.wait_for("it answers", 30, lambda: story.answers(self.address, "/predict", model.host))
+        self.assertEqual(self.read(model.host), {first: {MODELS["1"]}})
+        self.assertIn("ro", self.mount(first)[3].split(","))
+        crowd = served.Crowd(self.address, model.host)
+        crowd.start()
+        second = model.release("2", "perennial.dev/weights")
+        model.wait_for_step(second, 0)
+        crowd.meets(first, second)
+        self.assertEqual(self.read(model.host), {first: {MODELS["1"]}, second: {MODELS["2"]}})
+        model.annotate("resume", second)
+        model.wait_for_end(second, "Promoted")
+        crowd.meets(second)
+        self.assertEqual(self.read(model.host), {second: {MODELS["2"]}})
+        crowd.end()
+        self.assertEqual(crowd.failures, [])
+
+    def read(self, host):
+        """Returns {version: what its model's file says} of 40 answers."""
+        found = collections.defaultdict(set)
+        connection = http.client.HTTPConnection(self.address, 80, timeout=30)
+        for _ in range(40):
+            connection.request("GET", "/model", headers={"Host": host})
+            answer = connection.getresponse()
+            found[answer.getheader("x-version")].add(answer.read().decode().strip())
+        connection.close()
+        return dict(found)
+
+    @staticmethod
+    def mount(version):
+        """Returns how the model is mounted in a server of this version: device, folder, type, options."""
+        pod = story.get("pods", namespace=SPACE, selector=f"perennial.dev/model-version={version}")[0]
+        return story.kubectl("-n", SPACE, "exec", pod["metadata"]["name"], "--", "grep", " /models ",
+                             "/proc/mounts").split()
+
+    def not_delivered(self):
         """A champion whose new pods can't start goes on with those that it has."""
         model = served.Model(self.board, "volume", {"rollout": {"progressDeadline": "5s"}})
-        # An image that the node has: it is the runtime that fails, at the mount.
-        repository, tag = served.IMAGE.split(":")
-        first = model.release(tag, repository)
+        first = model.release("1", NO_REGISTRY)
         model.wait_for_end(first, "Promoted")
         story.wait_for("it answers", 30, lambda: story.answers(self.address, "/predict", model.host))
         crowd = served.Crowd(self.address, model.host)
         crowd.start()
         model.spec["storage"] = {"type": "ImageVolume"}
-        model.release(tag, repository)
+        model.release("1", NO_REGISTRY)
         model.wait("it is told", lambda: any(
-            c["type"] == "Stalled" and c["reason"] == "ProgressDeadlineExceeded" and VOLUME in c["message"]
+            c["type"] == "Stalled" and c["reason"] == "ProgressDeadlineExceeded"
+            and "waits: ImagePullBackOff: " in c["message"] and NO_REGISTRY in c["message"]
             for c in model.status().get("conditions", ())))
         self.assertEqual(model.condition("Ready"), "True")
         model.spec["storage"] = None
-        model.release(tag, repository)
+        model.release("1", NO_REGISTRY)
         model.wait("it is well again", lambda: model.condition("Stalled") is None
                    and model.condition("Reconciling") is None)
         crowd.meets(first)
@@ -107,9 +152,8 @@ class Serving(unittest.TestCase):
         """First versions that wait for what never comes, and say for what."""
         refused = served.server(resources={"requests": {"cpu": "1000"}})
         cases = {
-            # The image is there, and the runtime fails at the mount.
-            "mounted": ({"storage": {"type": "ImageVolume"}}, "oci://" + served.IMAGE,
-                        f"waits: CreateContainerError ({VOLUME}"),
+            "mounted": ({"storage": {"type": "ImageVolume"}}, f"oci://{NO_REGISTRY}/mounted:1",
+                        "waits: ImagePullBackOff: "),
             # The image's program knows no such task, and says so with its exit code.
             "fetched": ({"storage": {"image": served.IMAGE}}, "oci://models/fetched:1",
                         "waits: CrashLoopBackOff: exited with 2 (Error)"),
