@@ -56,22 +56,5 @@ KindInfo DriftMonitorKind() {
 }  // namespace perennial::api
 
 namespace perennial::kube {
-
-std::string Kept<api::DriftMonitor>::Keep(const std::shared_ptr<const api::DriftMonitor>& object) {
-  api::Packer packer;
-  api::Pack(object->meta, packer);
-  api::Pack(object->spec, packer);
-  api::Pack(object->status, packer);
-  return packer.Take();
-}
-
-std::shared_ptr<const api::DriftMonitor> Kept<api::DriftMonitor>::Show(const std::string& form) {
-  api::Unpacker unpacker(form);
-  auto object = std::make_shared<api::DriftMonitor>();
-  api::Unpack(unpacker, object->meta);
-  api::Unpack(unpacker, object->spec);
-  api::Unpack(unpacker, object->status);
-  return object;
-}
-
+template struct Packed<api::DriftMonitor>;
 }  // namespace perennial::kube

@@ -257,12 +257,8 @@ struct DriftMonitor {
 
 namespace perennial::kube {
 
-// Looked at once an interval, and a few kilobytes instead of a dozen (api/pack.h).
+// Looked at once an interval, and a few kilobytes instead of a dozen.
 template <>
-struct Kept<api::DriftMonitor> {
-  using Form = std::string;
-  static Form Keep(const std::shared_ptr<const api::DriftMonitor>& object);
-  static std::shared_ptr<const api::DriftMonitor> Show(const Form& form);
-};
+struct Kept<api::DriftMonitor> : Packed<api::DriftMonitor> {};
 
 }  // namespace perennial::kube

@@ -2,6 +2,7 @@
 #include "api/kinds.h"
 #include "api/model_deployment_schema.h"
 #include "api/object_expression.h"
+#include "api/pack.h"
 #include "api/schema_describe.h"
 
 namespace perennial::api {
@@ -90,3 +91,7 @@ KindInfo ModelDeploymentKind() {
 }
 
 }  // namespace perennial::api
+
+namespace perennial::kube {
+template struct Packed<api::ModelDeployment>;
+}  // namespace perennial::kube

@@ -8,6 +8,7 @@
 #include "api/model_version.h"
 #include "api/scalars.h"
 #include "api/source.h"
+#include "kube/kept.h"
 #include "kube/meta.h"
 
 namespace perennial::api {
@@ -392,3 +393,11 @@ struct ModelDeployment {
 };
 
 }  // namespace perennial::api
+
+namespace perennial::kube {
+
+// Looked at when it or one of its children changes.
+template <>
+struct Kept<api::ModelDeployment> : Packed<api::ModelDeployment> {};
+
+}  // namespace perennial::kube

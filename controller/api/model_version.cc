@@ -2,6 +2,7 @@
 #include "api/kinds.h"
 #include "api/model_version_schema.h"
 #include "api/names.h"
+#include "api/pack.h"
 #include "api/schema_describe.h"
 
 namespace perennial::api {
@@ -62,3 +63,7 @@ std::optional<WallTime> PromotedAt(const ModelVersion& version) {
 }
 
 }  // namespace perennial::api
+
+namespace perennial::kube {
+template struct Packed<api::ModelVersion>;
+}  // namespace perennial::kube

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "api/scalars.h"
+#include "kube/kept.h"
 #include "kube/meta.h"
 
 namespace perennial::api {
@@ -234,3 +235,11 @@ struct ModelVersion {
 std::optional<WallTime> PromotedAt(const ModelVersion& version);
 
 }  // namespace perennial::api
+
+namespace perennial::kube {
+
+// A model has several, with the profile of their training, and most of them never change again.
+template <>
+struct Kept<api::ModelVersion> : Packed<api::ModelVersion> {};
+
+}  // namespace perennial::kube

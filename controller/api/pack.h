@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,6 +12,7 @@
 
 #include "api/scalars.h"
 #include "api/schema.h"
+#include "kube/kept.h"
 #include "kube/meta.h"
 
 // Objects in few bytes, by Schema<T>: for stores that hold many of them and look at each seldom.
@@ -165,3 +167,26 @@ void Unpack(Unpacker& in, T& value) {
 }
 
 }  // namespace perennial::api
+
+namespace perennial::kube {
+
+template <class T>
+std::string Packed<T>::Keep(const std::shared_ptr<const T>& object) {
+  api::Packer packer;
+  api::Pack(object->meta, packer);
+  api::Pack(object->spec, packer);
+  api::Pack(object->status, packer);
+  return packer.Take();
+}
+
+template <class T>
+std::shared_ptr<const T> Packed<T>::Show(const std::string& form) {
+  api::Unpacker unpacker(form);
+  auto object = std::make_shared<T>();
+  api::Unpack(unpacker, object->meta);
+  api::Unpack(unpacker, object->spec);
+  api::Unpack(unpacker, object->status);
+  return object;
+}
+
+}  // namespace perennial::kube

@@ -1,6 +1,7 @@
 #include "api/codec.h"
 #include "api/kinds.h"
 #include "api/object_expression.h"
+#include "api/pack.h"
 #include "api/retrain_policy_schema.h"
 #include "api/schema_describe.h"
 
@@ -64,3 +65,7 @@ KindInfo RetrainPolicyKind() {
 }
 
 }  // namespace perennial::api
+
+namespace perennial::kube {
+template struct Packed<api::RetrainPolicy>;
+}  // namespace perennial::kube

@@ -9,6 +9,7 @@
 #include "api/model_version.h"
 #include "api/scalars.h"
 #include "api/source.h"
+#include "kube/kept.h"
 #include "kube/meta.h"
 
 namespace perennial::api {
@@ -208,3 +209,11 @@ struct RetrainPolicy {
 };
 
 }  // namespace perennial::api
+
+namespace perennial::kube {
+
+// Looked at when its monitor or one of its runs changes.
+template <>
+struct Kept<api::RetrainPolicy> : Packed<api::RetrainPolicy> {};
+
+}  // namespace perennial::kube

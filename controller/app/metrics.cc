@@ -214,26 +214,25 @@ void CollectRollouts(const MetricSources& from, Budget& budget, std::vector<Metr
   MetricFamily weights =
       Family("perennial_rollout_weight_ratio",
              "Share of traffic of a variant, as wanted and as in effect", MetricType::Gauge);
-  for (const auto& deployment : from.cache.model_deployments.store().All()) {
-    for (const api::VariantStatus& variant : deployment->status.variants) {
+  from.cache.model_deployments.store().ForEach([&](const api::ModelDeployment& deployment) {
+    for (const api::VariantStatus& variant : deployment.status.variants) {
       if (!budget.Take()) continue;
-      Labels labels{{"namespace", deployment->meta.key.ns},
-                    {"name", deployment->meta.key.name},
+      Labels labels{{"namespace", deployment.meta.key.ns},
+                    {"name", deployment.meta.key.name},
                     {"role", variant.name},
                     {"kind", "desired"}};
       Add(weights, labels, variant.weight_wanted / 100.0);
       labels.back().value = "actual";
       Add(weights, std::move(labels), variant.weight / 100.0);
     }
-  }
+  });
   out.push_back(std::move(weights));
 }
 
 void CollectVersions(const MetricSources& from, std::vector<MetricFamily>& out) {
   std::map<std::string, int> phases;
-  for (const auto& version : from.cache.model_versions.store().All()) {
-    ++phases[NameOf(version->status.phase)];
-  }
+  from.cache.model_versions.store().ForEach(
+      [&](const api::ModelVersion& version) { ++phases[NameOf(version.status.phase)]; });
   MetricFamily versions =
       Family("perennial_model_versions", "ModelVersions per phase", MetricType::Gauge);
   for (const auto& [phase, count] : phases) Add(versions, {{"phase", phase}}, count);
@@ -256,12 +255,12 @@ void CollectRuns(const MetricSources& from, std::vector<MetricFamily>& out) {
   int waiting = 0;
   int active = 0;
   int following = 0;
-  for (const auto& policy : from.cache.retrain_policies.store().All()) {
-    const auto claim = retrain::ClaimOf(*policy);
+  from.cache.retrain_policies.store().ForEach([&](const api::RetrainPolicy& policy) {
+    const auto claim = retrain::ClaimOf(policy);
     if (claim) ++(claim->active ? active : waiting);
-    const api::Run* run = claim ? nullptr : retrain::UnfinishedRun(*policy);
+    const api::Run* run = claim ? nullptr : retrain::UnfinishedRun(policy);
     if (run != nullptr && !run->follows.empty()) ++following;
-  }
+  });
   MetricFamily runs =
       Family("perennial_retrain_runs",
              "Retraining runs that are under way, wait for their turn, or follow another's Job",

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <utility>
 
 namespace perennial::kube {
@@ -12,6 +13,15 @@ struct Kept {
   using Form = std::shared_ptr<const T>;
   static Form Keep(std::shared_ptr<const T> object) { return object; }
   static std::shared_ptr<const T> Show(const Form& form) { return form; }
+};
+
+// Packed (api/pack.h), which takes a fraction of the bytes. `template <> struct Kept<T> :
+// Packed<T>` stands behind T in its header, and an instance of it in T's source file.
+template <class T>
+struct Packed {
+  using Form = std::string;
+  static Form Keep(const std::shared_ptr<const T>& object);
+  static std::shared_ptr<const T> Show(const Form& form);
 };
 
 }  // namespace perennial::kube

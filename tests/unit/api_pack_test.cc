@@ -6,7 +6,10 @@
 #include <set>
 
 #include "api/drift_monitor_schema.h"
+#include "api/model_deployment_schema.h"
+#include "api/model_version_schema.h"
 #include "api/pack.h"
+#include "api/retrain_policy_schema.h"
 #include "kube/store.h"
 #include "support/arbitrary.h"
 
@@ -15,32 +18,39 @@ namespace {
 
 using Kept = kube::Kept<DriftMonitor>;
 
-DriftMonitor Random(std::uint64_t seed) {
+template <class T = DriftMonitor>
+T Random(std::uint64_t seed) {
   const auto texts =
       seed % 2 == 0 ? testing::Arbitrary::Texts::kWild : testing::Arbitrary::Texts::kTame;
   testing::Arbitrary arbitrary(seed, texts);
-  DriftMonitor monitor;
-  monitor.meta.key = {"ns", "name-" + std::to_string(seed)};
-  monitor.meta.uid = "uid";
-  monitor.meta.resource_version = std::to_string(seed);
-  monitor.meta.generation = static_cast<std::int64_t>(seed) - 5;
-  monitor.meta.created = WallTime(Millis(static_cast<std::int64_t>(seed) * -1'000));
-  monitor.meta.deleting = seed % 3 == 0;
-  monitor.meta.labels = {{"a", "name"}, {"", ""}};
-  monitor.meta.annotations = {{"a", std::string(300, 'x')}};
-  monitor.meta.owners = {{"v1", "Kind", "name", "uid", seed % 2 == 0}};
-  monitor.spec = arbitrary.Make<DriftMonitorSpec>();
-  monitor.status = arbitrary.Make<DriftMonitorStatus>();
-  return monitor;
+  T object;
+  object.meta.key = {"ns", "name-" + std::to_string(seed)};
+  object.meta.uid = "uid";
+  object.meta.resource_version = std::to_string(seed);
+  object.meta.generation = static_cast<std::int64_t>(seed) - 5;
+  object.meta.created = WallTime(Millis(static_cast<std::int64_t>(seed) * -1'000));
+  object.meta.deleting = seed % 3 == 0;
+  object.meta.labels = {{"a", "name"}, {"", ""}};
+  object.meta.annotations = {{"a", std::string(300, 'x')}};
+  object.meta.owners = {{"v1", "Kind", "name", "uid", seed % 2 == 0}};
+  object.spec = arbitrary.Make<decltype(T::spec)>();
+  object.status = arbitrary.Make<decltype(T::status)>();
+  return object;
 }
 
-TEST(PackTest, WhatIsPackedComesBackWhole) {
+template <class T>
+class PackedKind : public ::testing::Test {};
+using PackedKinds = ::testing::Types<DriftMonitor, ModelDeployment, ModelVersion, RetrainPolicy>;
+TYPED_TEST_SUITE(PackedKind, PackedKinds);
+
+TYPED_TEST(PackedKind, ComesBackWhole) {
+  using Form = kube::Kept<TypeParam>;
   for (std::uint64_t seed = 0; seed < 500; ++seed) {
-    const DriftMonitor monitor = Random(seed);
-    const auto back = Kept::Show(Kept::Keep(std::make_shared<DriftMonitor>(monitor)));
-    ASSERT_EQ(back->meta, monitor.meta) << seed;
-    ASSERT_EQ(back->spec, monitor.spec) << seed;
-    ASSERT_EQ(back->status, monitor.status) << seed;
+    const auto object = Random<TypeParam>(seed);
+    const auto back = Form::Show(Form::Keep(std::make_shared<TypeParam>(object)));
+    ASSERT_EQ(back->meta, object.meta) << seed;
+    ASSERT_EQ(back->spec, object.spec) << seed;
+    ASSERT_EQ(back->status, object.status) << seed;
   }
 }
 
