@@ -302,7 +302,7 @@ std::string RefusalOf(const json& parent, std::int64_t generation) {
       return "Gateway " + gateway + " has not looked at this generation of the route";
     }
     if (Holds(condition)) continue;
-    const std::string refusal = "Gateway " + gateway + ": " + Describe(condition);
+    std::string refusal = "Gateway " + gateway + ": " + Describe(condition);
     if (type == std::string_view("ResolvedRefs")) return refusal;
     // Its words tell what doesn't fit, and not which of the two sides is for the reader to correct.
     return refusal + "; correct the Gateway's listeners or spec.traffic.gateway";
