@@ -16,15 +16,6 @@ import story
 PLUGIN = os.environ["PERENNIAL_PLUGIN"]
 
 
-def user(name, role):
-    """Returns the kubeconfig of a user who has a ClusterRole in the sample's namespace."""
-    story.kubectl("-n", story.TRANSIT, "delete", "rolebinding", name, "--ignore-not-found")
-    story.kubectl(
-        "-n", story.TRANSIT, "create", "rolebinding", name, f"--clusterrole={role}", f"--user={name}"
-    )
-    return story.run(story.ROOT / "hack/cluster", "user", name).strip()
-
-
 def approve(kubeconfig, version):
     """Runs the plugin as somebody; returns (exit code, what it said)."""
     done = subprocess.run(
@@ -80,11 +71,11 @@ class Approval(unittest.TestCase):
         self.assertEqual(made["spec"]["origin"]["triggerType"], "Drift")
         self.check_unapproved_gets_nothing(name)
 
-        code, said = approve(user("bob", "perennial-edit"), name)
+        code, said = approve(story.user("bob", "perennial-edit"), name)
         self.assertNotEqual(code, 0, said)
         self.assertIn("bob", said)
         self.check_unapproved_gets_nothing(name)
-        code, said = approve(user("ann", "perennial-approver"), name)
+        code, said = approve(story.user("ann", "perennial-approver"), name)
         self.assertEqual(code, 0, said)
 
         story.wait_for("the rollout begins", 90, lambda: len(story.route_weights()) == 2,

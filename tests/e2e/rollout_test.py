@@ -13,8 +13,6 @@ import unittest
 import served
 import story
 
-SPACE = "ways"
-
 # Asks the challenger by its own address, which is in MODEL_SERVICE.
 SMOKE = """
 import os, urllib.request
@@ -32,41 +30,21 @@ def analysis(*checks, probes=()):
             "checks": list(checks), "probes": list(probes)}
 
 
-class Rollout(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        story.namespace(SPACE)
-        story.gateway(SPACE)
-        cls.board = served.Board(SPACE)
-        cls.crowds = []
-        cls.address = story.gateway_address(SPACE)
-
-    @classmethod
-    def tearDownClass(cls):
-        for crowd in cls.crowds:
-            crowd.end()
-        cls.board.over.set()
-        story.kubectl("delete", "namespace", SPACE, "--wait=false")
+class Rollout(served.Scenes):
+    space = "ways"
 
     def begin(self, name, spec, traffic=None, first="1", **crowd):
         """Returns a model that serves its first version, the version, and a crowd that asks it."""
         model = served.Model(self.board, name, spec, traffic)
         version = model.release(first)
         model.wait_for_end(version, "Promoted")
-        story.wait_for("the gateway answers", served.PATIENCE, lambda: story.answers(self.address, "/ready", model.host))
-        crowd = served.Crowd(self.address, model.host, **crowd)
-        crowd.start()
-        self.crowds.append(crowd)
-        return model, version, crowd
+        return model, version, self.crowd(model.host, **crowd)
 
     def test_ways(self):
         served.side_by_side(self.blue_green, self.superseded, self.never_ready, self.looks, self.late_outcomes,
                             self.refused)
-        for crowd in self.crowds:
-            self.assertEqual(crowd.failures, [], crowd.headers)
-            self.assertGreater(crowd.answers.total(), 100, crowd.headers)
+        self.judge_crowds()
         self.assertEqual(dict(self.board.not_ready), {}, "Ready is True while the champion serves")
-        print(f"{sum(crowd.answers.total() for crowd in self.crowds)} requests, none failed", flush=True)
 
     def blue_green(self):
         """All at once, after a preview that probes and testers see, and nobody else."""
@@ -79,9 +57,7 @@ class Rollout(unittest.TestCase):
                      "rules": [{"header": {"name": "x-tester", "value": "yes"}, "variant": "challenger"}]})
         worse = model.release("2-worse")
         model.wait_for_step(worse, 0)
-        tester = served.Crowd(self.address, model.host, headers={"x-tester": "yes"})
-        tester.start()
-        self.crowds.append(tester)
+        tester = self.crowd(model.host, headers={"x-tester": "yes"})
         # Their requests are what it is judged by.
         self.assertIn("failed check error", model.wait_for_end(worse, "RolledBack"))
         self.assertGreaterEqual(tester.answers[worse], 20, tester.answers)
@@ -114,7 +90,7 @@ class Rollout(unittest.TestCase):
         last = model.status()["history"][0]
         self.assertEqual([last["version"], last["outcome"]], [second, "Superseded"])
         crowd.meets(first, third)
-        record = story.get("modelversions.perennial.dev", second, SPACE)
+        record = story.get("modelversions.perennial.dev", second, self.space)
         self.assertEqual(record["status"]["phase"], "Approved", "nothing was wrong with it")
         model.annotate("promote", third)
         self.assertIn("promoted by the annotation", model.wait_for_end(third, "Promoted"))
@@ -158,7 +134,7 @@ class Rollout(unittest.TestCase):
 
     def only_status_is_ours(self, model):
         """What people and GitOps tools wrote is theirs alone, after rollouts too."""
-        shown = json.loads(story.kubectl("get", served.KIND, model.name, "-n", SPACE, "-o", "json",
+        shown = json.loads(story.kubectl("get", served.KIND, model.name, "-n", self.space, "-o", "json",
                                          "--show-managed-fields"))
         managers = {(entry["manager"].split("-")[0], entry.get("subresource"))
                     for entry in shown["metadata"]["managedFields"]}
@@ -219,7 +195,7 @@ class Rollout(unittest.TestCase):
     @staticmethod
     def inner(host):
         """Makes a second Gateway, whose one listener takes this host name."""
-        story.gateway(SPACE, "inner", host)
+        story.gateway(self.space, "inner", host)
 
     def refused(self):
         """Nothing moves while one of two Gateways refuses the route; the other's clients don't notice."""
@@ -235,7 +211,7 @@ class Rollout(unittest.TestCase):
 
         def weights():
             return {backend["name"]: backend["weight"] for backend in story.get(
-                "httproutes.gateway.networking.k8s.io", "refused", SPACE)["spec"]["rules"][0]["backendRefs"]}
+                "httproutes.gateway.networking.k8s.io", "refused", self.space)["spec"]["rules"][0]["backendRefs"]}
 
         why = "Gateway inner: NoMatchingListenerHostname: "
         model.wait("it is told", lambda: told("Reconciling"))

@@ -1,5 +1,5 @@
-"""Models for stories about rollouts: a server that behaves as its model is called, a crowd that asks it all
-the time through the gateway, and what status says of all models of a namespace.
+"""Models for stories that serve some: a server that behaves as its model is called, a crowd that asks it all the
+time, what status says of all that is in a namespace, and the namespace.
 """
 
 import collections
@@ -8,6 +8,7 @@ import http.client
 import json
 import threading
 import time
+import unittest
 
 import story
 
@@ -132,7 +133,7 @@ class Model:
                       f"perennial.dev/{command}={value}")
 
     def object(self):
-        return self.board.seen.get(self.name, {})
+        return self.board.object("ModelDeployment", self.name)
 
     def status(self):
         return self.object().get("status", {})
@@ -176,25 +177,37 @@ class Model:
 
 
 class Board(threading.Thread):
-    """What a namespace's ModelDeployments look like, half a second old at most: one look for all who wait."""
+    """What a namespace's objects of some kinds look like, half a second old: one look for all who wait."""
 
-    def __init__(self, space):
+    def __init__(self, space, kinds=(KIND,)):
         super().__init__(daemon=True)
         self.space = space
-        self.seen = {}
+        self.kinds = kinds
+        self.seen = {}  # by (kind, name)
         self.not_ready = collections.Counter()
         self.over = threading.Event()
         self.start()
 
     def run(self):
         while not self.over.wait(0.5):
-            listed = story.kubectl("get", KIND, "-n", self.space, "-o", "json", check=False)
+            listed = story.kubectl("get", ",".join(self.kinds), "-n", self.space, "-o", "json", check=False)
             if not listed:
                 continue
-            self.seen = {one["metadata"]["name"]: one for one in json.loads(listed)["items"]}
-            for name, one in self.seen.items():
-                if one.get("status", {}).get("champion") and story.condition(one, "Ready") != "True":
+            self.seen = {(one["kind"], one["metadata"]["name"]): one for one in json.loads(listed)["items"]}
+            for (kind, name), one in self.seen.items():
+                if (kind == "ModelDeployment" and one.get("status", {}).get("champion")
+                        and story.condition(one, "Ready") != "True"):
                     self.not_ready[name] += 1
+
+    def object(self, kind, name):
+        return self.seen.get((kind, name), {})
+
+    def status(self, kind, name):
+        return self.object(kind, name).get("status", {})
+
+    def labelled(self, kind, label, value):
+        return [one for (its, _), one in self.seen.items()
+                if its == kind and one["metadata"].get("labels", {}).get("perennial.dev/" + label) == value]
 
 
 class Crowd(threading.Thread):
@@ -241,8 +254,8 @@ class Crowd(threading.Thread):
     def meets(self, *versions):
         """Waits until the proxy has followed: these versions have answered the last requests, and no other."""
         self.last.clear()
-        story.wait_for(f"only {versions} answer", PATIENCE, lambda: len(self.last) == 20 and set(self.last) == set(versions),
-                       lambda: list(self.last))
+        story.wait_for(f"only {versions} answer", PATIENCE, lambda: len(self.last) == 20
+                       and set(self.last) == set(versions), lambda: list(self.last))
 
     def next(self, requests):
         """Returns who answered the next requests."""
@@ -254,6 +267,45 @@ class Crowd(threading.Thread):
         self.over.set()
         self.join()
         self.hang_up()
+
+
+class Scenes(unittest.TestCase):
+    """What happens in one namespace, with a Gateway unless the story says otherwise, and who asks its models."""
+
+    space = None
+    kinds = (KIND,)
+    has_gateway = True
+
+    @classmethod
+    def setUpClass(cls):
+        story.namespace(cls.space)
+        if cls.has_gateway:
+            story.gateway(cls.space)
+        cls.board = Board(cls.space, cls.kinds)
+        cls.crowds = []
+        cls.address = story.gateway_address(cls.space) if cls.has_gateway else None
+
+    @classmethod
+    def tearDownClass(cls):
+        for crowd in cls.crowds:
+            crowd.end()
+        cls.board.over.set()
+        story.kubectl("delete", "namespace", cls.space, "--wait=false")
+
+    def crowd(self, host, address=None, **how):
+        """Returns a crowd that asks a model as soon as it answers, at the gateway unless there is an address."""
+        address = address or self.address
+        story.wait_for(f"{host} answers", PATIENCE, lambda: story.answers(address, "/ready", host))
+        crowd = Crowd(address, host, **how)
+        crowd.start()
+        self.crowds.append(crowd)
+        return crowd
+
+    def judge_crowds(self):
+        for crowd in self.crowds:
+            self.assertEqual(crowd.failures, [], crowd.headers)
+            self.assertGreater(crowd.answers.total(), 100, crowd.headers)
+        print(f"{sum(crowd.answers.total() for crowd in self.crowds)} requests, none failed", flush=True)
 
 
 def side_by_side(*scenes):

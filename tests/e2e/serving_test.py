@@ -15,7 +15,6 @@ import unittest
 import served
 import story
 
-SPACE = "parts"
 SPREAD = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway",
           "labelSelector": {"matchLabels": {"perennial.dev/model-deployment": "oip"}},
           "matchLabelKeys": ["perennial.dev/model-version"]}
@@ -28,18 +27,8 @@ def since(begin, end):
     return (datetime.datetime.fromisoformat(end) - datetime.datetime.fromisoformat(begin)).total_seconds()
 
 
-class Serving(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        story.namespace(SPACE)
-        story.gateway(SPACE)
-        cls.board = served.Board(SPACE)
-        cls.address = story.gateway_address(SPACE)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.board.over.set()
-        story.kubectl("delete", "namespace", SPACE, "--wait=false")
+class Serving(served.Scenes):
+    space = "parts"
 
     def test_pods(self):
         served.side_by_side(self.open_inference, self.delivered, self.not_delivered, self.can_not_start,
@@ -55,13 +44,13 @@ class Serving(unittest.TestCase):
         version = model.release("1-slow")
         model.wait_for_end(version, "Promoted")
         name = model.status()["variants"][0]["service"]
-        spec = story.get("deployments.apps", name, SPACE)["spec"]["template"]["spec"]
+        spec = story.get("deployments.apps", name, self.space)["spec"]["template"]["spec"]
         server = spec["containers"][0]
         self.assertEqual({probe: server[probe]["httpGet"]["path"] for probe in server if probe.endswith("Probe")}, {
             "startupProbe": "/v2/health/ready", "readinessProbe": "/v2/health/ready",
             "livenessProbe": "/v2/health/live"})
         self.assertEqual(spec["topologySpreadConstraints"], [SPREAD])
-        pods = story.get("pods", namespace=SPACE, selector=f"perennial.dev/model-version={version}")
+        pods = story.get("pods", namespace=self.space, selector=f"perennial.dev/model-version={version}")
         self.assertEqual(len(pods), 2)
         for pod in pods:
             ready = next(c for c in pod["status"]["conditions"] if c["type"] == "Ready")
@@ -74,13 +63,13 @@ class Serving(unittest.TestCase):
     def evicted(self, budget, pods):
         """One pod may be drained away, and not both."""
         story.wait_for("the budget is counted", 30, lambda: story.get(
-            "poddisruptionbudgets.policy", budget, SPACE).get("status", {}).get("disruptionsAllowed") == 1)
+            "poddisruptionbudgets.policy", budget, self.space).get("status", {}).get("disruptionsAllowed") == 1)
 
         def evict(pod):
             return story.run(
-                "sh", "-c", f"kubectl create --raw /api/v1/namespaces/{SPACE}/pods/{pod}/eviction -f - 2>&1",
+                "sh", "-c", f"kubectl create --raw /api/v1/namespaces/{self.space}/pods/{pod}/eviction -f - 2>&1",
                 check=False, text=json.dumps({"apiVersion": "policy/v1", "kind": "Eviction",
-                                              "metadata": {"name": pod, "namespace": SPACE}}))
+                                              "metadata": {"name": pod, "namespace": self.space}}))
 
         self.assertIn("Success", evict(pods[0]))
         self.assertIn("disruption budget", evict(pods[1]))
@@ -130,9 +119,7 @@ class Serving(unittest.TestCase):
         model = served.Model(self.board, "volume", {"rollout": {"progressDeadline": "5s"}})
         first = model.release("1", NO_REGISTRY)
         model.wait_for_end(first, "Promoted")
-        story.wait_for("it answers", 30, lambda: story.answers(self.address, "/predict", model.host))
-        crowd = served.Crowd(self.address, model.host)
-        crowd.start()
+        crowd = self.crowd(model.host)
         model.spec["storage"] = {"type": "ImageVolume"}
         model.release("1", NO_REGISTRY)
         model.wait("it is told", lambda: any(
@@ -190,7 +177,7 @@ class Serving(unittest.TestCase):
                 row["version"] == second and row["readyReplicas"] == 1 for row in model.status()["variants"]))
             model.wait("no step is taken", lambda: "no step is taken" in model.status()["why"])
             self.assertEqual(model.condition("Ready"), "True")
-            rules = story.get("httproutes.gateway.networking.k8s.io", "mirrored", SPACE)["spec"]["rules"]
+            rules = story.get("httproutes.gateway.networking.k8s.io", "mirrored", self.space)["spec"]["rules"]
             self.assertFalse(any("filters" in rule for rule in rules))
             self.tell([*features, "HTTPRouteRequestPercentageMirror"])
             model.wait_for_step(second, 0)
@@ -207,12 +194,12 @@ class Serving(unittest.TestCase):
     def write_nothing(self, model):
         """A pod that is tried again and again is no news."""
         before = model.object()["metadata"]["resourceVersion"]
-        pods = story.get("pods", namespace=SPACE, selector="perennial.dev/model-deployment=fetched")
+        pods = story.get("pods", namespace=self.space, selector="perennial.dev/model-deployment=fetched")
         restarts = pods[0]["status"]["initContainerStatuses"][0]["restartCount"]
         model.wait("it was tried again", lambda: story.get(
-            "pods", pods[0]["metadata"]["name"], SPACE)["status"]["initContainerStatuses"][0]["restartCount"]
+            "pods", pods[0]["metadata"]["name"], self.space)["status"]["initContainerStatuses"][0]["restartCount"]
             > restarts)
-        self.assertEqual(story.model_deployment("fetched", SPACE)["metadata"]["resourceVersion"], before)
+        self.assertEqual(story.model_deployment("fetched", self.space)["metadata"]["resourceVersion"], before)
 
 
 if __name__ == "__main__":

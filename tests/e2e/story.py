@@ -84,6 +84,13 @@ def namespace(name, restricted=False):
     apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
 
 
+def user(name, role, namespace=TRANSIT):
+    """Returns the kubeconfig of a user who has a ClusterRole in a namespace."""
+    kubectl("-n", namespace, "delete", "rolebinding", name, "--ignore-not-found")
+    kubectl("-n", namespace, "create", "rolebinding", name, f"--clusterrole={role}", f"--user={name}")
+    return run(ROOT / "hack/cluster", "user", name).strip()
+
+
 def gateway(namespace, name="edge", host=None):
     """Makes a Gateway of a namespace, for all host names unless one is given."""
     listener = {"name": "http", "protocol": "HTTP", "port": 80, **({"hostname": host} if host else {})}
@@ -141,9 +148,9 @@ def assert_split(counts, wanted, what="split"):
         raise AssertionError(f"{what}: chi-square {chi_square:.2f}")
 
 
-def answers(address, path="/", host=None):
+def answers(address, path="/", host=None, port=80):
     """Whether an HTTP server, or the gateway for that host name, answers with success."""
-    connection = http.client.HTTPConnection(address, 80, timeout=5)
+    connection = http.client.HTTPConnection(address, port, timeout=5)
     try:
         connection.request("GET", path, headers={"Host": host} if host else {})
         return connection.getresponse().status == 200

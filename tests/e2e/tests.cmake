@@ -76,5 +76,8 @@ set_tests_properties(e2e.drift_guide PROPERTIES
 perennial_story(retrain FIXTURES full demo AFTER e2e.drift_guide COMMAND ${in_full} ${e2e}/retrain_test.py)
 set_tests_properties(e2e.retrain PROPERTIES
   ENVIRONMENT "PERENNIAL_BIN=${CMAKE_BINARY_DIR}/bin")
+perennial_story(triggers FIXTURES full demo AFTER e2e.rights COMMAND ${in_full} ${e2e}/triggers_test.py)
+set_tests_properties(e2e.triggers PROPERTIES
+  ENVIRONMENT "PERENNIAL_BIN=${CMAKE_BINARY_DIR}/bin")
 perennial_story(prometheus FIXTURES full demo AFTER e2e.grpc COMMAND ${in_full} ${e2e}/prometheus_test.py)
 perennial_check(chart lint ${e2e}/chart_test)

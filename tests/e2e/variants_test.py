@@ -10,7 +10,6 @@ import unittest
 import served
 import story
 
-SPACE = "variants"
 TESTERS = {"x-tester": "yes"}
 EXPERIMENT = {
     "primary": {"name": "error", "goal": "Decrease", "kind": "Mean", "metric": "prediction_error",
@@ -28,39 +27,15 @@ def testers_get(variant):
     return {"rules": [{"header": {"name": "x-tester", "value": "yes"}, "variant": variant}]}
 
 
-class Variants(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        story.namespace(SPACE)
-        story.gateway(SPACE)
-        cls.board = served.Board(SPACE)
-        cls.crowds = []
-        cls.address = story.gateway_address(SPACE)
-
-    @classmethod
-    def tearDownClass(cls):
-        for crowd in cls.crowds:
-            crowd.end()
-        cls.board.over.set()
-        story.kubectl("delete", "namespace", SPACE, "--wait=false")
-
-    def crowd(self, model, address=None, **how):
-        address = address or self.address
-        story.wait_for("it answers", served.PATIENCE, lambda: story.answers(address, "/ready", model.host))
-        crowd = served.Crowd(address, model.host, **how)
-        crowd.start()
-        self.crowds.append(crowd)
-        return crowd
+class Variants(served.Scenes):
+    space = "variants"
 
     def test_splits(self):
         served.side_by_side(self.three_ways, self.mismatch, self.by_pods)
-        for crowd in self.crowds:
-            self.assertEqual(crowd.failures, [], crowd.headers)
-            self.assertGreater(crowd.answers.total(), 100, crowd.headers)
-        print(f"{sum(crowd.answers.total() for crowd in self.crowds)} requests, none failed", flush=True)
+        self.judge_crowds()
 
     def events(self, reason):
-        return [event["message"] for event in story.get("events", namespace=SPACE) if event["reason"] == reason]
+        return [event["message"] for event in story.get("events", namespace=self.space) if event["reason"] == reason]
 
     def three_ways(self):
         """The second is worse, the third is not, until testers bend its numbers."""
@@ -73,7 +48,7 @@ class Variants(unittest.TestCase):
                    and model.condition("Ready") == "True"
                    and all(row["weight"] > 0 for row in model.status()["variants"]))
         versions = {row["name"]: row["version"] for row in model.status()["variants"]}
-        crowd = self.crowd(model, pause=0.01)
+        crowd = self.crowd(model.host, pause=0.01)
         wanted = {versions["plain"]: 0.5, versions["deep"]: 0.3, versions["small"]: 0.2}
         story.assert_split(crowd.next(500), wanted, "three variants")
 
@@ -84,7 +59,7 @@ class Variants(unittest.TestCase):
                    show=verdicts)
         self.assertNotIn(verdicts()["small"]["verdict"], ("Pass", "Fail"))
         self.assertFalse(verdicts()["small"].get("sampleRatioMismatch", False))
-        testers = self.crowd(model, headers=TESTERS, pause=0.01)
+        testers = self.crowd(model.host, headers=TESTERS, pause=0.01)
         testers.meets(versions["small"])
         model.wait("the ratio is known to be wrong", lambda: verdicts()["small"].get("sampleRatioMismatch"),
                    show=verdicts)
@@ -103,8 +78,8 @@ class Variants(unittest.TestCase):
             testers_get("challenger"))
         first = model.release("1")
         model.wait_for_end(first, "Promoted")
-        crowd = self.crowd(model)
-        testers = self.crowd(model, headers=TESTERS, pause=0.01)
+        crowd = self.crowd(model.host)
+        testers = self.crowd(model.host, headers=TESTERS, pause=0.01)
         second = model.release("2")
         model.wait("it is paused", lambda: model.rollout().get("version") == second
                    and model.rollout()["phase"] == "Paused" and "sample-ratio mismatch" in model.status()["why"])
@@ -125,14 +100,14 @@ class Variants(unittest.TestCase):
         first = model.release("1")
         model.wait_for_end(first, "Promoted")
         self.assertFalse(model.status().get("approximateSplit", False), "one version has it all")
-        service = story.get("services", "ratio", SPACE)
-        crowd = self.crowd(model, service["spec"]["clusterIP"], every=True)
+        service = story.get("services", "ratio", self.space)
+        crowd = self.crowd(model.host, service["spec"]["clusterIP"], every=True)
         second = model.release("2")
         model.wait_for_step(second, 0)
         self.assertTrue(model.status()["approximateSplit"])
         self.assertEqual(model.weights(), {first: 75, second: 25})
         self.assertEqual([len(model.pods(version)) for version in (first, second)], [3, 1])
-        self.assertFalse(story.get("httproutes.gateway.networking.k8s.io", "ratio", SPACE))
+        self.assertFalse(story.get("httproutes.gateway.networking.k8s.io", "ratio", self.space))
         story.assert_split(crowd.next(400), {first: 0.75, second: 0.25}, "by numbers of pods")
         model.annotate("resume", second)
         model.wait_for_end(second, "Promoted")
