@@ -13,6 +13,9 @@ namespace {
 
 using api::VersionPhase;
 
+// The API server's times have whole seconds: until this one is over, an approval can be in time.
+constexpr Millis kTick{1000};
+
 std::string FailedGates(const std::vector<api::GateStatus>& gates) {
   std::string out;
   for (const api::GateStatus& gate : gates) {
@@ -70,7 +73,7 @@ Standing Judge(const VersionObserved& seen, const std::vector<api::GateStatus>& 
   const int have = static_cast<int>(votes.approved.size());
   if (rule.required && have < rule.approvers) {
     const auto deadline = DeadlineOf(*seen.version, rule);
-    if (deadline && now > *deadline) {
+    if (deadline && now >= *deadline + kTick) {
       return {VersionPhase::kExpired, "ApprovalExpired",
               WhyExpired(*seen.version, rule, votes, *deadline)};
     }
@@ -133,8 +136,7 @@ kube::Plan DecideVersion(const VersionObserved& seen, WallTime now) {
   UpdateServing(version, seen.deployment.get(), now, status);
   AddEvent(version.status.phase, standing, plan);
   if (standing.phase == VersionPhase::kAwaitingApproval) {
-    // The first moment at which it is expired.
-    if (const auto deadline = DeadlineOf(version, rule)) plan.wake_at = *deadline + Millis(1);
+    if (const auto deadline = DeadlineOf(version, rule)) plan.wake_at = *deadline + kTick;
   }
   if (status != version.status) plan.status = api::EncodeStatus(status);
   plan.why = standing.why;

@@ -42,7 +42,7 @@ class Approvals : public ::testing::Test {
   }
 
   // Decides, and keeps the status as the API server would.
-  kube::Plan Look(Seconds after) {
+  kube::Plan Look(Millis after) {
     VersionObserved seen;
     seen.version = std::make_shared<api::ModelVersion>(version_);
     seen.deployment = deployment_;
@@ -75,6 +75,8 @@ TEST_F(Approvals, AreWaitedForUntilTheyExpire) {
   EXPECT_TRUE(Says("by " + FormatTime(kCreated + Seconds(3600)))) << version_.status.why;
   ASSERT_TRUE(first.wake_at);
   EXPECT_FALSE(Look(Seconds(3600)).status);
+  EXPECT_FALSE(Look(Millis(3'600'999)).status)
+      << "who approves now does so at 3600, by their record";
   // It wakes itself up, and then it is over; told once.
   const kube::Plan over = Look(std::chrono::ceil<Seconds>(*first.wake_at - kCreated));
   EXPECT_EQ(Phase(), api::VersionPhase::kExpired);
