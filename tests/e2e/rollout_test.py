@@ -192,8 +192,7 @@ class Rollout(served.Scenes):
         self.assertTrue(3 < effect < 5, effect)
         crowd.meets(first)
 
-    @staticmethod
-    def inner(host):
+    def inner(self, host):
         """Makes a second Gateway, whose one listener takes this host name."""
         story.gateway(self.space, "inner", host)
 
