@@ -92,7 +92,8 @@ TEST_F(ObserveTest, AVersionSeesItsParentDeploymentAndApprovals) {
   const VersionReconciler reconciler(versions_, deployments_, approvals_);
   const auto seen = reconciler.Observe({"transit", "v2"}, {});
   ASSERT_TRUE(seen.has_value());
-  EXPECT_EQ(seen->parent, parent);
+  ASSERT_NE(seen->parent, nullptr);
+  EXPECT_EQ(*seen->parent, *parent);
   ASSERT_NE(seen->deployment, nullptr);
   ASSERT_EQ(seen->approvals.size(), 1u);
   EXPECT_EQ(seen->approvals[0]->meta.key.name, "a1");
