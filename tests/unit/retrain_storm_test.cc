@@ -94,7 +94,7 @@ TEST_F(Storm, NeverRunsMoreThanTheBudgetAndStarvesNobody) {
 
 TEST_F(Storm, IsTheSameForAControllerThatIsKilledAgainAndAgain) {
   Make(kFewer);
-  Kill(10);
+  Kill(6);
   RunAll();
   EXPECT_EQ(deaths_left_, 0) << "it was to die while the storm lasted";
   EXPECT_LE(MostWrites(), kMostWrites + 1);
