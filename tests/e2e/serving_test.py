@@ -107,11 +107,10 @@ class Serving(served.Scenes):
         connection.close()
         return dict(found)
 
-    @staticmethod
-    def mount(version):
+    def mount(self, version):
         """Returns how the model is mounted in a server of this version: device, folder, type, options."""
-        pod = story.get("pods", namespace=SPACE, selector=f"perennial.dev/model-version={version}")[0]
-        return story.kubectl("-n", SPACE, "exec", pod["metadata"]["name"], "--", "grep", " /models ",
+        pod = story.get("pods", namespace=self.space, selector=f"perennial.dev/model-version={version}")[0]
+        return story.kubectl("-n", self.space, "exec", pod["metadata"]["name"], "--", "grep", " /models ",
                              "/proc/mounts").split()
 
     def not_delivered(self):
