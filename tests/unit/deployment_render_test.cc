@@ -130,7 +130,7 @@ TEST(Render, GivesNoClusterAddressWhereNoneIsWanted) {
   EXPECT_EQ(services()[1]["ports"][0]["port"], 80);
   world.spec["traffic"]["headless"] = true;
   for (const json& spec : services()) {
-    EXPECT_EQ(spec["clusterIP"], "None");
+    EXPECT_EQ(spec.value("clusterIP", ""), "None");
     EXPECT_EQ(spec["ports"][0]["port"], 8080) << "nobody translates it";
   }
 }
