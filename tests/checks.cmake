@@ -18,17 +18,21 @@ endif()
 
 # perennial_sanitized_test(PRESET NAME [LAUNCHER...]) runs a binary of that preset's build.
 function(perennial_sanitized_test preset name)
-  set(processors 1)
   set(launcher ${ARGN})
-  if(name STREQUAL component)
-    set(processors 2)
-  elseif(name MATCHES "^unit_")
+  if(name MATCHES "^unit_")
     list(PREPEND launcher ${YIELDING})
   endif()
   add_test(NAME ${preset}.${name}
     COMMAND ${launcher} ${PROJECT_SOURCE_DIR}/build/${preset}/bin/${name})
-  set_tests_properties(${preset}.${name} PROPERTIES LABELS sanitizer TIMEOUT 1200 PROCESSORS ${processors}
+  set_tests_properties(${preset}.${name} PROPERTIES LABELS sanitizer TIMEOUT 1200
     ENVIRONMENT "UBSAN_OPTIONS=print_stacktrace=1;TSAN_OPTIONS=suppressions=${CMAKE_CURRENT_SOURCE_DIR}/tsan.suppressions")
+  if(name STREQUAL prometheus)
+    set_tests_properties(${preset}.${name} PROPERTIES RESOURCE_LOCK prometheus)
+  elseif(${preset}.${name} STREQUAL tsan.faults)
+    measures_time(${preset}.${name})
+  elseif(NOT name MATCHES "^unit_")
+    measures_time_lightly(${preset}.${name})
+  endif()
 endfunction()
 
 if(PERENNIAL_SANITIZER_TESTS)
@@ -41,7 +45,10 @@ if(PERENNIAL_SANITIZER_TESTS)
     perennial_sanitized_test(tsan ${name} ${SETARCH_PROGRAM} -R)
   endforeach()
   # Once is enough, and there it is optimized.
-  perennial_story_tests(asan.stories ${PROJECT_SOURCE_DIR}/build/asan/bin/stories)
+  set_target_properties(stories PROPERTIES EXCLUDE_FROM_ALL ON)
+  # Millions of short-lived values: what is kept of each costs a quarter of the time.
+  perennial_story_tests(asan.stories ${PROJECT_SOURCE_DIR}/build/asan/bin/stories
+    "ASAN_OPTIONS=malloc_context_size=4:quarantine_size_mb=16")
 else()
   perennial_story_tests(stories $<TARGET_FILE:stories>)
 endif()

@@ -194,6 +194,26 @@ Result<ProfileMapView> DecodeProfileMapView(const json& object) {
   return view;
 }
 
+namespace {
+
+bool IsTrue(const json& value) {
+  return value.is_boolean() && value.get<bool>();
+}
+
+// Of a Job and of what queues suspend as one: spec.suspend (TrainJob, RayJob, JobSet) or
+// spec.runPolicy.suspend (PyTorchJob, MPIJob). The status tells it until the object's controller
+// has seen that the suspension is over: by a condition, or as a RayJob does.
+bool IsSuspended(const json& object) {
+  const json& status = Get(object, "status");
+  const std::string ray = Text(Get(status, "jobDeploymentStatus"));
+  return IsTrue(Get(object, "spec", "suspend")) ||
+         IsTrue(Get(object, "spec", "runPolicy", "suspend")) ||
+         Holds(ConditionOf(Get(status, "conditions"), "Suspended")) || ray == "Suspending" ||
+         ray == "Suspended";
+}
+
+}  // namespace
+
 Result<JobView> DecodeJobView(const json& object) {
   JobView view;
   PERENNIAL_TRY(view.meta, MetaOf(object, true));
@@ -201,10 +221,7 @@ Result<JobView> DecodeJobView(const json& object) {
   const json& complete = ConditionOf(conditions, "Complete");
   const json& failed = ConditionOf(conditions, "Failed");
   view.started = When(Get(object, "status", "startTime"));
-  // The condition is there until the Job's controller has seen that the suspension is over.
-  const json& suspend = Get(object, "spec", "suspend");
-  view.suspended =
-      (suspend.is_boolean() && suspend.get<bool>()) || Holds(ConditionOf(conditions, "Suspended"));
+  view.suspended = IsSuspended(object);
   // SuccessCriteriaMet and FailureTarget come before: the Job's pods may still be running then.
   if (Holds(complete)) {
     view.state = JobState::kSucceeded;
@@ -277,6 +294,7 @@ Result<RunObjectView> DecodeRunObjectView(const json& object) {
     const std::string annotation(kAnnotationMembers);
     const std::string members = Text(Get(object, "metadata", "annotations", annotation.c_str()));
     if (!members.empty()) view.meta.annotations[annotation] = members;
+    view.suspended = IsSuspended(object);
     json metadata = Get(object, "metadata");
     // The longest part of most objects, and nobody's business.
     metadata.erase("managedFields");

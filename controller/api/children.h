@@ -134,6 +134,7 @@ struct RunObjectView {
   kube::Meta meta;
   std::string text;  // JSON of its metadata and its status, or of a ConfigMap's entry kResultEntry
   bool oversized = false;  // that text is left out, being longer than kLongestRunObject
+  bool suspended = false;  // of a workload: it has no pods until somebody, such as a queue, says so
 };
 inline constexpr const char* kResultEntry = "result.json";
 inline constexpr std::size_t kLongestRunObject = std::size_t{256} * 1024;

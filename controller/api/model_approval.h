@@ -16,6 +16,7 @@ struct ModelApprovalSpec {
   ApprovalDecision decision = ApprovalDecision::kApprove;
   std::string approver;
   std::string reason;
+  int step = 0;  // of its rollout (1 is the first), that it may end; 0: that the version may serve
   bool operator==(const ModelApprovalSpec&) const = default;
 };
 

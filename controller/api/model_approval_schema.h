@@ -28,6 +28,11 @@ struct Schema<ModelApprovalSpec> {
             "The user who creates this object, as the API server knows them (kubectl auth whoami).",
             Rules{.required = true, .min_length = 1, .max_length = 256}},
       Field{"reason", &T::reason, "Why.", Rules{}},
+      Field{
+          "step", &T::step,
+          "Of the version's rollout (1 is the first): an approval lets this step end, where it has "
+          "approval: true. None: the version may serve. A rejection is of the version in any case.",
+          Rules{.min = 0, .max = 32}},
   };
   static constexpr std::array kCel{
       Cel<T>{"self == oldSelf", "a ModelApproval never changes: create another one", "", nullptr},

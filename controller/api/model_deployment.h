@@ -65,7 +65,8 @@ struct Traffic {
   std::optional<Sticky> sticky;
   std::vector<TrafficRule> rules;
   std::optional<Timeouts> timeouts;
-  bool headless = false;  // Services without a cluster address; never changes
+  bool headless = false;          // Services without a cluster address; never changes
+  Duration drain{Millis(5'000)};  // how long a pod that is to end still serves
   bool operator==(const Traffic&) const = default;
 };
 
@@ -74,16 +75,19 @@ struct RolloutStep {
   int weight = 0;  // percent
   int mirror = 0;  // percent of the requests that are copied to the challenger, unanswered
   Duration hold;
-  bool pause = false;  // stay until somebody resumes or promotes
+  bool pause = false;     // stay until somebody resumes or promotes
+  bool approval = false;  // stay until a ModelApproval says that this step may end
   bool operator==(const RolloutStep&) const = default;
 };
 
-enum class QuantityKind { kMean, kProportion, kValue };
+enum class QuantityKind { kMean, kProportion, kValue, kRatio };
 enum class Goal { kIncrease, kDecrease };
 
 // A quantity per variant, read from the variant's own pods.
 // Mean: `metric` is a histogram (sum and count), `squares` an optional counter of squared values.
 // Proportion: `numerator` of `denominator`, both counters. Value: `metric` is a gauge.
+// Ratio: the sum of one thing by the sum of another, each added up over `units` of any size;
+// an experiment needs the sums of `squares`, `denominator_squares` and `products` as well.
 struct Quantity {
   std::string name;
   QuantityKind kind = QuantityKind::kMean;
@@ -91,6 +95,9 @@ struct Quantity {
   std::string squares;
   std::string numerator;
   std::string denominator;
+  std::string units{};
+  std::string denominator_squares{};
+  std::string products{};
   bool operator==(const Quantity&) const = default;
 };
 
@@ -132,11 +139,19 @@ struct JobProbe {
   bool operator==(const JobProbe&) const = default;
 };
 
-// A verdict that is not a metric's.
+// Any PromQL expression with one value, of which the rules' `success` and `failure` judge.
+struct QueryProbe {
+  PrometheusServer server;
+  std::string query;  // with placeholders, see deployment/query_probe.h
+  bool operator==(const QueryProbe&) const = default;
+};
+
+// A verdict that is not of a quantity of the pods.
 struct AnalysisProbe {
   std::string name;
   std::optional<DriftProbe> drift;
   std::optional<JobProbe> job;
+  std::optional<QueryProbe> query;
   LookRules rules;
   bool operator==(const AnalysisProbe&) const = default;
 };
@@ -177,11 +192,13 @@ struct Experiment {
   Decimal alpha{0.05, "0.05"};
   std::int64_t min_samples = 500;        // per variant, before any decision; never below 100
   std::int64_t expected_samples = 5000;  // total at which the test is most sensitive (AsympCS)
+  Duration min_duration;                 // a win before it waits
   Duration max_duration{Millis(259'200'000)};
   OnInconclusive on_inconclusive = OnInconclusive::kKeepChampion;
   Allocation weights = Allocation::kFixed;  // of spec.variants
   int floor = 5;                            // Thompson: the least and most percent of a variant
   int ceiling = 90;
+  std::optional<Duration> interval;  // of looks; else the analysis' own, or ten seconds
   bool operator==(const Experiment&) const = default;
 };
 
@@ -189,7 +206,7 @@ struct Experiment {
 enum class ChallengerReplicas { kFull, kProportional };
 
 struct Rollout {
-  std::vector<RolloutStep> steps;  // empty: one step to 100
+  std::vector<RolloutStep> steps;  // empty: see deployment::StepsOf
   Duration progress_deadline{Millis(600'000)};
   ChallengerReplicas challenger_replicas = ChallengerReplicas::kFull;
   Duration keep_previous;        // how long after a promotion the old version's pods stay
@@ -282,6 +299,10 @@ struct ArmCounts {
   std::string n;
   std::string sum;
   std::string squares;  // empty: not known
+  // Of a Ratio, else empty.
+  std::string denominator{};
+  std::string denominator_squares{};
+  std::string products{};
   bool operator==(const ArmCounts&) const = default;
 };
 
@@ -289,11 +310,12 @@ struct QuantityCounts {
   std::string name;  // of the quantity
   ArmCounts champion;
   ArmCounts challenger;
+  std::string definition{};  // a hash of what the quantity is counted of
   bool operator==(const QuantityCounts&) const = default;
 };
 
-// The running state of the sequential test: the p-value never rises, and with what was counted it
-// survives restarts.
+// The running state of the sequential test: the p-value doesn't rise as long as the same one is
+// better, and with what was counted it survives restarts.
 struct ExperimentStatus {
   std::string effect;  // challenger minus champion
   std::string lower;   // always-valid confidence interval
@@ -326,15 +348,21 @@ struct RolloutStatus {
   std::string version;   // the challenger
   std::string champion;  // what it is compared with
   RolloutPhase phase = RolloutPhase::kStarting;
-  int step = 0;  // index into spec.rollout.steps
+  int step = 0;            // index into spec.rollout.steps
+  std::string progress{};  // "2/4": in the second of four steps; empty outside of steps
   Time started;
   Time step_started;       // since when the step's weight is in effect, or is awaited
   bool in_effect = false;  // which of the two
   bool paused = false;     // by the annotation perennial.dev/pause
-  int released = 0;        // the step (1 is the first) that a person ended
+  // Before the first step, what the deadline is measured against:
+  bool pods_ready = false;      // the pods are ready, the route is awaited
+  bool scaled_to_zero = false;  // nothing is to run, nothing can be judged
+  int released = 0;             // the step (1 is the first) that a person ended
   std::string message;
   std::optional<Time> until;  // when what it waits for is over, whatever comes
   std::string then;           // and what happens then
+  // Since when both have traffic; moved on by as long as nothing ran.
+  std::optional<Time> experiment_started;
   std::optional<Time> experiment_ends;
   std::vector<CheckStatus> checks;
   std::optional<ExperimentStatus> experiment;

@@ -217,6 +217,7 @@ struct ModelVersionStatus {
   std::string why;
   std::vector<GateStatus> gates;
   std::vector<std::string> approved_by;
+  std::vector<int> approved_steps;  // of its rollout (1 is the first)
   std::string rejected_by;
   std::vector<Serving> serving;                     // newest first, at most 10
   std::optional<std::int64_t> trained_to_deployed;  // seconds

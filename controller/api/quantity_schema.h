@@ -10,7 +10,7 @@ namespace perennial::api {
 
 template <>
 struct EnumNames<QuantityKind> {
-  static constexpr std::array<std::string_view, 3> kNames{"Mean", "Proportion", "Value"};
+  static constexpr std::array<std::string_view, 4> kNames{"Mean", "Proportion", "Value", "Ratio"};
 };
 template <>
 struct EnumNames<Goal> {
@@ -25,6 +25,10 @@ struct EnumNames<OnInconclusive> {
   static constexpr std::array<std::string_view, 2> kNames{"KeepChampion", "Promote"};
 };
 
+constexpr bool Divides(const Quantity& quantity) {
+  return quantity.kind == QuantityKind::kProportion || quantity.kind == QuantityKind::kRatio;
+}
+
 template <>
 struct Schema<Quantity> {
   using T = Quantity;
@@ -32,41 +36,76 @@ struct Schema<Quantity> {
       Field{"name", &T::name, "What people call it; unique in its list.", Required(kItemName)},
       Field{"kind", &T::kind,
             "Mean: of a histogram or summary, from its sum and count. Proportion: of two "
-            "counters. Value: of a gauge.",
+            "counters. Value: of a gauge. Ratio: of two sums over units of different size, such as "
+            "cost per token or errors per item, where one request has many.",
             Rules{.required = true}},
       Field{"metric", &T::metric, "Mean: the histogram. Value: the gauge.", kMetricName},
       Field{"squares", &T::squares,
             "Mean: a counter of the squared values, for an exact variance; without it the "
-            "variance is estimated from the buckets.",
+            "variance is estimated from the buckets. Ratio: of each unit's squared numerator.",
             kMetricName},
-      Field{"numerator", &T::numerator, "Proportion: the counter of what is counted.", kMetricName},
-      Field{"denominator", &T::denominator, "Proportion: the counter of all.", kMetricName},
+      Field{
+          "numerator", &T::numerator,
+          "Proportion: the counter of what is counted. Ratio: that adds up each unit's numerator.",
+          kMetricName},
+      Field{"denominator", &T::denominator,
+            "Proportion: the counter of all. Ratio: that adds up each unit's denominator.",
+            kMetricName},
+      Field{"units", &T::units, "Ratio: the counter of units, such as requests.", kMetricName},
+      Field{"denominatorSquares", &T::denominator_squares,
+            "Ratio: a counter of each unit's squared denominator.", kMetricName},
+      Field{"products", &T::products,
+            "Ratio: a counter of each unit's numerator times its denominator.", kMetricName},
   };
   static constexpr std::array kCel{
-      Cel<T>{"self.kind == 'Proportion' || has(self.metric)",
+      Cel<T>{"self.kind in ['Proportion', 'Ratio'] || has(self.metric)",
              "kind Mean or Value reads a metric: set metric", "metric",
-             [](const T& v) { return v.kind == QuantityKind::kProportion || !v.metric.empty(); }},
-      Cel<T>{"self.kind != 'Proportion' || (has(self.numerator) && has(self.denominator))",
-             "kind Proportion divides two counters: set numerator and denominator", "numerator",
+             [](const T& v) { return Divides(v) || !v.metric.empty(); }},
+      Cel<T>{"!(self.kind in ['Proportion', 'Ratio']) || "
+             "(has(self.numerator) && has(self.denominator))",
+             "kind Proportion or Ratio divides two counters: set numerator and denominator",
+             "numerator",
              [](const T& v) {
-               return v.kind != QuantityKind::kProportion ||
-                      (!v.numerator.empty() && !v.denominator.empty());
+               return !Divides(v) || (!v.numerator.empty() && !v.denominator.empty());
              }},
-      Cel<T>{"self.kind == 'Proportion' ? !has(self.metric) : "
+      Cel<T>{"self.kind in ['Proportion', 'Ratio'] ? !has(self.metric) : "
              "!has(self.numerator) && !has(self.denominator)",
-             "metric goes with kind Mean or Value, numerator and denominator with Proportion: "
-             "remove what doesn't belong to the kind",
+             "metric goes with kind Mean or Value, numerator and denominator with Proportion or "
+             "Ratio: remove what doesn't belong to the kind",
              "kind",
              [](const T& v) {
-               return v.kind == QuantityKind::kProportion
-                          ? v.metric.empty()
-                          : v.numerator.empty() && v.denominator.empty();
+               return Divides(v) ? v.metric.empty() : v.numerator.empty() && v.denominator.empty();
              }},
-      Cel<T>{"!has(self.squares) || self.kind == 'Mean'", "squares goes with kind Mean: remove it",
-             "squares",
-             [](const T& v) { return v.squares.empty() || v.kind == QuantityKind::kMean; }},
+      Cel<T>{"!has(self.squares) || self.kind in ['Mean', 'Ratio']",
+             "squares goes with kind Mean or Ratio: remove it", "squares",
+             [](const T& v) {
+               return v.squares.empty() || v.kind == QuantityKind::kMean ||
+                      v.kind == QuantityKind::kRatio;
+             }},
+      Cel<T>{"self.kind != 'Ratio' || has(self.units)",
+             "kind Ratio needs the number of its units: set units to a counter of them", "units",
+             [](const T& v) { return v.kind != QuantityKind::kRatio || !v.units.empty(); }},
+      Cel<T>{"self.kind == 'Ratio' || "
+             "(!has(self.units) && !has(self.denominatorSquares) && !has(self.products))",
+             "units, denominatorSquares and products go with kind Ratio: remove them", "kind",
+             [](const T& v) {
+               return v.kind == QuantityKind::kRatio ||
+                      (v.units.empty() && v.denominator_squares.empty() && v.products.empty());
+             }},
   };
 };
+
+// A check compares values; a test needs their variance too.
+template <class T>
+inline constexpr Cel<T> kRatioHasVariance{
+    "self.kind != 'Ratio' || "
+    "(has(self.squares) && has(self.denominatorSquares) && has(self.products))",
+    "a Ratio in an experiment needs its variance: set squares, denominatorSquares and products",
+    "kind", [](const T& v) {
+      const Quantity& q = v.quantity;
+      return q.kind != QuantityKind::kRatio ||
+             (!q.squares.empty() && !q.denominator_squares.empty() && !q.products.empty());
+    }};
 
 inline constexpr Rules kLookExpression{.min_length = 1, .max_length = 1024};
 
@@ -93,7 +132,8 @@ struct Schema<LookRules> {
       Field{"success", &T::success,
             "An expression that holds where a look passes. A check's speaks of challenger, "
             "champion and samples (\"challenger < champion && samples > 500\"), that of a "
-            "driftMonitor of state, value and samples of each signal.",
+            "driftMonitor of state, value and samples of each signal, that of a prometheus of "
+            "result.",
             kLookExpression},
       Field{"failure", &T::failure,
             "An expression that holds where a look fails. With both, a look where neither holds "
@@ -130,6 +170,21 @@ struct Schema<JobProbe> {
 };
 
 template <>
+struct Schema<QueryProbe> {
+  using T = QueryProbe;
+  static constexpr std::tuple kFields{
+      Inline{&T::server},
+      Field{"query", &T::query,
+            "A PromQL expression with one value; success and failure call it result. ${version} "
+            "and ${service} are the challenger's ModelVersion and Service (the name of its "
+            "Deployment as well), ${championVersion} and ${championService} the champion's, and "
+            "${namespace} is this namespace. Without a Secret to ask with it is asked only where "
+            "the chart's controller.anonymousQueries allows it.",
+            Rules{.required = true, .min_length = 1, .max_length = 4096}},
+  };
+};
+
+template <>
 struct Schema<AnalysisProbe> {
   using T = AnalysisProbe;
   static constexpr std::tuple kFields{
@@ -140,12 +195,24 @@ struct Schema<AnalysisProbe> {
       Field{"job", &T::job,
             "A Job that is started once a rollout; its success passes, its failure fails.",
             Rules{}},
+      Field{"prometheus", &T::query,
+            "A query that is asked once an interval, of whatever that Prometheus knows.", Rules{}},
       Inline{&T::rules},
   };
   static constexpr std::array kCel{
-      Cel<T>{"has(self.driftMonitor) != has(self.job)",
-             "a probe asks a driftMonitor or runs a job: set one of them", "",
-             [](const T& v) { return v.drift.has_value() != v.job.has_value(); }},
+      Cel<T>{"[has(self.driftMonitor), has(self.job), has(self.prometheus)].filter(s, s).size() "
+             "== 1",
+             "a probe asks a driftMonitor or a prometheus, or runs a job: set one of them", "",
+             [](const T& v) {
+               return int{v.drift.has_value()} + int{v.job.has_value()} +
+                          int{v.query.has_value()} ==
+                      1;
+             }},
+      Cel<T>{"!has(self.prometheus) || has(self.success) || has(self.failure)",
+             "a query needs a rule: set success or failure, such as \"result < 0.01\"", "success",
+             [](const T& v) {
+               return !v.query || !v.rules.success.empty() || !v.rules.failure.empty();
+             }},
       Cel<T>{"!has(self.job) || !((has(self.count) && self.count > 0) || has(self.interval) || "
              "has(self.failureLimit) || has(self.inconclusiveLimit) || has(self.success) || "
              "has(self.failure))",
@@ -240,6 +307,7 @@ struct Schema<Primary> {
       Inline{&T::quantity},
       Field{"goal", &T::goal, "Which direction is better.", Rules{.required = true}},
   };
+  static constexpr std::array kCel{kRatioHasVariance<T>};
 };
 
 template <>
@@ -255,6 +323,7 @@ struct Schema<Guardrail> {
       Cel<T>{"double(self.maxIncrease) >= 0.0",
              "maxIncrease must not be negative: a guardrail tolerates, the primary improves",
              "maxIncrease", [](const T& v) { return v.max_increase.value >= 0; }},
+      kRatioHasVariance<T>,
   };
 };
 
@@ -274,6 +343,10 @@ struct Schema<Experiment> {
             Rules{.min = 100}},
       Field{"expectedSamples", &T::expected_samples,
             "Observations in total at which the test is most sensitive.", Rules{.min = 200}},
+      Field{"minDuration", &T::min_duration,
+            "Time before which a win promotes nothing, such as a day, whose hours differ. A "
+            "challenger that is worse goes at once.",
+            Rules{}},
       Field{"maxDuration", &T::max_duration, "Time after which it ends without a decision.",
             Rules{}},
       Field{"onInconclusive", &T::on_inconclusive, "What to do then.", Rules{}},
@@ -286,14 +359,28 @@ struct Schema<Experiment> {
             Rules{.min = 1, .max = 50}},
       Field{"ceiling", &T::ceiling, "Thompson: percent of the traffic that one may have at most.",
             Rules{.min = 10, .max = 99}},
+      Field{
+          "interval", &T::interval,
+          "Time between two looks, and between two scrapes of a pod. None: the analysis' interval, "
+          "or 10s without an analysis.",
+          Rules{}},
   };
   static constexpr std::array kCel{
       Cel<T>{"!has(self.alpha) || (double(self.alpha) > 0.0 && double(self.alpha) <= 0.5)",
              "alpha must be above 0 and at most 0.5, such as \"0.05\"", "alpha",
              [](const T& v) { return v.alpha.value > 0 && v.alpha.value <= 0.5; }},
+      Cel<T>{"!has(self.interval) || duration(self.interval) >= duration('1s')",
+             "interval must be at least 1s", "interval",
+             [](const T& v) { return !v.interval || v.interval->value >= Seconds(1); }},
       Cel<T>{"!has(self.maxDuration) || duration(self.maxDuration) >= duration('1s')",
              "maxDuration must be at least 1s", "maxDuration",
              [](const T& v) { return v.max_duration.value >= Seconds(1); }},
+      Cel<T>{"duration(has(self.minDuration) ? self.minDuration : '0s') <= "
+             "duration(has(self.maxDuration) ? self.maxDuration : '72h')",
+             "minDuration must not be longer than maxDuration: lower minDuration or raise "
+             "maxDuration",
+             "minDuration",
+             [](const T& v) { return v.min_duration.value <= v.max_duration.value; }},
   };
 };
 

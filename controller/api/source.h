@@ -55,11 +55,17 @@ struct ScrapeSource {
   bool operator==(const ScrapeSource&) const = default;
 };
 
-struct PrometheusSource {
+// Where a Prometheus answers, and who asks it.
+struct PrometheusServer {
   std::string url;
-  std::optional<SecretKey> bearer_token;
-  std::optional<BasicAuthSecret> basic_auth;
-  std::optional<TlsTrust> tls;
+  std::optional<SecretKey> bearer_token{};
+  std::optional<BasicAuthSecret> basic_auth{};
+  std::optional<TlsTrust> tls{};
+  bool operator==(const PrometheusServer&) const = default;
+};
+
+struct PrometheusSource {
+  PrometheusServer server;
   std::string namespace_label = "namespace";
   std::string pod_label = "pod";
   std::string version_label;

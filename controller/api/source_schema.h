@@ -69,8 +69,8 @@ struct Schema<ScrapeSource> {
 };
 
 template <>
-struct Schema<PrometheusSource> {
-  using T = PrometheusSource;
+struct Schema<PrometheusServer> {
+  using T = PrometheusServer;
   static constexpr std::tuple kFields{
       Field{"url", &T::url,
             "Where its HTTP API is, without /api/v1. Redirects are not followed. Loopback, "
@@ -87,6 +87,25 @@ struct Schema<PrometheusSource> {
       Field{"basicAuthSecretRef", &T::basic_auth, "Sent as basic authentication; https only.",
             Rules{}},
       Field{"tls", &T::tls, "How to verify its certificate.", Rules{}},
+  };
+  static constexpr std::array kCel{
+      Cel<T>{"!has(self.bearerTokenSecretRef) || !has(self.basicAuthSecretRef)",
+             "set either bearerTokenSecretRef or basicAuthSecretRef", "basicAuthSecretRef",
+             [](const T& v) { return !v.bearer_token || !v.basic_auth; }},
+      Cel<T>{"self.url.startsWith('https://') || !(has(self.bearerTokenSecretRef) || "
+             "has(self.basicAuthSecretRef) || has(self.tls))",
+             "credentials and tls go with https only: change url to https", "url",
+             [](const T& v) {
+               return v.url.starts_with("https://") || !(v.bearer_token || v.basic_auth || v.tls);
+             }},
+  };
+};
+
+template <>
+struct Schema<PrometheusSource> {
+  using T = PrometheusSource;
+  static constexpr std::tuple kFields{
+      Inline{&T::server},
       Field{"namespaceLabel", &T::namespace_label,
             "The label of the series that holds the pod's namespace. Only this monitor's own "
             "namespace is read.",
@@ -101,17 +120,6 @@ struct Schema<PrometheusSource> {
             "Further labels that the series must have, for example job where several scrape "
             "configurations read the same pods.",
             Rules{.max_items = 16, .list_key = "label"}},
-  };
-  static constexpr std::array kCel{
-      Cel<T>{"!has(self.bearerTokenSecretRef) || !has(self.basicAuthSecretRef)",
-             "set either bearerTokenSecretRef or basicAuthSecretRef", "basicAuthSecretRef",
-             [](const T& v) { return !v.bearer_token || !v.basic_auth; }},
-      Cel<T>{"self.url.startsWith('https://') || !(has(self.bearerTokenSecretRef) || "
-             "has(self.basicAuthSecretRef) || has(self.tls))",
-             "credentials and tls go with https only: change url to https", "url",
-             [](const T& v) {
-               return v.url.starts_with("https://") || !(v.bearer_token || v.basic_auth || v.tls);
-             }},
   };
 };
 

@@ -14,12 +14,17 @@ struct EnumNames<TrafficProtocol> {
   static constexpr std::array<std::string_view, 2> kNames{"HTTP", "GRPC"};
 };
 
+inline constexpr Rules kGatewayName{
+    .required = true,
+    .pattern = "^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$",
+    .wants = "the name of a Gateway: lower-case letters, digits, '-' and '.'",
+    .max_length = 253};
+
 template <>
 struct Schema<ParentReference> {
   using T = ParentReference;
   static constexpr std::tuple kFields{
-      Field{"name", &T::name, "A Gateway in this namespace.",
-            Rules{.required = true, .min_length = 1, .max_length = 253}},
+      Field{"name", &T::name, "A Gateway in this namespace.", kGatewayName},
       Field{"sectionName", &T::section_name, "One of its listeners; empty: all.",
             Rules{.max_length = 253}},
   };
@@ -133,6 +138,12 @@ struct Schema<Traffic> {
             "addresses, on the container port instead of port 80. For gateways, which send to pods "
             "anyway, and for thousands of models, whose addresses the API server and kube-proxy "
             "would have to carry. It can't be changed.",
+            Rules{}},
+      Field{"drain", &T::drain,
+            "How long a pod that is to end still serves, since gateways and kube-proxy send to it "
+            "until they have heard of its end: a preStop sleep of the containers that have no "
+            "preStop of their own, by which the pod's grace period is longer than the template "
+            "says. 0s: none.",
             Rules{}},
   };
   static constexpr std::array kCel{

@@ -146,7 +146,7 @@ Status PrintWhy(const CommandContext& context, const std::string& name, bool as_
 }
 
 Status Judge(const CommandContext& context, const std::string& version_name,
-             api::ApprovalDecision decision, const std::string& reason) {
+             api::ApprovalDecision decision, const std::string& reason, int step) {
   PERENNIAL_TRY(const json object, Get(context, api::kModelVersions, version_name));
   PERENNIAL_TRY(const api::ModelVersion version, api::DecodeModelVersion(object));
   PERENNIAL_TRY(const std::string user, WhoAmI(context.transport));
@@ -157,13 +157,16 @@ Status Judge(const CommandContext& context, const std::string& version_name,
   spec.decision = decision;
   spec.approver = user;
   spec.reason = reason;
+  spec.step = step;
   // One name for each decision of each user about each artifact: asking twice is asking once.
+  const std::string what = !approve ? "/r" : step == 0 ? "/a" : "/a" + std::to_string(step);
   const std::string name = BoundedName(
-      version_name,
-      ShortHash(version.meta.uid + "/" + spec.digest + "/" + user + (approve ? "/a" : "/r")));
+      version_name, ShortHash(version.meta.uid + "/" + spec.digest + "/" + user + what));
   const auto written = context.client.Create({api::kModelApprovals, {context.ns, name}},
                                              RenderApproval(context, version, name, spec));
-  const char* done = approve ? "approved" : "rejected";
+  const std::string done = !approve    ? "rejected"
+                           : step == 0 ? "approved"
+                                       : "step " + std::to_string(step) + " approved";
   if (!written.ok() && written.error().code == Errc::kAlreadyExists) {
     context.out << "already " << done << " by " << user << ": ModelApproval " << name << "\n";
     return Ok();

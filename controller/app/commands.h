@@ -28,9 +28,9 @@ Status PrintStatus(const CommandContext& context, const std::string& deployment)
 Status PrintWhy(const CommandContext& context, const std::string& deployment, bool as_json);
 
 // Creates the user's ModelApproval of the version's digest as it is now. The same decision again is
-// told and changes nothing.
+// told and changes nothing. `step`: of its rollout, that is approved; 0: that it may serve.
 Status Judge(const CommandContext& context, const std::string& version,
-             api::ApprovalDecision decision, const std::string& reason);
+             api::ApprovalDecision decision, const std::string& reason, int step = 0);
 
 // Annotates the policy with a token that was never used, and with the user's name: one run starts.
 Status Retrain(const CommandContext& context, const std::string& policy);

@@ -12,6 +12,7 @@
 
 #include "api/codec.h"
 #include "api/names.h"
+#include "app/api_server_watch.h"
 #include "app/event_endpoint.h"
 #include "app/http_server.h"
 #include "app/metrics.h"
@@ -33,6 +34,7 @@ namespace {
 constexpr Millis kLongestRetry{30'000};
 // How long the end of a process waits for requests that are under way; a pod has 30 s to end.
 constexpr Millis kShutdownGrace{10'000};
+constexpr Millis kPoll{50};
 
 // The API server may be slow, and a worker waits for it.
 constexpr Millis kSecretDeadline{5'000};
@@ -72,6 +74,7 @@ class Controller::Impl {
   Impl(RunOptions options, Dependencies dependencies)
       : options_(std::move(options)),
         dependencies_(std::move(dependencies)),
+        api_server_(dependencies_.transport, dependencies_.clock, dependencies_.server),
         metrics_access_(dependencies_.transport, dependencies_.clock),
         secret_client_(dependencies_.transport, dependencies_.clock, "perennial-secrets",
                        {.deadline = kSecretDeadline}),
@@ -132,7 +135,11 @@ class Controller::Impl {
     const std::optional<std::string> identity = Preflight(stop);
     if (!identity) return;
     identity_ = *identity;
-    api_server_ = ApiServer();
+    WarnOfAdmission();
+    // So that the first scrapes are not refused for a moment only. What lasts is told as an error.
+    api_server_.Start();
+    while (api_server_.Awaited() && !Sleep(stop, kPoll)) {
+    }
     if (sharding_) {
       RunShards(stop);
     } else {
@@ -157,15 +164,20 @@ class Controller::Impl {
     return std::nullopt;
   }
 
-  // What users have scraped must not be the API server.
-  std::vector<scrape::AddressRange> ApiServer() {
-    std::vector<scrape::AddressRange> out;
-    for (const std::string& address : ApiServerAddresses(dependencies_.transport)) {
-      const auto range = scrape::ParseAddressRange(address);
-      if (range.ok()) out.push_back(*range);
+  // The controller can't see who wrote an object: without the policies anybody who may write one
+  // has it make what they could not make themselves.
+  void WarnOfAdmission() {
+    const auto missing = MissingAdmission(dependencies_.transport);
+    if (!missing.ok()) {
+      spdlog::warn("whether the admission policies are in force is not known: {}",
+                   missing.error().message);
+    } else if (!missing->empty()) {
+      spdlog::warn(
+          "not in force: the admission policies {}; authors of ModelDeployments and "
+          "RetrainPolicies are not asked for rights of their own (kubectl apply -f "
+          "crds/admission.yaml, or the chart's value admission.enabled)",
+          Joined(*missing, ", "));
     }
-    if (out.empty()) spdlog::warn("the API server's addresses are not known");
-    return out;
   }
 
   std::shared_ptr<Stack> MakeStack(int shard, kube::WritePermit permit) {
@@ -175,7 +187,8 @@ class Controller::Impl {
                             std::move(permit),
                             [this](const kube::Key& secret, const std::string& key) {
                               return secrets_.Read(secret, key);
-                            }});
+                            },
+                            api_server_.addresses()});
   }
 
   // Any replica takes events for any policy.
@@ -185,11 +198,11 @@ class Controller::Impl {
     sharding_.emplace(Sharding::Dependencies{
         lease_client_, dependencies_.clock, std::move(lease), options_.shards,
         [this](int shard, kube::WritePermit permit) { return MakeStack(shard, std::move(permit)); },
-        [this](Stack& stack) { stack.Watch(identity_, api_server_); }, dependencies_.on_lost});
+        [this](Stack& stack) { stack.Watch(identity_); }, dependencies_.on_lost});
   }
 
   void RunAlone(const std::stop_token& stop) {
-    only_->Watch(identity_, api_server_);
+    only_->Watch(identity_);
     if (WaitForStores(stop, [this] { return only_->Unsynced(); }) && WaitForLease(stop)) {
       events_.Start();
       only_->Begin();
@@ -202,6 +215,7 @@ class Controller::Impl {
     std::jthread hurry([this](const std::stop_token& done) { Hurry(done); });
     only_->Stop();
     if (election_) election_->Stop(/*release=*/true);
+    api_server_.Stop();
   }
 
   void RunShards(const std::stop_token& stop) {
@@ -220,6 +234,7 @@ class Controller::Impl {
         Hurry(done);
       });
       sharding_->Run(stop);
+      api_server_.Stop();
     }
     event_policies_->Stop();
   }
@@ -230,7 +245,6 @@ class Controller::Impl {
 
   template <class Missing>
   bool WaitForStores(const std::stop_token& stop, Missing unsynced) {
-    constexpr Millis kPoll{50};
     Millis tell_at = dependencies_.clock.Steady() + Seconds(10);
     while (!stop.stop_requested()) {
       const auto missing = unsynced();
@@ -342,7 +356,7 @@ class Controller::Impl {
   std::atomic<bool> synced_{false};
   std::atomic<bool> ready_{false};
   std::string identity_;  // our user name at the API server
-  std::vector<scrape::AddressRange> api_server_;
+  ApiServerWatch api_server_;
   MetricsAccess metrics_access_;
   kube::Client secret_client_;
   SecretReader secrets_;

@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <stop_token>
+#include <string>
 
 #include "app/options.h"
 #include "base/clock.h"
@@ -23,6 +24,7 @@ class Controller {
     std::function<void()> on_lost;
     Millis first_retry{1'000};   // of the checks before the start; doubles up to 30 s
     kube::LeaseOptions lease{};  // its times; whose and which it is comes from RunOptions
+    std::string server{};        // URL at which the transports reach the API server
   };
 
   Controller(RunOptions options, Dependencies dependencies);

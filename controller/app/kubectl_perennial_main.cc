@@ -28,6 +28,7 @@ struct Flags {
   std::string reason;
   std::string to;
   std::string output;
+  int step = 0;
   bool full = false;
   std::vector<std::string> files;
 };
@@ -182,6 +183,8 @@ int Main(int argc, char** argv) {
   auto* approve = AddNamed(app, "approve", "Approves a ModelVersion as you", "VERSION", flags);
   auto* reject = AddNamed(app, "reject", "Rejects a ModelVersion as you", "VERSION", flags);
   approve->add_option("--reason", flags.reason, "Why; kept on record");
+  approve->add_option("--step", flags.step, "A step of its rollout, which waits for approval")
+      ->check(CLI::Range(1, 32));
   reject->add_option("--reason", flags.reason, "Why; kept on record")->required();
   const auto* retrain =
       AddNamed(app, "retrain", "Starts a run of a RetrainPolicy now", "POLICY", flags);
@@ -221,7 +224,7 @@ int Main(int argc, char** argv) {
     if (status->parsed()) return PrintStatus(context, flags.name);
     if (why->parsed()) return PrintWhy(context, flags.name, flags.output == "json");
     if (approve->parsed()) {
-      return Judge(context, flags.name, ApprovalDecision::kApprove, flags.reason);
+      return Judge(context, flags.name, ApprovalDecision::kApprove, flags.reason, flags.step);
     }
     if (reject->parsed()) {
       return Judge(context, flags.name, ApprovalDecision::kReject, flags.reason);

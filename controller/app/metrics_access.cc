@@ -17,6 +17,8 @@ constexpr Millis kDeadline{3'000};
 // works soon.
 constexpr Millis kRemember{60'000};
 constexpr Millis kRememberRefusal{10'000};
+// Longer than any scraper pauses between two scrapes.
+constexpr Millis kKnowReaders{600'000};
 constexpr std::size_t kMostVerdicts = 256;
 // Anybody can send tokens that nobody knows; each costs the API server a request.
 constexpr double kMostTurns = 10;
@@ -63,12 +65,17 @@ int MetricsAccess::Check(std::string_view authorization, std::string_view path) 
   const std::string id = Sha256Hex(std::string(token) + " " + std::string(path));
   const auto known = verdicts_.find(id);
   if (known != verdicts_.end() && now < known->second.until) return known->second.status;
-  if (!TakeTurn()) return 503;
+  const bool reader = known != verdicts_.end() && known->second.status == 200;
+  if (!(reader ? of_readers_ : of_strangers_).Take(now)) return 503;
   const int status = Ask(token, path);
   if (status == 503) return status;  // worth another question
-  std::erase_if(verdicts_, [&](const auto& entry) { return entry.second.until <= now; });
+  std::erase_if(verdicts_, [&](const auto& entry) { return entry.second.kept <= now; });
+  const bool allowed = status == 200;
+  const auto refused = [](const auto& entry) { return entry.second.status != 200; };
+  if (verdicts_.size() >= kMostVerdicts) std::erase_if(verdicts_, refused);
   if (verdicts_.size() >= kMostVerdicts) verdicts_.clear();
-  verdicts_[id] = {status, now + (status == 200 ? kRemember : kRememberRefusal)};
+  const Millis until = now + (allowed ? kRemember : kRememberRefusal);
+  verdicts_[id] = {status, until, allowed ? now + kKnowReaders : until};
   return status;
 }
 
@@ -91,13 +98,12 @@ int MetricsAccess::Ask(std::string_view token, std::string_view path) const {
   return IsTrue(*may, "allowed") && !IsTrue(*may, "denied") ? 200 : 403;
 }
 
-bool MetricsAccess::TakeTurn() {
-  const Millis now = clock_.Steady();
-  const double passed = static_cast<double>((now - turns_at_).count()) / 1000.0;
-  turns_ = std::min(kMostTurns, turns_ + passed * kTurnsPerSecond);
-  turns_at_ = now;
-  if (turns_ < 1) return false;
-  turns_ -= 1;
+bool MetricsAccess::Turns::Take(Millis now) {
+  const double passed = static_cast<double>((now - at_).count()) / 1000.0;
+  left_ = std::min(kMostTurns, left_ + passed * kTurnsPerSecond);
+  at_ = now;
+  if (left_ < 1) return false;
+  left_ -= 1;
   return true;
 }
 

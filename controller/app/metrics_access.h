@@ -26,15 +26,24 @@ class MetricsAccess {
   struct Verdict {
     int status = 0;
     Millis until{0};
+    Millis kept{0};  // until when a reader is known, though asked about again
+  };
+  // Questions that may be asked: some at once, and so many a second.
+  class Turns {
+   public:
+    bool Take(Millis now);
+
+   private:
+    double left_ = 10;
+    Millis at_{0};
   };
   int Ask(std::string_view token, std::string_view path) const;
-  bool TakeTurn();
 
   kube::Transport& transport_;
   const Clock& clock_;
   std::map<std::string, Verdict> verdicts_;  // by hash of token and path: no token is kept
-  double turns_ = 10;                        // questions that may be asked at once
-  Millis turns_at_{0};
+  Turns of_strangers_;
+  Turns of_readers_;  // who was allowed before doesn't wait behind those
 };
 
 }  // namespace perennial::app

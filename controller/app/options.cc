@@ -129,6 +129,9 @@ ParsedOptions ParseRunOptions(int argc, const char* const* argv) {
         const auto range = scrape::ParseAddressRange(text);
         return range.ok() ? std::string() : range.error().message;
       });
+  run->add_flag("--anonymous-queries", options.anonymous_queries,
+                "Ask the PromQL queries of probes also without a Secret of their namespace: a "
+                "server that answers anybody then tells of other namespaces");
   run->add_option("--lease-name", options.lease_name, "Name of the Lease");
   std::vector<std::string> kinds;
   run->add_option("--workload-kind", kinds,

@@ -29,6 +29,7 @@ struct RunOptions {
   std::string lease_name = "perennial-controller";
   int shards = 1;  // parts of the work, by namespace, which replicas share; needs leader_elect
   std::vector<std::string> source_allow;       // addresses that metrics may come from all the same
+  bool anonymous_queries = false;              // probes' PromQL also without a Secret to ask with
   std::vector<kube::Resource> workload_kinds;  // what RetrainPolicies may make beside Jobs
   int object_series = 20'000;                  // most series of single objects on /metrics; 0: none
   std::string instance;                        // this process in events and in the Lease

@@ -7,6 +7,7 @@
 #include <iostream>
 #include <stop_token>
 #include <thread>
+#include <utility>
 
 #include "app/controller.h"
 #include "app/drift_eval.h"
@@ -64,7 +65,9 @@ int Run(const RunOptions& options) {
   if (!lease_transport.ok()) return Fail(lease_transport.error());
 
   std::stop_source stop;
-  Controller controller(options, {**transport, **lease_transport, clock, ExitAtOnce});
+  Controller::Dependencies dependencies{**transport, **lease_transport, clock, ExitAtOnce};
+  dependencies.server = config->server;
+  Controller controller(options, std::move(dependencies));
   if (const Status listening = controller.Listen(); !listening.ok()) {
     return Fail(listening.error());
   }

@@ -1,6 +1,5 @@
 #include "app/preflight.h"
 
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -38,27 +37,6 @@ Result<std::string> WhoAmI(kube::Transport& transport) {
   return review[path].get<std::string>();
 }
 
-std::vector<std::string> ApiServerAddresses(kube::Transport& transport) {
-  std::vector<std::string> out;
-  if (const char* service = std::getenv("KUBERNETES_SERVICE_HOST")) out.emplace_back(service);
-  const auto slices = Ask(transport, {"GET",
-                                      "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
-                                      "?labelSelector=kubernetes.io%2Fservice-name%3Dkubernetes",
-                                      "", ""});
-  if (!slices.ok() || !slices->contains("items") || !(*slices)["items"].is_array()) return out;
-  for (const json& slice : (*slices)["items"]) {
-    if (!slice.is_object() || !slice.contains("endpoints")) continue;
-    if (!slice["endpoints"].is_array()) continue;
-    for (const json& endpoint : slice["endpoints"]) {
-      if (!endpoint.is_object() || !endpoint.contains("addresses")) continue;
-      for (const json& address : endpoint["addresses"]) {
-        if (address.is_string()) out.push_back(address.get<std::string>());
-      }
-    }
-  }
-  return out;
-}
-
 Status CheckInstalled(kube::Transport& transport) {
   const std::string group_version = std::string(api::kGroup) + "/" + std::string(api::kVersion);
   std::set<std::string> missing;
@@ -79,6 +57,23 @@ Status CheckInstalled(kube::Transport& transport) {
   for (const std::string& name : missing) names += (names.empty() ? "" : ", ") + name;
   return Error{Errc::kNotFound, "the API server does not serve " + names + " of " + group_version +
                                     ": install the CRDs (kubectl apply -k crds/)"};
+}
+
+Result<std::vector<std::string>> MissingAdmission(kube::Transport& transport) {
+  std::vector<std::string> missing;
+  for (const std::string_view name : kAdmissionPolicies) {
+    for (const char* resource :
+         {"validatingadmissionpolicies", "validatingadmissionpolicybindings"}) {
+      const std::string path = "/apis/admissionregistration.k8s.io/v1/" + std::string(resource) +
+                               "/" + std::string(name);
+      const auto found = Ask(transport, {"GET", path, "", ""});
+      if (found.ok()) continue;
+      if (found.error().code != Errc::kNotFound) return found.error();
+      missing.emplace_back(name);
+      break;
+    }
+  }
+  return missing;
 }
 
 }  // namespace perennial::app

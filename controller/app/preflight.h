@@ -1,6 +1,8 @@
 #pragma once
 
+#include <array>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -14,10 +16,14 @@ Result<std::string> WhoAmI(kube::Transport& transport);
 
 // Ok if the API server serves all five kinds; kNotFound says which are missing and how to install
 // them. Errors of the connection pass through.
-// Under which addresses the API server is reached from inside the cluster, as far as it tells: the
-// endpoints of its own Service. Best effort.
-std::vector<std::string> ApiServerAddresses(kube::Transport& transport);
-
 Status CheckInstalled(kube::Transport& transport);
+
+// Those of crds/admission.yaml: each a policy and its binding.
+inline constexpr std::array<std::string_view, 5> kAdmissionPolicies{
+    "perennial-modelapprovals", "perennial-modeldeployments", "perennial-retrainpolicies",
+    "perennial-modelversions", "perennial-authors"};
+
+// Which of them are not in force. An error where that can't be found out.
+Result<std::vector<std::string>> MissingAdmission(kube::Transport& transport);
 
 }  // namespace perennial::app

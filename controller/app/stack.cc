@@ -17,15 +17,20 @@ std::vector<scrape::AddressRange> Allowed(const RunOptions& options) {
   return out;
 }
 
-scrape::PoolOptions ScrapeOptions(const RunOptions& options) {
+// Where users may have the controller connect to.
+scrape::AddressPolicy Reachable(const RunOptions& options, const Stack::Dependencies& from) {
+  return {.allowed = Allowed(options), .api_server = from.api_server};
+}
+
+scrape::PoolOptions ScrapeOptions(const RunOptions& options, const Stack::Dependencies& from) {
   scrape::PoolOptions out;
-  out.addresses.allowed = Allowed(options);
+  out.addresses = Reachable(options, from);
   return out;
 }
 
-scrape::PromqlOptions QueryOptions(const RunOptions& options) {
+scrape::PromqlOptions QueryOptions(const RunOptions& options, const Stack::Dependencies& from) {
   scrape::PromqlOptions out;
-  out.addresses.allowed = Allowed(options);
+  out.addresses = Reachable(options, from);
   return out;
 }
 
@@ -53,15 +58,15 @@ Stack::Stack(const RunOptions& options, int shard, Dependencies dependencies)
       runs_(cache_.retrain_policies.store()),
       kpis_(cache_.model_versions.store(), cache_.drift_monitors.store(), dependencies_.clock),
       samples_(dependencies_.clock),
-      pool_(samples_, dependencies_.clock, ScrapeOptions(options_)),
-      queries_(samples_, dependencies_.clock, QueryOptions(options_)) {}
+      pool_(samples_, dependencies_.clock, ScrapeOptions(options_, dependencies_)),
+      queries_(samples_, dependencies_.clock, QueryOptions(options_, dependencies_)),
+      probes_(dependencies_.clock, QueryOptions(options_, dependencies_)) {}
 
 Stack::~Stack() {
   Stop();
 }
 
-void Stack::Watch(const std::string& identity,
-                  const std::vector<scrape::AddressRange>& api_server) {
+void Stack::Watch(const std::string& identity) {
   const kube::ClientOptions client;
   {
     const std::lock_guard lock(mutex_);
@@ -74,17 +79,17 @@ void Stack::Watch(const std::string& identity,
                                   identity,
                                   client,
                                   dependencies_.secrets,
-                                  options_.runs};
+                                  options_.runs,
+                                  {&probes_, options_.anonymous_queries}};
     work_.emplace(from);
   }
-  pool_.Forbid(api_server);
-  queries_.Forbid(api_server);
   cache_.Start();
 }
 
 void Stack::Begin() {
   pool_.Start();
   queries_.Start();
+  probes_.Start();
   working_ = true;
   work_->Start(options_.workers);
 }
@@ -95,6 +100,7 @@ void Stack::Stop() {
   working_ = false;
   pool_.Stop();
   queries_.Stop();
+  probes_.Stop();
   cache_.Stop();
 }
 

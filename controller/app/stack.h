@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -17,6 +18,7 @@
 #include "kube/execute.h"
 #include "kube/fenced_transport.h"
 #include "kube/transport.h"
+#include "scrape/instant_query_pool.h"
 #include "scrape/promql_pool.h"
 #include "scrape/sample_store.h"
 #include "scrape/scrape_pool.h"
@@ -33,6 +35,8 @@ class Stack {
     kube::EventRecorder& events;
     kube::WritePermit permit;
     api::SecretLookup secrets;
+    // Never scraped, whatever users ask for.
+    std::shared_ptr<const scrape::ApiServerAddresses> api_server;
   };
   // Shard `shard` of `options.shards`.
   Stack(const RunOptions& options, int shard, Dependencies dependencies);
@@ -40,9 +44,8 @@ class Stack {
   Stack(const Stack&) = delete;
   Stack& operator=(const Stack&) = delete;
 
-  // Begins to fill the stores. `identity`: our user name at the API server, whose addresses are
-  // never scraped.
-  void Watch(const std::string& identity, const std::vector<scrape::AddressRange>& api_server);
+  // Begins to fill the stores. `identity`: our user name at the API server.
+  void Watch(const std::string& identity);
   std::vector<std::string> Unsynced() const { return cache_.Unsynced(); }
   // Once all stores are filled.
   void Begin();
@@ -75,6 +78,7 @@ class Stack {
   scrape::SampleStore samples_;
   scrape::ScrapePool pool_;
   scrape::PromqlPool queries_;
+  scrape::InstantQueryPool probes_;
   std::optional<Work> work_;
 };
 

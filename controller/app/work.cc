@@ -38,7 +38,7 @@ Work::Work(Dependencies from)
                     from.cache.jobs.store(), from.cache.drift_monitors.store(),
                     from.cache.pending_pods.store(), from.cache.gateways.store(),
                     from.cache.gateway_classes.store()},
-                   from.samples, from.clock, from.identity, from.secrets),
+                   from.samples, from.clock, from.identity, from.secrets, from.queries),
       monitors_({from.cache.drift_monitors.store(), from.cache.model_deployments.store(),
                  from.cache.model_versions.store(), from.cache.endpoint_slices.store(),
                  from.cache.services.store(), from.cache.baselines, from.cache.monitored_services,
@@ -66,9 +66,11 @@ Work::Work(Dependencies from)
   const Queues queues{deployment_runner_.queue(), monitor_runner_.queue(), policy_runner_.queue(),
                       version_runner_.queue()};
   Wire(from.cache, queues);
-  from.samples.OnRound([&cache = from.cache, queues](const std::string& subscription) {
+  const auto wake = [&cache = from.cache, queues](const std::string& subscription) {
     WakeAfterRound(cache, queues, subscription);
-  });
+  };
+  from.samples.OnRound(wake);
+  if (from.queries.pool != nullptr) from.queries.pool->OnAnswer(wake);
 }
 
 void Work::Start(int workers) {

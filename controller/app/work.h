@@ -34,6 +34,7 @@ class Work {
     kube::ClientOptions client{};
     api::SecretLookup secrets{};
     retrain::RunBudgets budgets{};
+    deployment::ProbeQueries queries{};
   };
   // The field manager of what RetrainPolicies' status says.
   static constexpr const char* kPolicyManager = "perennial-retrainpolicy";

@@ -20,5 +20,6 @@ bool IsDnsLabel(std::string_view text);
 
 // RFC 4648, with or without line breaks; nullopt for anything else.
 std::optional<std::string> DecodeBase64(std::string_view text);
+std::string EncodeBase64(std::string_view bytes);  // on one line
 
 }  // namespace perennial

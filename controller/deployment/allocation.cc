@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 
 #include "deployment/belief.h"
 #include "deployment/comparison.h"
+#include "deployment/counts.h"
 #include "deployment/weights.h"
 
 namespace perennial::deployment {
@@ -14,13 +14,6 @@ namespace {
 // Shares move in steps, so that noise moves nothing.
 constexpr double kStep = 0.05;
 constexpr int kParts = 100'000;  // of the whole, before rounding to percent
-
-stats::Arm ArmOf(const api::ArmCounts& counts) {
-  const auto number = [](const std::string& text) { return std::strtod(text.c_str(), nullptr); };
-  stats::Arm arm{number(counts.n), number(counts.sum), {}};
-  if (!counts.squares.empty()) arm.sum_squares = number(counts.squares);
-  return arm;
-}
 
 // Counts of the primary, the control's first; empty unless each comparison has them.
 std::vector<stats::Arm> ArmsOf(const api::ModelDeployment& deployment) {
@@ -99,10 +92,8 @@ std::vector<int> VariantWeights(const api::ModelDeployment& deployment) {
   }
   const std::vector<stats::Arm> arms = ArmsOf(deployment);
   if (arms.empty()) return weights;
-  const auto kind = experiment->primary.quantity.kind == api::QuantityKind::kProportion
-                        ? stats::ArmKind::kProportion
-                        : stats::ArmKind::kMean;
-  std::vector<double> best = ProbabilitiesOfBest(kind, experiment->primary.goal, arms);
+  std::vector<double> best =
+      ProbabilitiesOfBest(ArmKindOf(experiment->primary.quantity), experiment->primary.goal, arms);
   if (best.size() != weights.size()) return weights;
   Exclude(deployment, best);
   double sum = 0;

@@ -35,23 +35,22 @@ double NormalDensity(double z) {
   return std::exp(-z * z / 2) / std::sqrt(2 * std::numbers::pi);
 }
 
-std::optional<double> VarianceOfMean(const stats::Arm& arm) {
-  if (!(arm.n > 1) || !arm.sum_squares) return std::nullopt;
-  const double mean = arm.sum / arm.n;
-  const double variance = (*arm.sum_squares / arm.n - mean * mean) / (arm.n - 1);
-  return std::isfinite(variance) ? std::optional(std::max(variance, 0.0)) : std::nullopt;
+// Of a mean or a ratio.
+std::optional<double> VarianceOf(const stats::Arm& arm) {
+  const auto of_unit = stats::VarianceOfUnits(arm);
+  return of_unit ? std::optional(*of_unit / arm.n) : std::nullopt;
 }
 
 // With improvement ~ N(m, s^2): P(> 0) = Phi(m/s), E[max(0, -improvement)] = s (phi(m/s) -
 // m/s Phi(-m/s)).
 std::optional<Belief> OfMeans(api::Goal goal, const stats::Arm& champion,
                               const stats::Arm& challenger) {
-  const auto of_champion = VarianceOfMean(champion);
-  const auto of_challenger = VarianceOfMean(challenger);
+  const auto of_champion = VarianceOf(champion);
+  const auto of_challenger = VarianceOf(challenger);
   if (!of_champion || !of_challenger) return std::nullopt;
   const double deviation = std::sqrt(*of_champion + *of_challenger);
   if (!(deviation > 0)) return std::nullopt;
-  const double effect = challenger.sum / challenger.n - champion.sum / champion.n;
+  const double effect = *stats::ValueOf(challenger) - *stats::ValueOf(champion);
   const double z = (goal == api::Goal::kIncrease ? effect : -effect) / deviation;
   return Belief{stats::NormalCdf(z),
                 deviation * (NormalDensity(z) - z * stats::NormalUpperTail(z))};
@@ -83,9 +82,9 @@ double ProbabilityOfGreatest(const std::vector<Normal>& laws, std::size_t i) {
 std::vector<double> BestOfMeans(api::Goal goal, const std::vector<stats::Arm>& arms) {
   std::vector<Normal> laws;
   for (const stats::Arm& arm : arms) {
-    const auto variance = VarianceOfMean(arm);
+    const auto variance = VarianceOf(arm);
     if (!variance || !(*variance > 0)) return {};
-    const double mean = arm.sum / arm.n;
+    const double mean = *stats::ValueOf(arm);
     laws.push_back({goal == api::Goal::kIncrease ? mean : -mean, std::sqrt(*variance)});
   }
   std::vector<double> best;

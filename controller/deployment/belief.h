@@ -17,9 +17,9 @@ struct Belief {
   double expected_loss = 0;
 };
 
-// Proportions by Beta posteriors with a flat prior; means by the normal law of their difference
-// with a flat prior, which is how the posterior looks once there are hundreds of observations.
-// Absent where nothing is known of the variance. Pure.
+// Proportions by Beta posteriors with a flat prior; means and ratios by the normal law of their
+// difference with a flat prior, which is how the posterior looks once there are hundreds of
+// observations. Absent where nothing is known of the variance. Pure.
 std::optional<Belief> Believe(stats::ArmKind kind, api::Goal goal, const stats::Arm& champion,
                               const stats::Arm& challenger);
 

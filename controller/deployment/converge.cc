@@ -127,7 +127,7 @@ class Converger {
       return;
     }
     std::vector<api::BackendWeight> backends;
-    for (const Share& share : intent_.shares) {
+    for (const Share& share : BackendsOf(intent_.shares, intent_.extras)) {
       backends.push_back({ChildName(md_, share.version), share.weight});
     }
     const Rendered rendered = RenderRoute(md_, intent_.shares, intent_.extras);
@@ -195,27 +195,39 @@ class Converger {
 
   void Delete(const kube::Resource& resource, const kube::Meta& meta) {
     if (meta.deleting) return;
-    actions_.emplace_back(kube::DeleteObject{{resource, meta.key}, meta.uid});
+    actions_.emplace_back(
+        kube::DeleteObject{{resource, meta.key}, meta.uid, meta.resource_version});
   }
 
-  // The version before the champion, whose pods stay for a while so that it can come back at once.
-  bool Kept(const std::string& child) const {
-    const auto& rollout = md_.status.rollout;
-    if (!rollout || rollout->phase != RolloutPhase::kPromoted || rollout->champion.empty() ||
-        Rejected(FindVersion(seen_, rollout->champion))) {
-      return false;
-    }
-    return turn_.now < KeptUntil() && ChildName(md_, rollout->champion) == child;
+  // The version before the champion, whose pods stay for a while so that it can come back at once,
+  // whatever is rolled out meanwhile. Empty: none.
+  std::string Previous() const {
+    const api::HistoryEntry* promotion = Promotion();
+    if (promotion == nullptr) return "";
+    const api::HistoryEntry* end = md_.status.history.data() + md_.status.history.size();
+    const auto* before = std::find_if(promotion + 1, end, [&](const api::HistoryEntry& entry) {
+      return entry.outcome == "Promoted" && entry.version != md_.status.champion;
+    });
+    if (before == end || Rejected(FindVersion(seen_, before->version))) return "";
+    return before->version;
   }
-  WallTime KeptUntil() const {
-    return md_.status.rollout->step_started.value + md_.spec.rollout.keep_previous.value;
+
+  // True while it is kept.
+  bool Kept(const std::string& child) const {
+    const std::string previous = Previous();
+    if (previous.empty() || ChildName(md_, previous) != child) return false;
+    const WallTime until = Promotion()->at.value + md_.spec.rollout.keep_previous.value;
+    if (turn_.now >= until) return false;
+    if (turn_.status.rollout && ActiveRollout(turn_.status) == nullptr) {
+      EndsAt(turn_, until, "the pods of " + previous + " go");
+    } else {
+      turn_.WakeAt(until);
+    }
+    return true;
   }
 
   bool Needed(const std::string& child) const {
-    if (Kept(child)) {
-      EndsAt(turn_, KeptUntil(), "the pods of " + md_.status.rollout->champion + " go");
-      return true;
-    }
+    if (Kept(child)) return true;
     return std::any_of(
         intent_.variants.begin(), intent_.variants.end(),
         [&](const WantedVariant& variant) { return ChildName(md_, variant.version) == child; });

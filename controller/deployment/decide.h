@@ -19,6 +19,13 @@ struct Samples {
   scrape::WindowView window;  // the last spec.rollout.analysis.window
   scrape::WindowView totals;  // since both variants had traffic, or this process began
   scrape::WindowView step;    // since the current weights are in effect, at most an hour
+  double step_edges = 0;      // the share of that by which two versions' times may differ
+};
+
+// What a Prometheus has answered to a probe's query, or why it was not asked.
+struct QueryAnswer {
+  Result<double> value;
+  Millis age{0};
 };
 
 // What a ModelDeployment's next move depends on.
@@ -40,6 +47,7 @@ struct Observed {
   // By their labels, so good for words only: of versions in play, until their containers run.
   std::vector<std::shared_ptr<const api::PodView>> pending_pods;
   std::map<std::string, std::shared_ptr<const api::DriftMonitor>> monitors;  // that probes ask
+  std::map<std::string, QueryAnswer> answers;  // to probes' queries, by the probe
   // Objects that have the name of a child of ours and belong to somebody else: never adopted.
   std::vector<kube::Ref> foreign;
   std::map<std::string, Samples> samples;  // by version, while a rollout is being measured

@@ -10,6 +10,7 @@ using nlohmann::json;
 
 constexpr const char* kVolume = "perennial-model";
 constexpr int kProbeSeconds = 5;
+constexpr int kGraceSeconds = 30;  // Kubernetes' own default
 
 void SetVariable(json& container, const char* name, const std::string& value) {
   json env = container.value("env", json::array());
@@ -128,6 +129,28 @@ void AddProbes(json& pod_template, const api::ModelDeploymentSpec& spec) {
     container["startupProbe"]["failureThreshold"] =
         std::max<std::int64_t>(1, (deadline + kProbeSeconds - 1) / kProbeSeconds);
   }
+}
+
+void AddDrain(json& pod_template, const api::ModelDeploymentSpec& spec) {
+  const auto seconds = std::chrono::ceil<Seconds>(spec.traffic.drain.value).count();
+  if (seconds <= 0) return;
+  json& pod = pod_template["spec"];
+  bool added = false;
+  // All of them: a server that loses the process beside it serves no more. Sidecars among the init
+  // containers end after these anyway.
+  for (json& container : pod["containers"]) {
+    json& lifecycle = container["lifecycle"];
+    if (lifecycle.is_null()) lifecycle = json::object();
+    // What is no object is left to the API server to refuse.
+    if (!lifecycle.is_object() || lifecycle.contains("preStop")) continue;
+    lifecycle["preStop"] = {{"sleep", {{"seconds", seconds}}}};
+    added = true;
+  }
+  if (!added) return;
+  // The sleep is part of the grace period, and the server is to have all of what it was given.
+  json& grace = pod["terminationGracePeriodSeconds"];
+  if (grace.is_null()) grace = kGraceSeconds;
+  if (grace.is_number_integer()) grace = std::max<std::int64_t>(1, grace) + seconds;
 }
 
 }  // namespace perennial::deployment

@@ -15,4 +15,8 @@ void DeliverModel(nlohmann::json& pod_template, const api::ModelDeploymentSpec& 
 // has the serving port, where the template has none.
 void AddProbes(nlohmann::json& pod_template, const api::ModelDeploymentSpec& spec);
 
+// Lets pods that are to end serve on for spec.traffic.drain: whoever sends to them hears of their
+// end later than the kubelet does.
+void AddDrain(nlohmann::json& pod_template, const api::ModelDeploymentSpec& spec);
+
 }  // namespace perennial::deployment

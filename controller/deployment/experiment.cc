@@ -29,11 +29,6 @@ stats::SequentialOptions Options(const api::Experiment& experiment) {
   return options;
 }
 
-stats::ArmKind KindOf(const api::Quantity& quantity) {
-  return quantity.kind == api::QuantityKind::kMean ? stats::ArmKind::kMean
-                                                   : stats::ArmKind::kProportion;
-}
-
 struct Comparison {
   stats::SequentialResult result;
   Measured champion;
@@ -57,14 +52,14 @@ Comparison Compare(const Look& look, const api::Quantity& quantity) {
   }
   out.champion = Measure(quantity, look.champion.totals);
   out.challenger = Measure(quantity, look.challenger.totals);
-  AddCarried(look.carried, quantity.name, out.champion, out.challenger);
+  AddCarried(look.carried, quantity, out.champion, out.challenger);
   if (!out.champion.value || !out.challenger.value) {
     const bool of_champion = !out.champion.value;
     out.note = std::string(of_champion ? "champion: " : "challenger: ") +
                (of_champion ? out.champion.note : out.challenger.note);
     return out;
   }
-  out.result = stats::CompareArms(KindOf(quantity), out.champion.arm, out.challenger.arm,
+  out.result = stats::CompareArms(ArmKindOf(quantity), out.champion.arm, out.challenger.arm,
                                   Options(look.experiment));
   out.note = out.result.note;
   return out;
@@ -104,12 +99,17 @@ double Units(const api::Experiment& experiment, const scrape::WindowView& view) 
   return Measure(experiment.primary.quantity, view).samples;
 }
 
+// Who has more than its share may have been counted for longer: that much speaks for no mismatch.
 bool Mismatch(const api::Experiment& experiment, const Samples& champion, const Samples& challenger,
               double share) {
   if (share <= 0 || share >= 1) return false;
-  const std::array<double, 2> counts{Units(experiment, champion.step),
-                                     Units(experiment, challenger.step)};
+  std::array<double, 2> counts{Units(experiment, champion.step),
+                               Units(experiment, challenger.step)};
   const std::array<double, 2> shares{1 - share, share};
+  const std::size_t more = counts[0] * shares[1] > counts[1] * shares[0] ? 0 : 1;
+  const double fair = counts[1 - more] * shares[more] / shares[1 - more];
+  const double least = counts[more] * (1 - std::max(champion.step_edges, challenger.step_edges));
+  counts[more] = std::min(counts[more], std::max(fair, least));
   return stats::SampleRatioPValue(counts, shares) < kMismatchAlpha;
 }
 
@@ -118,10 +118,23 @@ double PValueOf(const std::optional<ExperimentStatus>& status) {
   return std::strtod(status->p_value.c_str(), nullptr);
 }
 
+// The smallest p of all looks counts, but for what they were about: not the same quantity as it was
+// defined before, and not that the other one is better.
+double SmallestPValue(const api::Quantity& primary, const std::optional<ExperimentStatus>& before,
+                      const stats::SequentialResult& now) {
+  const double smallest = PValueOf(before);
+  const bool redefined =
+      before && !before->counts.empty() && RecordOf(before->counts, primary) == nullptr;
+  if (!now.enough) return redefined ? 1 : smallest;
+  const double effect = before ? std::strtod(before->effect.c_str(), nullptr) : 0;
+  const bool turned = now.effect && effect * *now.effect < 0;
+  return redefined || turned ? now.p_value : std::min(smallest, now.p_value);
+}
+
 void TellBelief(const api::Primary& primary, const Comparison& seen, ExperimentStatus& status) {
   if (!seen.result.enough) return;
   const auto belief =
-      Believe(KindOf(primary.quantity), primary.goal, seen.champion.arm, seen.challenger.arm);
+      Believe(ArmKindOf(primary.quantity), primary.goal, seen.champion.arm, seen.challenger.arm);
   if (!belief) return;
   status.probability_better = NumberText(std::round(belief->probability_better * 1e4) / 1e4);
   status.expected_loss = NumberText(belief->expected_loss);
@@ -129,7 +142,7 @@ void TellBelief(const api::Primary& primary, const Comparison& seen, ExperimentS
 
 void Record(const api::Quantity& quantity, const Comparison& seen, ExperimentStatus& status) {
   if (quantity.kind == api::QuantityKind::kValue) return;
-  status.counts.push_back(Recorded(quantity.name, seen.champion, seen.challenger));
+  status.counts.push_back(Recorded(quantity, seen.champion, seen.challenger));
 }
 
 void JudgePrimary(const api::Experiment& experiment, const Comparison& seen, double p,
@@ -148,15 +161,9 @@ void JudgePrimary(const api::Experiment& experiment, const Comparison& seen, dou
   } else if (lower_is_better ? *result.effect < 0 : *result.effect > 0) {
     status.verdict = Verdict::kPass;
     status.message = what + ", p " + status.p_value;
-  } else if (result.p_value <= experiment.alpha.value) {
+  } else {
     status.verdict = Verdict::kFail;
     status.message = what + ", p " + status.p_value + ": the challenger is worse";
-  } else {
-    // The p is the smallest of all looks, and that look may have been for the challenger: it says
-    // nothing against it.
-    status.verdict = Verdict::kInconclusive;
-    status.message =
-        what + ", though an earlier look found the challenger better (p " + status.p_value + ")";
   }
 }
 
@@ -186,8 +193,7 @@ ExperimentStatus Judge(const api::Experiment& experiment,
   const Look counted{experiment, carried, champion, challenger};
   ExperimentStatus status;
   const Comparison primary = Compare(counted, experiment.primary.quantity);
-  double p = PValueOf(before);
-  if (primary.result.enough) p = std::min(p, primary.result.p_value);
+  const double p = SmallestPValue(experiment.primary.quantity, before, primary.result);
   status.p_value = NumberText(p);
   status.champion_samples = static_cast<std::int64_t>(primary.champion.samples);
   status.challenger_samples = static_cast<std::int64_t>(primary.challenger.samples);

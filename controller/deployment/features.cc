@@ -47,7 +47,11 @@ std::string LeftOut(const Observed& seen, const Intent& intent, const api::HttpR
   const api::Traffic& traffic = seen.deployment->spec.traffic;
   std::vector<std::string> wanted;
   if (traffic.sticky) wanted.emplace_back("sessionPersistence");
-  if (traffic.timeouts) wanted.emplace_back("timeouts");
+  // 0 leaves them to the gateway, and out of the route.
+  const auto& timeouts = traffic.timeouts;
+  if (timeouts && std::max(timeouts->request.value, timeouts->backend_request.value) > Millis{0}) {
+    wanted.emplace_back("timeouts");
+  }
   if (intent.extras.mirror.weight > 0) wanted.emplace_back("requestMirror.percent");
   if (wanted.empty()) return "";
   const std::string* hash = kube::Find(route.meta.annotations, kAnnotationHash);

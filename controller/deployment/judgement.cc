@@ -38,15 +38,13 @@ const api::CheckStatus* Recorded(const RolloutStatus& rollout, const std::string
 // it otherwise.
 class Looks {
  public:
-  Looks(const Turn& turn, const api::Analysis& analysis)
-      : turn_(turn), analysis_(analysis), rollout_(*turn.status.rollout) {}
+  explicit Looks(const Turn& turn) : turn_(turn), rollout_(*turn.status.rollout) {}
 
+  // `step`: the only one that it belongs to, counted from 1; 0: to all.
   template <class Look>
-  void Take(const std::string& name, const api::LookRules& rules, int count, Look look) {
+  void Take(const std::string& name, int step, const Limits& limits, Look look) {
     const api::CheckStatus* before = Recorded(rollout_, name);
-    Limits limits = LimitsOf(analysis_, rules);
-    limits.count = count;
-    const bool ours = rules.step == 0 || rules.step == rollout_.step + 1;
+    const bool ours = step == 0 || step == rollout_.step + 1;
     const bool over = before != nullptr && (!ours || Ended(limits, *before));
     if (!over && !ours) return;
     rows_.push_back(over ? *before : Tally(limits, before, look(before), turn_.now));
@@ -58,22 +56,21 @@ class Looks {
 
  private:
   const Turn& turn_;
-  const api::Analysis& analysis_;
   const RolloutStatus& rollout_;
 };
 
 void LookAtChecks(Turn& turn, const api::Analysis& analysis, Measurement& measured) {
   RolloutStatus& rollout = *turn.status.rollout;
-  Looks looks(turn, analysis);
+  Looks looks(turn);
   for (const api::AnalysisCheck& check : analysis.checks) {
-    looks.Take(check.quantity.name, check.rules, check.rules.count, [&](const auto*) {
-      return LookAtCheck(analysis, check, SamplesOf(turn, rollout.champion).window,
-                         SamplesOf(turn, rollout.version).window);
-    });
+    looks.Take(check.quantity.name, check.rules.step, LimitsOf(analysis, check.rules),
+               [&](const auto*) {
+                 return LookAtCheck(analysis, check, SamplesOf(turn, rollout.champion).window,
+                                    SamplesOf(turn, rollout.version).window);
+               });
   }
   for (const api::AnalysisProbe& probe : analysis.probes) {
-    // A Job has one verdict.
-    looks.Take(probe.name, probe.rules, probe.job ? 1 : probe.rules.count,
+    looks.Take(probe.name, probe.rules.step, LimitsOf(analysis, probe),
                [&](const api::CheckStatus* before) {
                  return LookAtProbe(turn.seen, rollout, probe, before);
                });
@@ -95,15 +92,25 @@ void LookAtChecks(Turn& turn, const api::Analysis& analysis, Measurement& measur
   measured.pauses = gravest == Outcome::kNoData || gravest == Outcome::kInconclusive;
 }
 
-void LookAtExperiment(Turn& turn, const api::Experiment& experiment, Measurement& measured) {
-  RolloutStatus& rollout = *turn.status.rollout;
+// The challenger's share of what both count in this step, copies included; 0 where the split is
+// approximate, or not in effect.
+double ChallengerShare(const Turn& turn) {
+  const RolloutStatus& rollout = *turn.status.rollout;
   const bool exact = turn.seen.deployment->spec.traffic.gateway.has_value();
   const int weight = exact && rollout.in_effect ? WeightOf(turn.intent.wanted, rollout.version) : 0;
+  if (weight == 0) return 0;
+  const Share& mirror = turn.intent.extras.mirror;
+  const int copies = mirror.version == rollout.version ? mirror.weight : 0;
+  return static_cast<double>(weight + copies) / (100 + copies);
+}
+
+void LookAtExperiment(Turn& turn, const api::Experiment& experiment, Measurement& measured) {
+  RolloutStatus& rollout = *turn.status.rollout;
   const auto carried = turn.seen.carried.find(rollout.version);
   api::ExperimentStatus look = Judge(
       experiment, rollout.experiment,
       carried == turn.seen.carried.end() ? std::vector<api::QuantityCounts>{} : carried->second,
-      SamplesOf(turn, rollout.champion), SamplesOf(turn, rollout.version), weight / 100.0);
+      SamplesOf(turn, rollout.champion), SamplesOf(turn, rollout.version), ChallengerShare(turn));
   // What was seen of a step stays true of it, though a restart or another spec has taken the
   // samples that showed it: the counts that were carried over are of that traffic, too.
   if (rollout.experiment && rollout.experiment->mismatch && look.verdict != Verdict::kFail) {
@@ -111,7 +118,8 @@ void LookAtExperiment(Turn& turn, const api::Experiment& experiment, Measurement
     look.verdict = Verdict::kInconclusive;
     look.message = rollout.experiment->message;
   }
-  const WallTime end = rollout.started.value + experiment.max_duration.value;
+  if (!rollout.experiment_started) rollout.experiment_started = api::Time{turn.now};
+  const WallTime end = rollout.experiment_started->value + experiment.max_duration.value;
   rollout.experiment_ends = api::Time{end};
   const Verdict verdict = look.verdict;
   const bool mismatch = look.mismatch;
@@ -147,7 +155,7 @@ Measurement TakeMeasurements(Turn& turn) {
   const api::Rollout& rollout = turn.seen.deployment->spec.rollout;
   if (!BeingMeasured(*turn.seen.deployment)) return measured;
   if (rollout.analysis) LookAtChecks(turn, *rollout.analysis, measured);
-  if (rollout.experiment && !measured.failed) {
+  if (rollout.experiment && !measured.failed && BothHaveTraffic(*turn.seen.deployment)) {
     LookAtExperiment(turn, *rollout.experiment, measured);
   }
   measured.next_look = turn.now + LookInterval(rollout);
@@ -160,10 +168,17 @@ Gatekeeping JudgePromotion(const Turn& turn) {
   const auto& experiment = turn.seen.deployment->spec.rollout.experiment;
   if (!experiment) return {Answer::kPromote, "all steps are done"};
   const api::ExperimentStatus status = rollout.experiment.value_or(api::ExperimentStatus{});
+  const WallTime started = rollout.experiment_started.value_or(api::Time{turn.now}).value;
+  const WallTime least = started + experiment->min_duration.value;
+  if (status.verdict == Verdict::kPass && turn.now < least) {
+    return {Answer::kWait,
+            "the experiment passes so far and runs until " + FormatTime(least) + " at least", least,
+            "it is promoted if it still passes"};
+  }
   if (status.verdict == Verdict::kPass) {
     return {Answer::kPromote, "experiment passed: " + status.message};
   }
-  const WallTime end = rollout.started.value + experiment->max_duration.value;
+  const WallTime end = started + experiment->max_duration.value;
   if (turn.now < end) {
     const std::string what =
         status.verdict == Verdict::kNoData ? "has too little data" : "is undecided";
@@ -189,8 +204,10 @@ Gatekeeping JudgePromotion(const Turn& turn) {
 }
 
 Millis LookInterval(const api::Rollout& rollout) {
-  if (!rollout.analysis) return kExperimentInterval;
+  const auto& own = rollout.experiment ? rollout.experiment->interval : std::nullopt;
+  if (!rollout.analysis) return own ? own->value : kExperimentInterval;
   Millis interval = rollout.analysis->interval.value;
+  if (own) interval = std::min(interval, own->value);
   const auto consider = [&](const api::LookRules& rules) {
     if (rules.interval) interval = std::min(interval, rules.interval->value);
   };
@@ -199,7 +216,18 @@ Millis LookInterval(const api::Rollout& rollout) {
   return std::max(kShortestInterval, interval);
 }
 
-// A rollout: from the first moment at which the challenger had traffic.
+bool BothHaveTraffic(const api::ModelDeployment& deployment) {
+  if (!deployment.spec.variants.empty()) return !ComparedVersions(deployment).empty();
+  const RolloutStatus* rollout = ActiveRollout(deployment.status);
+  if (rollout == nullptr) return false;
+  const int in_effect = rollout->in_effect ? rollout->step : rollout->step - 1;
+  for (int step = 0; step <= in_effect; ++step) {
+    if (StepWeight(deployment.spec, step) > 0) return true;
+  }
+  return false;
+}
+
+// A rollout: from its first step on, be it one without weight.
 bool BeingMeasured(const api::ModelDeployment& deployment) {
   if (!deployment.spec.variants.empty()) return !ComparedVersions(deployment).empty();
   const api::Rollout& spec = deployment.spec.rollout;

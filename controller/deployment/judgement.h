@@ -36,5 +36,8 @@ Millis LookInterval(const api::Rollout& rollout);
 // Whether anything is measured now: about the rollout in its current phase, or between the variants
 // of a fixed split.
 bool BeingMeasured(const api::ModelDeployment& deployment);
+// Whether what the pods count is of traffic that both get, as an experiment needs it: not in steps
+// without weight before the first with one.
+bool BothHaveTraffic(const api::ModelDeployment& deployment);
 
 }  // namespace perennial::deployment

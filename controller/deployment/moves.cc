@@ -30,6 +30,8 @@ void Enter(Turn& turn, RolloutPhase phase, std::string message) {
   rollout.phase = phase;
   rollout.step_started = api::Time{turn.now};
   rollout.message = std::move(message);
+  rollout.pods_ready = false;
+  rollout.scaled_to_zero = false;
   ForgetEnd(rollout);
   if (phase != RolloutPhase::kProgressing) rollout.experiment_ends.reset();
   turn.why = rollout.message;

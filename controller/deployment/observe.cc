@@ -6,10 +6,14 @@
 
 #include "api/names.h"
 #include "api/store_index.h"
+#include "deployment/allocation.h"
 #include "deployment/comparison.h"
+#include "deployment/effect.h"
 #include "deployment/fleet.h"
 #include "deployment/judgement.h"
 #include "deployment/quantity.h"
+#include "deployment/query_probe.h"
+#include "deployment/weights.h"
 #include "source/access.h"
 
 namespace perennial::deployment {
@@ -17,6 +21,41 @@ namespace {
 
 // How far back the counts of one split are looked at.
 constexpr Millis kLongestStep{3'600'000};
+// How often most servers are asked to scrape, where somebody else's Prometheus does it.
+constexpr Millis kPrometheusInterval{60'000};
+
+// How long one split has lasted, as far as its counts are compared with it; and the share of that
+// by which a version's counts may be of more or less time than another's.
+struct EvenTime {
+  Millis length{0};  // none if not above 0
+  double edges = 0;
+};
+
+// Proxies take a moment to follow the route, and scrapes to see it: what was counted then belongs
+// to the split before. Pods are asked one after the other, so that each end of the time lies up to
+// an interval of theirs apart.
+EvenTime EvenTimeOf(const Observed& seen, Millis since) {
+  const auto& source = seen.deployment->spec.rollout.source;
+  Millis interval = LookInterval(seen.deployment->spec.rollout);
+  if (source && source->prometheus) interval += kPrometheusInterval;
+  EvenTime even;
+  even.length = std::min(kLongestStep, since - 2 * interval);
+  if (even.length <= Millis{0}) return even;
+  even.edges = std::min(
+      1.0, 2.0 * static_cast<double>(interval.count()) / static_cast<double>(even.length.count()));
+  return even;
+}
+
+// The traffic of a fixed split is split as the spec says.
+bool SplitsAsWanted(const Observed& seen) {
+  const Intent intent = IntentOf(seen);
+  const std::vector<std::string> versions = ComparedVersions(*seen.deployment);
+  const std::vector<int> weights = VariantWeights(*seen.deployment);
+  for (std::size_t i = 0; i < versions.size(); ++i) {
+    if (WeightOf(intent.shares, versions[i]) != weights[i]) return false;
+  }
+  return EffectOf(seen, intent).settled;
+}
 
 // Versions that may have children: by record, and in this look or the next.
 std::set<std::string> VersionsInPlay(const Observed& seen) {
@@ -101,7 +140,7 @@ Result<scrape::Access> AccessOf(const Observed& seen, const api::SecretLookup& s
   const api::ModelDeploymentSpec& spec = seen.deployment->spec;
   const std::string& ns = seen.deployment->meta.key.ns;
   const auto& from = spec.rollout.source;
-  return from && from->prometheus ? source::AccessTo(*from->prometheus, ns, secrets)
+  return from && from->prometheus ? source::AccessTo(from->prometheus->server, ns, secrets)
                                   : source::AccessTo(spec.metrics, ns, secrets);
 }
 
@@ -141,7 +180,7 @@ scrape::Subscription SubscriptionFor(const Observed& seen, const api::SecretLook
   // At most 512 slots are kept; the edges of a window are as exact as a slot.
   subscription.resolution = std::max(subscription.interval, subscription.retention / 500);
   subscription.metrics = MetricsOf(rollout);
-  subscription.totals = rollout.experiment.has_value();
+  subscription.totals = rollout.experiment && BothHaveTraffic(*seen.deployment);
   // Probes alone read nothing of the pods.
   if (subscription.metrics.empty()) return subscription;
   auto access = AccessOf(seen, secrets);
@@ -175,12 +214,13 @@ std::string SubscriptionOf(std::string_view uid) {
 
 DeploymentReconciler::DeploymentReconciler(Stores stores, scrape::SampleStore& samples,
                                            const Clock& clock, std::string own_identity,
-                                           api::SecretLookup secrets)
+                                           api::SecretLookup secrets, ProbeQueries queries)
     : stores_(stores),
       samples_(samples),
       clock_(clock),
       own_identity_(std::move(own_identity)),
-      secrets_(std::move(secrets)) {}
+      secrets_(std::move(secrets)),
+      queries_(queries) {}
 
 std::optional<Observed> DeploymentReconciler::Observe(const kube::Key& key,
                                                       const kube::Attempt& attempt) {
@@ -265,8 +305,10 @@ void DeploymentReconciler::AddProbes(const kube::Key& key, Observed& seen) const
   for (const api::AnalysisProbe& probe : analysis->probes) {
     if (probe.job) {
       seen.jobs = stores_.jobs.ByIndex(kChildrenByOwner, seen.deployment->meta.uid);
-    } else if (auto monitor = stores_.monitors.Get({key.ns, probe.drift->monitor})) {
-      seen.monitors[probe.drift->monitor] = std::move(monitor);
+    } else if (probe.drift) {
+      if (auto monitor = stores_.monitors.Get({key.ns, probe.drift->monitor})) {
+        seen.monitors[probe.drift->monitor] = std::move(monitor);
+      }
     }
   }
 }
@@ -274,36 +316,74 @@ void DeploymentReconciler::AddProbes(const kube::Key& key, Observed& seen) const
 void DeploymentReconciler::AddSamples(const kube::Key& key, Observed& seen, WallTime now) {
   if (!BeingMeasured(*seen.deployment)) return Unsubscribe(key);
   Subscribe(key, seen);
-  if (!seen.deployment->spec.variants.empty()) return AddTotals(seen);
+  if (!seen.deployment->spec.variants.empty()) return AddTotals(key, seen);
+  AddAnswers(seen);
   const std::string id = SubscriptionOf(seen.deployment->meta.uid);
   const api::RolloutStatus& rollout = *seen.deployment->status.rollout;
   const auto& analysis = seen.deployment->spec.rollout.analysis;
   const Millis steady = clock_.Steady();
-  // Proxies take a moment to follow the route, and scrapes to see it: what was counted then
-  // belongs to the split before.
-  const Millis settled =
-      now - rollout.step_started.value - 2 * LookInterval(seen.deployment->spec.rollout);
-  const Millis step = std::min(kLongestStep, settled);
+  const EvenTime even =
+      EvenTimeOf(seen, std::chrono::duration_cast<Millis>(now - rollout.step_started.value));
   for (const std::string& version : {rollout.champion, rollout.version}) {
     Samples samples;
     if (analysis) samples.window = samples_.View(id, version, analysis->window.value, {}, steady);
     samples.totals = samples_.TotalsView(id, version, steady);
-    if (rollout.in_effect && step > Millis{0}) {
-      samples.step = samples_.View(id, version, step, {}, steady);
+    if (rollout.in_effect && even.length > Millis{0}) {
+      samples.step = samples_.View(id, version, even.length, {}, steady);
+      samples.step_edges = even.edges;
     }
     seen.samples.emplace(version, std::move(samples));
   }
 }
 
-void DeploymentReconciler::AddTotals(Observed& seen) const {
+void DeploymentReconciler::AddAnswers(Observed& seen) const {
+  if (queries_.pool == nullptr) return;
+  const auto& analysis = seen.deployment->spec.rollout.analysis;
+  const std::vector<api::AnalysisProbe> none;
+  const std::vector<api::AnalysisProbe>& probes = analysis ? analysis->probes : none;
   const std::string id = SubscriptionOf(seen.deployment->meta.uid);
+  const int current = seen.deployment->status.rollout->step + 1;
+  scrape::InstantQueryPool::Queries wanted;
+  for (const api::AnalysisProbe& probe : probes) {
+    if (!probe.query || (probe.rules.step != 0 && probe.rules.step != current)) continue;
+    auto query = QueryOf(*seen.deployment, probe, queries_.anonymous, secrets_);
+    if (query.ok()) {
+      wanted.emplace(probe.name, *std::move(query));
+    } else {
+      seen.answers.insert({probe.name, {query.error()}});
+    }
+  }
+  queries_.pool->Set(id, std::move(wanted));
+  for (const api::AnalysisProbe& probe : probes) {
+    if (auto newest = queries_.pool->Newest(id, probe.name)) {
+      const Millis age = clock_.Steady() - newest->at;
+      seen.answers.insert({probe.name, {std::move(newest->value), age}});
+    }
+  }
+}
+
+void DeploymentReconciler::AddTotals(const kube::Key& key, Observed& seen) {
+  const std::string id = SubscriptionOf(seen.deployment->meta.uid);
+  const Millis now = clock_.Steady();
+  const EvenTime even = EvenTimeOf(seen, now - EvenSince(key, seen));
   for (const std::string& version : MeasuredVersions(*seen.deployment)) {
     Samples samples;
-    samples.totals = samples_.TotalsView(id, version, clock_.Steady());
-    // Weights are what they were when the counting began, so all of it is of one split.
-    samples.step = samples.totals;
+    samples.totals = samples_.TotalsView(id, version, now);
+    if (even.length > Millis{0}) {
+      samples.step = samples_.View(id, version, even.length, {}, now);
+      samples.step_edges = even.edges;
+    }
     seen.samples.emplace(version, std::move(samples));
   }
+}
+
+// While a variant is not ready, the others have its share.
+Millis DeploymentReconciler::EvenSince(const kube::Key& key, const Observed& seen) {
+  const bool even = SplitsAsWanted(seen);
+  const std::lock_guard lock(mutex_);
+  Measuring& known = measuring_[key];
+  if (!even) known.even_since = clock_.Steady();
+  return known.even_since;
 }
 
 void DeploymentReconciler::Subscribe(const kube::Key& key, Observed& seen) {
@@ -315,19 +395,24 @@ void DeploymentReconciler::Subscribe(const kube::Key& key, Observed& seen) {
     if (known.subscription != subscription || known.identity != identity) {
       // Another object of the same name, another challenger or another split: counts of the one
       // before are not its. What is on record was counted by a process before this one.
-      if (!known.subscription.empty()) samples_.Remove(known.subscription);
-      known = {identity, subscription, RecordedCounts(*seen.deployment)};
+      if (!known.subscription.empty()) Forget(known.subscription);
+      known = {identity, subscription, RecordedCounts(*seen.deployment), clock_.Steady()};
     }
     seen.carried = known.carried;
   }
   samples_.Set(subscription, SubscriptionFor(seen, secrets_));
 }
 
+void DeploymentReconciler::Forget(const std::string& subscription) {
+  samples_.Remove(subscription);
+  if (queries_.pool != nullptr) queries_.pool->Set(subscription, {});
+}
+
 void DeploymentReconciler::Unsubscribe(const kube::Key& key) {
   const std::lock_guard lock(mutex_);
   const auto it = measuring_.find(key);
   if (it == measuring_.end()) return;
-  samples_.Remove(it->second.subscription);
+  Forget(it->second.subscription);
   measuring_.erase(it);
 }
 

@@ -15,6 +15,7 @@
 #include "deployment/decide.h"
 #include "kube/runner.h"
 #include "kube/store.h"
+#include "scrape/instant_query_pool.h"
 #include "scrape/sample_store.h"
 
 namespace perennial::deployment {
@@ -27,6 +28,12 @@ std::vector<std::string> OwnerOf(const kube::Meta& child);
 // Pods that don't run yet by their ModelVersion, "namespace/name".
 inline constexpr std::string_view kPendingByVersion = "model-version";
 std::vector<std::string> VersionOf(const api::PodView& pod);
+
+// Who asks what probes want to know of a Prometheus. Without a pool they are never answered.
+struct ProbeQueries {
+  scrape::InstantQueryPool* pool = nullptr;
+  bool anonymous = false;  // also without a Secret to ask with
+};
 
 // Reconciler of ModelDeployments over the stores (kube/runner.h). While a rollout is being measured
 // it keeps the subscription "rollout/<uid>" in the sample store, and removes it afterwards.
@@ -56,7 +63,8 @@ class DeploymentReconciler {
   // `own_identity` is the user name that the API server knows this process by: an automatic
   // rollback rejects the version under it.
   DeploymentReconciler(Stores stores, scrape::SampleStore& samples, const Clock& clock,
-                       std::string own_identity, api::SecretLookup secrets = nullptr);
+                       std::string own_identity, api::SecretLookup secrets = nullptr,
+                       ProbeQueries queries = {});
 
   std::optional<Observed> Observe(const kube::Key& key, const kube::Attempt& attempt);
   static kube::Plan Decide(const Observed& seen, WallTime now) {
@@ -68,21 +76,26 @@ class DeploymentReconciler {
   void AddGateways(const kube::Key& key, Observed& seen) const;
   void AddProbes(const kube::Key& key, Observed& seen) const;
   void AddSamples(const kube::Key& key, Observed& seen, WallTime now);
-  void AddTotals(Observed& seen) const;
+  void AddAnswers(Observed& seen) const;
+  void AddTotals(const kube::Key& key, Observed& seen);
+  Millis EvenSince(const kube::Key& key, const Observed& seen);
   void Subscribe(const kube::Key& key, Observed& seen);
   void Unsubscribe(const kube::Key& key);
+  void Forget(const std::string& subscription);
 
   Stores stores_;
   scrape::SampleStore& samples_;
   const Clock& clock_;
   std::string own_identity_;
   api::SecretLookup secrets_;
+  ProbeQueries queries_;
   std::mutex mutex_;
   // Of each deployment that is being measured.
   struct Measuring {
     std::string identity;  // what makes counts comparable
     std::string subscription;
     std::map<std::string, std::vector<api::QuantityCounts>> carried;
+    Millis even_since{0};  // steady: since when a fixed split has been what the spec asks for
   };
   std::map<kube::Key, Measuring> measuring_;
 };

@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "deployment/fleet.h"
 #include "deployment/pod_template.h"
+#include "deployment/query_probe.h"
 #include "deployment/render.h"
 #include "deployment/seal.h"
 
@@ -28,12 +29,21 @@ constexpr int kKeepUnseenSeconds = 3'600;
 
 // ---- of a DriftMonitor ----
 
+// Its newest look with data breached, and that is no drift yet.
+bool MayBecomeADrift(const api::SignalStatus& signal) {
+  const auto newest = signal.recent.find_first_not_of("?E");
+  return signal.state == SignalState::kWarning && newest != std::string::npos &&
+         (signal.recent[newest] == 'B' || signal.recent[newest] == 'C');
+}
+
 Verdict JudgeSignal(const api::LookRules& rules, const api::SignalStatus& signal) {
   if (signal.state == SignalState::kNoData || signal.state == SignalState::kError) {
     return Verdict::kNoData;
   }
   if (rules.success.empty() && rules.failure.empty()) {
-    return signal.state == SignalState::kDrifted ? Verdict::kFail : Verdict::kPass;
+    if (signal.state == SignalState::kDrifted) return Verdict::kFail;
+    // A challenger that is bad from its first request on would be promoted before it is a drift.
+    return MayBecomeADrift(signal) ? Verdict::kNoData : Verdict::kPass;
   }
   json object = {
       {"name", signal.name}, {"state", NameOf(signal.state)}, {"samples", signal.samples}};
@@ -99,6 +109,7 @@ CheckStatus LookAtSignals(const Observed& seen, const api::RolloutStatus& rollou
     look.threshold = row->threshold;
     look.samples = row->samples;
     look.message += ": " + row->message;
+    if (verdict == Verdict::kNoData && MayBecomeADrift(*row)) look.message += "; no drift yet";
   }
   return look;
 }
@@ -211,6 +222,7 @@ Verdict VerdictOf(const api::LookRules& rules, const std::string& object) {
 
 CheckStatus LookAtProbe(const Observed& seen, const api::RolloutStatus& rollout,
                         const api::AnalysisProbe& probe, const CheckStatus* before) {
+  if (probe.query) return LookAtAnswer(seen, probe);
   return probe.job ? LookAtJob(seen, rollout, probe, before) : LookAtSignals(seen, rollout, probe);
 }
 
@@ -220,6 +232,11 @@ std::optional<std::string> ProbeProblem(const api::ModelDeployment& deployment) 
   const auto& analysis = deployment.spec.rollout.analysis;
   if (!analysis) return std::nullopt;
   for (const api::AnalysisProbe& probe : analysis->probes) {
+    if (probe.query) {
+      const auto query = FilledIn(probe.query->query, deployment, "", "");
+      if (query.ok()) continue;
+      return "spec.rollout.analysis: probe " + probe.name + ": query: " + query.error().message;
+    }
     if (!probe.job) continue;
     if (IsJobTemplate(json::parse(probe.job->job_template.text, nullptr, false))) continue;
     return "spec.rollout.analysis: probe " + probe.name +

@@ -91,6 +91,44 @@ Measured Proportion(const api::Quantity& quantity, const scrape::WindowView& vie
   return measured;
 }
 
+// What a counter added up. One that is not there is 0 if it may appear with its first increase,
+// else unknown.
+std::optional<double> SumOf(const scrape::WindowView& view, const std::string& metric,
+                            bool appears_later) {
+  if (metric.empty()) return std::nullopt;
+  bool found = false;
+  const double sum = Increase(view, metric, found);
+  return found || appears_later ? std::optional(sum) : std::nullopt;
+}
+
+Measured Ratio(const api::Quantity& quantity, const scrape::WindowView& view) {
+  Measured measured;
+  bool has_count = false;
+  bool has_denominator = false;
+  bool has_numerator = false;
+  stats::Arm& arm = measured.arm;
+  stats::Divisor& by = arm.divisor.emplace();
+  arm.n = Increase(view, quantity.units, has_count);
+  by.sum = Increase(view, quantity.denominator, has_denominator);
+  arm.sum = Increase(view, quantity.numerator, has_numerator);
+  // Counters of numerators may appear with the first that is not 0, all three at once.
+  arm.sum_squares = SumOf(view, quantity.squares, !has_numerator);
+  by.squares = SumOf(view, quantity.denominator_squares, false);
+  by.products = SumOf(view, quantity.products, !has_numerator);
+  measured.samples = arm.n;
+  if (!has_count || !has_denominator) {
+    measured.note =
+        "no pod exposes the counter " + (has_count ? quantity.denominator : quantity.units);
+  } else if (arm.n <= 0) {
+    measured.note = quantity.units + " has counted nothing yet";
+  } else if (by.sum <= 0) {
+    measured.note = quantity.denominator + " has counted nothing yet";
+  } else if (!(measured.value = stats::ValueOf(arm))) {
+    measured.note = quantity.numerator + " has no finite sum";
+  }
+  return measured;
+}
+
 Measured Gauge(const api::Quantity& quantity, const scrape::WindowView& view) {
   Measured measured;
   double sum = 0;
@@ -118,14 +156,30 @@ Measured Measure(const api::Quantity& quantity, const scrape::WindowView& view) 
       return Proportion(quantity, view);
     case api::QuantityKind::kValue:
       return Gauge(quantity, view);
+    case api::QuantityKind::kRatio:
+      return Ratio(quantity, view);
   }
   return {};
+}
+
+stats::ArmKind ArmKindOf(const api::Quantity& quantity) {
+  switch (quantity.kind) {
+    case api::QuantityKind::kProportion:
+      return stats::ArmKind::kProportion;
+    case api::QuantityKind::kRatio:
+      return stats::ArmKind::kRatio;
+    case api::QuantityKind::kMean:
+    case api::QuantityKind::kValue:
+      break;
+  }
+  return stats::ArmKind::kMean;
 }
 
 std::vector<std::string> MetricsOf(const api::Quantity& quantity) {
   std::vector<std::string> metrics;
   for (const std::string* name :
-       {&quantity.metric, &quantity.squares, &quantity.numerator, &quantity.denominator}) {
+       {&quantity.metric, &quantity.squares, &quantity.numerator, &quantity.denominator,
+        &quantity.units, &quantity.denominator_squares, &quantity.products}) {
     if (!name->empty()) metrics.push_back(*name);
   }
   return metrics;

@@ -6,7 +6,7 @@
 
 #include "api/model_deployment.h"
 #include "scrape/window_view.h"
-#include "stats/sequential.h"
+#include "stats/arm.h"
 
 namespace perennial::deployment {
 
@@ -20,6 +20,9 @@ struct Measured {
 };
 
 Measured Measure(const api::Quantity& quantity, const scrape::WindowView& view);
+
+// How a test reads a quantity that is not a gauge.
+stats::ArmKind ArmKindOf(const api::Quantity& quantity);
 
 // The metric families that a quantity reads.
 std::vector<std::string> MetricsOf(const api::Quantity& quantity);

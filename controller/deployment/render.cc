@@ -58,6 +58,7 @@ json PodTemplate(const api::ModelDeployment& deployment, const WantedVariant& va
   SetModelEnvironment(rendered, variant);
   DeliverModel(rendered, deployment.spec, variant.model);
   AddProbes(rendered, deployment.spec);
+  AddDrain(rendered, deployment.spec);
   return rendered;
 }
 
@@ -243,7 +244,7 @@ Rendered RenderRoute(const api::ModelDeployment& deployment, const std::vector<S
   // is new there (seen with Envoy Gateway: 503 for a moment). One that nobody special answers now
   // has the split again. Which rule a request takes is not decided by their order, but by the more
   // exact match.
-  json rules = json::array({Split(deployment, shares, extras)});
+  json rules = json::array({Split(deployment, BackendsOf(shares, extras), extras)});
   for (size_t i = 0; i < traffic.rules.size() && i < extras.matched.size(); ++i) {
     const std::string& version = extras.matched[i];
     rules.push_back(version.empty() ? Split(deployment, shares, extras)

@@ -22,8 +22,8 @@ constexpr const char* kScaledToZero =
 // What a deadline that passes brings.
 constexpr const char* kRollsBack = "it is rolled back";
 constexpr const char* kStalls = "Stalled says what is missing";
-// How the message of a challenger begins that has its pods and waits for something else.
-constexpr std::string_view kNoStep = "ready, but no step is taken: ";
+// What a challenger that has its pods and waits for something else is said to do.
+constexpr const char* kNoStep = "ready, but no step is taken: ";
 
 Millis Deadline(const Turn& turn) {
   return Spec(turn).rollout.progress_deadline.value;
@@ -134,20 +134,24 @@ void TakeFirstStep(Turn& turn, const Selection& selection) {
   EnterStep(turn, std::clamp(Rollout(turn).step, 0, last));
 }
 
+// How many pods the version of the rollout is to have now.
+int WantedPods(const Turn& turn) {
+  for (const WantedVariant& variant : turn.intent.variants) {
+    if (variant.version == turn.status.rollout->version) return variant.replicas;
+  }
+  return Replicas(*turn.seen.deployment);
+}
+
 void Start(Turn& turn, const Selection& selection) {
   RolloutStatus& rollout = Rollout(turn);
   const Running running = RunningOf(turn.seen, rollout.version);
-  int pods = Replicas(*turn.seen.deployment);
-  for (const WantedVariant& variant : turn.intent.variants) {
-    if (variant.version == rollout.version) pods = variant.replicas;
-  }
   if (Rollout(turn).paused) {
     return Wait(turn, RolloutPhase::kStarting, "paused by annotation: " + HowToResume(rollout));
   }
   // The pods and then the gateway have the whole deadline each: neither pays for the other.
-  const bool ready = running.Complete(pods) && running.Serving();
-  const bool was_ready = rollout.message.starts_with(kNoStep);
-  if (ready != was_ready && (was_ready || !turn.effect.settled)) {
+  const bool ready = running.Complete(WantedPods(turn)) && running.Serving();
+  if (ready != rollout.pods_ready) {
+    rollout.pods_ready = ready;
     rollout.step_started = api::Time{turn.now};
   }
   if (ready) return TakeFirstStep(turn, selection);
@@ -185,15 +189,21 @@ std::string WhyNotInEffect(const Turn& turn) {
   return WhyNotReady(turn, turn.status.rollout->version);
 }
 
+// Whether the version has the pods that it needs now: what is missing then lies behind them.
+bool HasItsPods(const Turn& turn) {
+  const Running running = RunningOf(turn.seen, turn.status.rollout->version);
+  return running.Serving() && running.Complete(WantedPods(turn));
+}
+
 void AwaitEffect(Turn& turn) {
   RolloutStatus& rollout = Rollout(turn);
-  const bool serving = RunningOf(turn.seen, rollout.version).Serving();
   const WallTime deadline = rollout.step_started.value + Deadline(turn);
   const std::string why = WhyNotInEffect(turn);
-  if (serving) {
+  if (HasItsPods(turn)) {
     AwaitRoute(turn, why);
   } else if (turn.now >= deadline) {
-    return RollBack(turn, "no ready pod for " + FormatDuration(Deadline(turn)) + ": " + why);
+    return RollBack(turn, "its pods are not ready for " + FormatDuration(Deadline(turn)) + ": " +
+                              WhyNotReady(turn, rollout.version));
   } else {
     EndsAt(turn, deadline, kRollsBack);
   }
@@ -218,6 +228,22 @@ void NextStep(Turn& turn) {
       if (gate.until) EndsAt(turn, *gate.until, gate.then);
       return Wait(turn, RolloutPhase::kProgressing, gate.why);
   }
+}
+
+// Nothing stands against the next step but a person.
+void LeaveStep(Turn& turn) {
+  const RolloutStatus& rollout = Rollout(turn);
+  const int step = rollout.step + 1;
+  if (!StepsOf(Spec(turn).rollout)[static_cast<size_t>(rollout.step)].approval) {
+    return NextStep(turn);
+  }
+  const api::ModelVersion* version = FindVersion(turn.seen, rollout.version);
+  const auto& approved = version->status.approved_steps;
+  if (std::find(approved.begin(), approved.end(), step) != approved.end()) return NextStep(turn);
+  Wait(turn, RolloutPhase::kPaused,
+       "step " + std::to_string(step) + " waits for approval: kubectl perennial approve " +
+           rollout.version + " --step " + std::to_string(step) +
+           " (a ModelApproval with this step), reject rolls back");
 }
 
 std::string HowToGoOn(const RolloutStatus& rollout) {
@@ -246,7 +272,7 @@ void Hold(Turn& turn) {
   if (step.pause) {
     return Wait(turn, RolloutPhase::kPaused, name + " is a pause: " + HowToGoOn(rollout));
   }
-  NextStep(turn);
+  LeaveStep(turn);
 }
 
 void Progress(Turn& turn, const Selection& selection) {
@@ -279,7 +305,7 @@ void Progress(Turn& turn, const Selection& selection) {
     return Wait(turn, RolloutPhase::kPaused, "paused by annotation: " + HowToResume(rollout));
   }
   if (!in_effect) return AwaitEffect(turn);
-  if (rollout.released == rollout.step + 1) return NextStep(turn);
+  if (rollout.released == rollout.step + 1) return LeaveStep(turn);
   if (measured.waits) {
     const WallTime end =
         rollout.step_started.value + steps[static_cast<size_t>(rollout.step)].hold.value;
@@ -310,16 +336,18 @@ void FinishPromotion(Turn& turn) {
     return;
   }
   const WallTime deadline = rollout.step_started.value + Deadline(turn);
+  // Where the traffic may move, some pod that is missing is no reason to take it back.
   const bool serving = RunningOf(turn.seen, rollout.version).Serving();
-  const std::string why = WhyNotInEffect(turn);
-  const bool may_return = !serving && ChampionServes(turn);
+  const bool has_pods = turn.intent.shares == all ? serving : HasItsPods(turn);
+  const std::string why = has_pods ? WhyNotInEffect(turn) : WhyNotReady(turn, rollout.version);
+  const bool may_return = !has_pods && ChampionServes(turn);
   if (turn.now < deadline) {
     EndsAt(turn, deadline, may_return ? kRollsBack : kStalls);
   } else if (may_return) {
     return RollBack(turn, "not ready to take all traffic within " + FormatDuration(Deadline(turn)) +
                               ": " + why);
   } else {
-    turn.blocked = Blocked{serving ? "RouteNotAccepted" : "ProgressDeadlineExceeded", why};
+    turn.blocked = Blocked{has_pods ? "RouteNotAccepted" : "ProgressDeadlineExceeded", why};
   }
   turn.why = "promoting " + rollout.version + ": all traffic is about to move; " + why;
 }
@@ -364,13 +392,21 @@ bool Frozen(Turn& turn) {
                      rollout.phase == RolloutPhase::kProgressing ||
                      rollout.phase == RolloutPhase::kPaused;
   if (!moves) return false;
-  const bool was_frozen = rollout.message == kScaledToZero;
   if (Replicas(*turn.seen.deployment) > 0) {
-    if (was_frozen) rollout.step_started = api::Time{turn.now};
+    if (rollout.scaled_to_zero) {
+      auto& experiment = rollout.experiment_started;
+      if (experiment) experiment->value += turn.now - rollout.step_started.value;
+      rollout.step_started = api::Time{turn.now};
+    }
+    rollout.scaled_to_zero = false;
     return false;
   }
+  if (!rollout.scaled_to_zero) rollout.step_started = api::Time{turn.now};
+  rollout.experiment_ends.reset();
   rollout.phase = RolloutPhase::kStarting;
   rollout.in_effect = false;
+  rollout.pods_ready = false;
+  rollout.scaled_to_zero = true;
   rollout.message = kScaledToZero;
   turn.why = kScaledToZero;
   return true;

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "deployment/decide.h"
+#include "deployment/effect.h"
 #include "deployment/selection.h"
-#include "deployment/weights.h"
 
 namespace perennial::deployment {
 

@@ -6,6 +6,7 @@
 #include "deployment/fleet.h"
 #include "deployment/pending_pods.h"
 #include "deployment/render.h"
+#include "deployment/weights.h"
 
 namespace perennial::deployment {
 namespace {
@@ -126,7 +127,10 @@ std::optional<Blocked> Trouble(const Turn& turn, const std::vector<std::string>&
   }
   if (!turn.seen.last_error.empty()) {
     const bool taken = turn.seen.last_error.find("exists and is not") != std::string::npos;
-    return Blocked{taken ? "NameConflict" : "WriteRefused",
+    const bool undone = turn.seen.last_error.find("does not stay as it is") != std::string::npos;
+    return Blocked{taken    ? "NameConflict"
+                   : undone ? "WriteUndone"
+                            : "WriteRefused",
                    turn.seen.last_error +
                        (taken ? "; delete or rename it, or rename the ModelDeployment" : "")};
   }
@@ -204,10 +208,24 @@ void SetOrRemove(Turn& turn, const char* type, const std::optional<Blocked>& blo
                      turn.now);
 }
 
+// Counted from 1, as people and commands count steps.
+void TellProgress(Turn& turn) {
+  if (!turn.status.rollout) return;
+  api::RolloutStatus& rollout = *turn.status.rollout;
+  const bool steps =
+      rollout.phase == RolloutPhase::kProgressing || rollout.phase == RolloutPhase::kPaused;
+  rollout.progress = steps ? std::to_string(rollout.step + 1) + "/" +
+                                 std::to_string(StepsOf(turn.seen.deployment->spec.rollout).size())
+                           : "";
+}
+
 }  // namespace
 
 void TellStatus(Turn& turn, const std::vector<std::string>& problems) {
-  if (problems.empty()) TellVariants(turn);
+  if (problems.empty()) {
+    TellVariants(turn);
+    TellProgress(turn);
+  }
   if (!problems.empty()) turn.why = "invalid spec, nothing is changed: " + problems.front();
   turn.why = CutText(turn.why, kLongestMessage);
   turn.status.why = turn.why;

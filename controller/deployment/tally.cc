@@ -17,6 +17,12 @@ Limits LimitsOf(const api::Analysis& analysis, const api::LookRules& rules) {
   return limits;
 }
 
+Limits LimitsOf(const api::Analysis& analysis, const api::AnalysisProbe& probe) {
+  Limits limits = LimitsOf(analysis, probe.rules);
+  if (probe.job) limits.count = limits.failure = 1;
+  return limits;
+}
+
 CheckStatus Tally(const Limits& limits, const CheckStatus* before, CheckStatus look, WallTime now) {
   if (before != nullptr) {
     look.looks = before->looks;

@@ -16,6 +16,8 @@ struct Limits {
   bool dry_run = false;
 };
 Limits LimitsOf(const api::Analysis& analysis, const api::LookRules& rules);
+// A Job has one verdict, and no other look that could make up for it.
+Limits LimitsOf(const api::Analysis& analysis, const api::AnalysisProbe& probe);
 
 // Adds one look to what is on record of the same check. A look counts once an interval, so that a
 // reconcile for another reason is no second one. What only passes, and is not to end, counts

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
-#include "deployment/features.h"
 #include "deployment/fixed.h"
 #include "deployment/fleet.h"
 #include "deployment/render.h"
@@ -23,6 +23,13 @@ api::ModelReference ModelOf(const Observed& seen, const std::string& version) {
     if (variant.version == version) return variant.model;
   }
   return {};
+}
+
+// The step of that number, or the nearest: steps may have been taken out of the spec meanwhile.
+std::optional<api::RolloutStep> StepAt(const api::ModelDeploymentSpec& spec, int step) {
+  const auto steps = StepsOf(spec.rollout);
+  if (steps.empty()) return std::nullopt;
+  return steps[std::min(static_cast<size_t>(std::max(step, 0)), steps.size() - 1)];
 }
 
 bool Proportional(const api::ModelDeploymentSpec& spec) {
@@ -89,22 +96,33 @@ std::vector<Share> Pair(const std::string& champion, const std::string& challeng
 // All traffic goes to this version already, as the route or the main Service stands.
 bool HasAll(const Observed& seen, const std::string& version) {
   const api::ModelDeployment& md = *seen.deployment;
-  if (md.spec.traffic.gateway) {
-    const api::HttpRouteView* route = FindRoute(seen, md.meta.key.name);
-    return route != nullptr && route->backends.size() == 1 &&
-           route->backends.front().service == ChildName(md, version);
-  }
+  if (md.spec.traffic.gateway) return RouteWeight(seen, version) == kAll;
   const api::ServiceView* service = FindService(seen, md.meta.key.name);
   const std::string* hash =
       service == nullptr ? nullptr : kube::Find(service->meta.annotations, kAnnotationHash);
   return hash != nullptr && *hash == RenderMainService(md, version).hash;
 }
 
-// A version takes everything only with as many pods as are to serve, or where it is all there is.
-// Once it has it, scaling moves no traffic back.
+// Whether the gateway, if there is one, has found the version's Service: it has traffic by the
+// route already, or the gateway has resolved a route that only announces it.
+bool Resolved(const Observed& seen, const std::string& version) {
+  if (!seen.deployment->spec.traffic.gateway) return true;
+  const api::HttpRouteView* route = FindRoute(seen, seen.deployment->meta.key.name);
+  if (route == nullptr) return false;
+  const std::string child = ChildName(*seen.deployment, version);
+  const auto& others = route->others;
+  if (std::find(others.begin(), others.end(), child) != others.end()) return true;
+  for (const api::BackendWeight& backend : route->backends) {
+    if (backend.service == child) return backend.weight > 0 || route->accepted;
+  }
+  return false;
+}
+
+// A version takes everything only with as many pods as are to serve and known to the gateway, or
+// where it is all there is. Once it has it, scaling moves no traffic back.
 bool MayTakeAll(const Observed& seen, const std::string& champion, const std::string& version) {
   return champion.empty() || HasAll(seen, version) ||
-         RunningOf(seen, version).Complete(PodsForAll(seen)) ||
+         (RunningOf(seen, version).Complete(PodsForAll(seen)) && Resolved(seen, version)) ||
          !RunningOf(seen, champion).Serving();
 }
 
@@ -125,11 +143,9 @@ std::vector<Share> WantedShares(const Observed& seen, const std::string& champio
   const bool steps =
       rollout->phase == RolloutPhase::kProgressing || rollout->phase == RolloutPhase::kPaused;
   if (!steps && rollout->phase != RolloutPhase::kPromoting) return alone;
-  // The share that the challenger has until it may take everything.
-  int held = steps && rollout->step == 0
-                 ? 0
-                 : StepWeight(seen.deployment->spec, steps ? rollout->step - 1 : rollout->step);
-  if (!steps && !rollout->in_effect) held = 0;
+  // The share that the challenger has until it may take more: of the step that was in effect last.
+  const int last = !steps && rollout->in_effect ? rollout->step : rollout->step - 1;
+  const int held = last < 0 ? 0 : StepWeight(seen.deployment->spec, last);
   const int next = steps ? StepWeight(seen.deployment->spec, rollout->step) : kAll;
   const bool take = next < kAll ? HasPodsFor(seen, *rollout, held, next)
                                 : MayTakeAll(seen, champion, rollout->version);
@@ -137,21 +153,30 @@ std::vector<Share> WantedShares(const Observed& seen, const std::string& champio
   return Pair(champion, rollout->version, take ? next : std::min(held, kAll - 1));
 }
 
+// Who of them counts in the split: those that can take traffic. Where nobody can, whoever has ready
+// endpoints, and then everybody: nothing is lost by trying.
+std::vector<bool> Counting(const Observed& seen, const std::vector<Share>& wanted) {
+  std::vector<bool> can;
+  std::vector<bool> serve;
+  for (const Share& share : wanted) {
+    can.push_back(CanTake(seen, share.version));
+    serve.push_back(RunningOf(seen, share.version).Serving());
+  }
+  for (std::vector<bool>* some : {&can, &serve}) {
+    if (std::find(some->begin(), some->end(), true) != some->end()) return *some;
+  }
+  return std::vector<bool>(wanted.size(), true);
+}
+
 std::vector<Share> ToReady(const Observed& seen, const std::vector<Share>& wanted) {
+  const std::vector<bool> counting = Counting(seen, wanted);
   std::vector<int> weights;
-  bool any_serves = false;
-  for (const Share& share : wanted) {
-    any_serves = any_serves || RunningOf(seen, share.version).Serving();
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    weights.push_back(counting[i] ? wanted[i].weight : 0);
   }
-  for (const Share& share : wanted) {
-    const bool counts = !any_serves || RunningOf(seen, share.version).Serving();
-    weights.push_back(counts ? share.weight : 0);
-  }
-  // All that serve have weight 0 (a fixed variant may): they share what the others can't take.
-  if (any_serves && std::accumulate(weights.begin(), weights.end(), 0) == 0) {
-    for (size_t i = 0; i < wanted.size(); ++i) {
-      weights[i] = RunningOf(seen, wanted[i].version).Serving() ? 1 : 0;
-    }
+  // All that count have weight 0 (a fixed variant may): they share what the others can't take.
+  if (std::accumulate(weights.begin(), weights.end(), 0) == 0) {
+    for (size_t i = 0; i < wanted.size(); ++i) weights[i] = counting[i] ? 1 : 0;
   }
   const std::vector<int> percent = Percentages(weights);
   std::vector<Share> shares;
@@ -215,76 +240,56 @@ std::string VersionOf(const Observed& seen, const Intent& intent, const std::str
   return has_pods && RunningOf(seen, version).Serving() ? version : "";
 }
 
+// Who gets copies of requests in the rollout's step.
+Share MirrorOf(const Observed& seen) {
+  const api::ModelDeploymentSpec& spec = seen.deployment->spec;
+  const api::RolloutStatus* rollout = ActiveRollout(seen.deployment->status);
+  if (!spec.variants.empty() || !TakesSteps(rollout)) return {};
+  const auto step = StepAt(spec, rollout->step);
+  if (!step || step->mirror == 0 || !RunningOf(seen, rollout->version).Serving()) return {};
+  return {rollout->version, step->mirror};
+}
+
+// The challenger that gets a share of the split now or as soon as it can take it; or nobody.
+std::string VersionThatRises(const Observed& seen) {
+  const api::ModelDeploymentSpec& spec = seen.deployment->spec;
+  const api::RolloutStatus* rollout = ActiveRollout(seen.deployment->status);
+  if (rollout == nullptr || !spec.variants.empty()) return "";
+  if (rollout->phase == RolloutPhase::kPromoting) return rollout->version;
+  return TakesSteps(rollout) && StepWeight(spec, rollout->step) > 0 ? rollout->version : "";
+}
+
+// Adds who is ready for traffic that it doesn't get by the split or otherwise.
+void Announce(const Observed& seen, const std::vector<Share>& shares, const std::string& version,
+              Extras& extras) {
+  if (!RunningOf(seen, version).Serving() || WeightOf(shares, version) > 0) return;
+  const auto among = [&](const std::vector<std::string>& some) {
+    return std::find(some.begin(), some.end(), version) != some.end();
+  };
+  if (extras.mirror.version == version || among(extras.matched) || among(extras.announced)) return;
+  extras.announced.push_back(version);
+}
+
 Extras ExtrasOf(const Observed& seen, const Intent& intent) {
   Extras extras;
   const api::ModelDeploymentSpec& spec = seen.deployment->spec;
   if (!spec.traffic.gateway || intent.shares.empty()) return extras;
   for (const api::TrafficRule& rule : spec.traffic.rules) {
-    extras.matched.push_back(VersionOf(seen, intent, rule.variant));
+    const std::string version = VersionOf(seen, intent, rule.variant);
+    extras.matched.push_back(Resolved(seen, version) ? version : "");
+    Announce(seen, intent.shares, version, extras);
   }
-  const api::RolloutStatus* rollout = ActiveRollout(seen.deployment->status);
-  const auto steps = StepsOf(spec.rollout);
-  if (!spec.variants.empty() || !TakesSteps(rollout) || steps.empty()) return extras;
-  const auto at =
-      std::clamp<size_t>(static_cast<size_t>(std::max(rollout->step, 0)), 0, steps.size() - 1);
-  if (steps[at].mirror == 0 || !RunningOf(seen, rollout->version).Serving()) return extras;
-  extras.mirror = {rollout->version, steps[at].mirror};
+  const Share mirror = MirrorOf(seen);
+  if (Resolved(seen, mirror.version)) extras.mirror = mirror;
+  Announce(seen, intent.shares, mirror.version, extras);
+  for (const Share& share : intent.wanted) {
+    if (share.weight > 0) Announce(seen, intent.shares, share.version, extras);
+  }
+  Announce(seen, intent.shares, VersionThatRises(seen), extras);
+  for (const std::string& version : NextOfVariants(seen)) {
+    Announce(seen, intent.shares, version, extras);
+  }
   return extras;
-}
-
-Effect RouteEffect(const Observed& seen, const Intent& intent) {
-  Effect effect;
-  // Traffic flows all the same; but no version takes a step.
-  effect.unsupported = BeyondGateway(seen);
-  const api::HttpRouteView* route = FindRoute(seen, seen.deployment->meta.key.name);
-  if (route == nullptr) {
-    effect.settled = intent.shares.empty();
-    effect.known = effect.settled;
-    return effect;
-  }
-  effect.message = route->message;
-  const std::string left_out = LeftOut(seen, intent, *route);
-  if (!left_out.empty()) effect.message = effect.unsupported = left_out;
-  effect.known = route->accepted;
-  if (!route->accepted) return effect;
-  size_t matched = 0;
-  for (const WantedVariant& variant : intent.variants) {
-    for (const api::BackendWeight& backend : route->backends) {
-      if (backend.service != ChildName(*seen.deployment, variant.version)) continue;
-      effect.shares.push_back({variant.version, backend.weight});
-      if (WeightOf(intent.shares, variant.version) == backend.weight) ++matched;
-    }
-  }
-  effect.settled = matched == intent.shares.size() && matched == route->backends.size() &&
-                   matched > 0 &&
-                   route->others == OtherBackends(*seen.deployment, intent.shares, intent.extras) &&
-                   left_out.empty();
-  return effect;
-}
-
-Effect ServiceEffect(const Observed& seen, const Intent& intent) {
-  Effect effect;
-  effect.settled = effect.known = intent.shares.empty();
-  const api::ServiceView* service = FindService(seen, seen.deployment->meta.key.name);
-  if (service == nullptr || effect.settled) return effect;
-  const std::string* hash = kube::Find(service->meta.annotations, kAnnotationHash);
-  const Rendered wanted = RenderMainService(*seen.deployment, intent.main_version);
-  effect.settled = hash != nullptr && *hash == wanted.hash;
-  if (!effect.settled) return effect;
-  effect.known = true;
-  if (intent.shares.size() == 1) {
-    effect.shares = intent.shares;
-    return effect;
-  }
-  std::vector<int> pods;
-  for (const Share& share : intent.shares) {
-    pods.push_back(RunningOf(seen, share.version).ready_endpoints);
-  }
-  const std::vector<int> percent = Percentages(pods);
-  for (size_t i = 0; i < pods.size(); ++i) {
-    effect.shares.push_back({intent.shares[i].version, percent[i]});
-  }
-  return effect;
 }
 
 }  // namespace
@@ -301,10 +306,8 @@ std::vector<api::RolloutStep> StepsOf(const api::Rollout& rollout) {
 }
 
 int StepWeight(const api::ModelDeploymentSpec& spec, int step) {
-  const auto steps = StepsOf(spec.rollout);
-  if (steps.empty()) return 0;
-  const auto at = std::clamp<size_t>(static_cast<size_t>(std::max(step, 0)), 0, steps.size() - 1);
-  return std::clamp(steps[at].weight, 0, kAll);
+  const auto at = StepAt(spec, step);
+  return at ? std::clamp(at->weight, 0, kAll) : 0;
 }
 
 Intent IntentOf(const Observed& seen) {
@@ -320,17 +323,22 @@ Intent IntentOf(const Observed& seen) {
   return intent;
 }
 
-Effect EffectOf(const Observed& seen, const Intent& intent) {
-  const bool gateway = seen.deployment->spec.traffic.gateway.has_value();
-  return gateway ? RouteEffect(seen, intent) : ServiceEffect(seen, intent);
-}
-
 int WeightOf(const std::vector<Share>& shares, const std::string& version) {
   int weight = 0;
   for (const Share& share : shares) {
     if (share.version == version) weight += share.weight;
   }
   return weight;
+}
+
+std::vector<Share> BackendsOf(const std::vector<Share>& shares, const Extras& extras) {
+  std::vector<Share> backends = shares;
+  for (const std::string& version : extras.announced) backends.push_back({version, 0});
+  return backends;
+}
+
+bool CanTake(const Observed& seen, const std::string& version) {
+  return RunningOf(seen, version).Serving() && Resolved(seen, version);
 }
 
 std::vector<std::string> OtherBackends(const api::ModelDeployment& deployment,

@@ -25,6 +25,8 @@ struct WantedVariant {
 struct Extras {
   Share mirror;                      // who gets copies of how many percent of the requests
   std::vector<std::string> matched;  // for each of spec.traffic.rules who answers; empty: the split
+  // Who is to get traffic when the gateway has found its Service: in the split with weight 0.
+  std::vector<std::string> announced;
   bool operator==(const Extras&) const = default;
 };
 
@@ -32,21 +34,12 @@ struct Extras {
 struct Intent {
   std::vector<WantedVariant> variants;  // who serves stands first
   std::vector<Share> wanted;            // as the rollout or the spec says; sums to 100 or is empty
-  // The same with the weight of whoever has no ready endpoint given to those that have one;
-  // positive weights only, so that whoever has none is not in the route at all: a sticky session
-  // outlives weight 0 (GEP-1619).
+  // The same with the weight of whoever can't take it (see CanTake) given to those that can;
+  // positive weights only, so that whoever had some and has none is not in the route at all: a
+  // sticky session outlives weight 0 (GEP-1619).
   std::vector<Share> shares;
   Extras extras;
   std::string main_version;  // whose pods the main Service selects; empty: all pods
-};
-
-// What the cluster does about it.
-struct Effect {
-  bool settled = false;       // traffic is split as Intent::shares says
-  bool known = false;         // `shares` was observed, not assumed
-  std::vector<Share> shares;  // in effect
-  std::string message;        // why it is not settled, if anybody says so
-  std::string unsupported;    // what the spec asks for and the cluster can't do
 };
 
 // The rollout's steps: what the spec says; without any, half and half where an experiment has to
@@ -54,12 +47,20 @@ struct Effect {
 std::vector<api::RolloutStep> StepsOf(const api::Rollout& rollout);
 
 Intent IntentOf(const Observed& seen);
-Effect EffectOf(const Observed& seen, const Intent& intent);
 
 // Percent that the challenger gets in a step; 0 where there are no steps.
 int StepWeight(const api::ModelDeploymentSpec& spec, int step);
 
 int WeightOf(const std::vector<Share>& shares, const std::string& version);
+
+// The split as a route has it: the shares, then with weight 0 whoever is announced.
+std::vector<Share> BackendsOf(const std::vector<Share>& shares, const Extras& extras);
+
+// Whether the version answers what is sent to it: it has ready endpoints, and the gateway, if there
+// is one, has found its Service. A gateway that has not answers with 500 in its place, in
+// proportion to its weight (Gateway API, BackendRef.weight); its caches may be behind ours for a
+// minute after the API server was away (seen with Envoy Gateway).
+bool CanTake(const Observed& seen, const std::string& version);
 
 // The Services that Extras stand for, as HttpRouteView::others has them. `shares` are the split's.
 std::vector<std::string> OtherBackends(const api::ModelDeployment& deployment,

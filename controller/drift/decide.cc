@@ -158,6 +158,10 @@ struct Health {
 
 Health Judge(const Observed& seen, const api::DriftMonitorStatus& status) {
   if (seen.monitor->spec.suspend) return {true, "Suspended", "spec.suspend is true"};
+  // Of before the API server knew a rule that is of today.
+  if (const auto problems = api::Validate(seen.monitor->spec); !problems.empty()) {
+    return {false, "InvalidSpec", problems.front()};
+  }
   if (!seen.invalid.empty()) return {false, "InvalidSpec", seen.invalid};
   const api::MonitorTarget& target = seen.monitor->spec.target;
   if (target.service && seen.service == nullptr) {

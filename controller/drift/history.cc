@@ -19,11 +19,14 @@ char Mark(const Evaluation& evaluation) {
 }
 
 void History::Resume(const api::DriftMonitorStatus& status) {
+  entries_.clear();
   for (const api::SignalStatus& signal : status.signals) {
-    const Id id{signal.name, signal.variant};
-    if (entries_.contains(id)) continue;
-    entries_.emplace(id, Entry{signal.recent, nullptr});
+    entries_[{signal.name, signal.variant}] = {signal.recent, nullptr};
   }
+}
+
+void History::BeginAnew() {
+  for (auto& [id, entry] : entries_) entry = {};
 }
 
 void History::Add(const Id& id, Evaluation evaluation, int keep) {

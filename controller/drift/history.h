@@ -23,8 +23,11 @@ class History {
   };
   using Id = std::pair<std::string, std::string>;  // signal, version
 
-  // Takes the marks that status shows for ids that are not known yet.
+  // Takes the marks that status shows. Until the first look: the last words of a controller that
+  // died may arrive when its successor has begun.
   void Resume(const api::DriftMonitorStatus& status);
+  // What was seen by the rules of an earlier spec is no look by these; states stay.
+  void BeginAnew();
   void Add(const Id& id, Evaluation evaluation, int keep);
   // Forgets the newest looks that say nothing which `tells(id)` thinks worth a write.
   template <class Tells>

@@ -100,6 +100,7 @@ std::optional<Observed> DriftReconciler::Observe(const kube::Key& key,
   seen.versions = VersionsOf(seen);
   if (memory->generation != seen.monitor->meta.generation) {
     memory->expressions = ParseExpressions(spec);
+    if (memory->generation >= 0) memory->history.BeginAnew();
     memory->generation = seen.monitor->meta.generation;
   }
   for (const auto& [signal, wrong] : memory->expressions.wrong) {
@@ -149,7 +150,11 @@ std::shared_ptr<DriftReconciler::Memory> DriftReconciler::Recall(const api::Drif
       place = std::make_shared<Memory>();
       place->uid = monitor.meta.uid;
       place->looked = clock_.Steady();
+    }
+    if (!place->any_look) {
       place->history.Resume(monitor.status);
+      const bool edited = monitor.status.observed_generation != monitor.meta.generation;
+      if (edited) place->history.BeginAnew();
     }
     memory = place;
   }

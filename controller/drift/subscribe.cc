@@ -117,7 +117,7 @@ Status DriftReconciler::AddSource(const Observed& seen, scrape::Subscription& su
     return Ok();
   }
   const api::PrometheusSource& prometheus = *from->prometheus;
-  PERENNIAL_TRY(subscription.access, source::AccessTo(prometheus, ns, secrets_));
+  PERENNIAL_TRY(subscription.access, source::AccessTo(prometheus.server, ns, secrets_));
   scrape::PromqlSource promql = source::QueriesOf(prometheus, ns);
   for (const api::VariantStatus& variant : VariantsOf(seen)) {
     // A version's Deployment has its Service's name.

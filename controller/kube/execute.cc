@@ -172,7 +172,7 @@ Status CarryOut(const Context& context, const CreateObject& action) {
 }
 
 Status CarryOut(const Context& context, const DeleteObject& action) {
-  return context.client.Delete(action.target, action.uid);
+  return context.client.Delete(action.target, action.uid, action.resource_version);
 }
 
 Status CarryOut(const Context& context, const RelabelObject& action) {

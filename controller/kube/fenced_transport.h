@@ -24,11 +24,11 @@ class FencedTransport final : public Transport {
     }
     return inner_.Send(request, deadline);
   }
-  Status Stream(const Request& request, Millis idle_timeout,
+  Status Stream(const Request& request, Millis longest,
                 const std::function<void(std::string_view)>& on_line,
                 std::stop_token stop) override {
     if (closed_) return Error{Errc::kCancelled, "ended"};
-    return inner_.Stream(request, idle_timeout, on_line, std::move(stop));
+    return inner_.Stream(request, longest, on_line, std::move(stop));
   }
   // Of this fence alone: what is under way goes on, and has a deadline.
   void Shutdown() override { closed_ = true; }

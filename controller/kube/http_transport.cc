@@ -262,7 +262,7 @@ class HttpTransport final : public Transport {
     });
   }
 
-  Status Stream(const Request& request, Millis idle_timeout,
+  Status Stream(const Request& request, Millis longest,
                 const std::function<void(std::string_view line)>& on_line,
                 std::stop_token stop) override {
     std::stop_source both;
@@ -270,7 +270,7 @@ class HttpTransport final : public Transport {
     const std::stop_callback by_us(shutdown_.get_token(), [&both] { both.request_stop(); });
     const auto once = [&](const std::string& token) {
       return UntilSent(
-          [&] { return StreamOnce(request, token, idle_timeout, on_line, both.get_token()); });
+          [&] { return StreamOnce(request, token, longest, on_line, both.get_token()); });
     };
     return Guarded([&]() -> Result<Unit> {
       const std::string token = tokens_.Current();
@@ -345,7 +345,9 @@ class HttpTransport final : public Transport {
                     RetryAfter(whole)};
   }
 
-  Status StreamOnce(const Request& request, const std::string& token, Millis idle,
+  // The whole stream has a limit, and not each silence in it: a byte now and then would keep a
+  // watch open for ever that shows nothing.
+  Status StreamOnce(const Request& request, const std::string& token, Millis longest,
                     const std::function<void(std::string_view line)>& on_line,
                     const std::stop_token& stop) {
     http::http_request message = Build(request, token);
@@ -357,16 +359,17 @@ class HttpTransport final : public Transport {
             throw TooMuch();
           }
         });
+    const Millis end = Now() + longest;
     Flight flight;
     PERENNIAL_TRY(const http::http_response head,
-                  Await(streams_.request(message, flight.token()), idle, stop));
+                  Await(streams_.request(message, flight.token()), end - Now(), stop));
     Bytes body = head.body().streambuf();
     if (head.status_code() < 200 || head.status_code() >= 300) {
       return ErrorFromStatus({head.status_code(), ReadError(body, *read, stop), RetryAfter(head)});
     }
     LineSplitter lines(options_.max_line);
     for (;;) {
-      PERENNIAL_TRY(const bool more, WaitForBytes(body, idle, stop));
+      PERENNIAL_TRY(const bool more, WaitForBytes(body, end - Now(), stop));
       if (!more) break;
       bool fits = true;
       Consume(body, *read, [&](std::string_view bytes) { fits = lines.Feed(bytes, on_line); });

@@ -18,7 +18,7 @@ namespace {
 
 constexpr Millis kListDeadline{60'000};
 // A watch is given up where the server did not end it itself this long after it promised to.
-constexpr Millis kIdleMargin{5'000};
+constexpr Millis kWatchMargin{15'000};
 constexpr Millis kLogInterval{60'000};
 // The API server stores nothing that nests deeper than a few dozen levels.
 constexpr int kDeepest = 128;
@@ -110,7 +110,7 @@ class InformerLoop::Impl {
     const std::stop_callback forward(stop, [&drop] { drop.request_stop(); });
     const Millis begin = clock_.Steady();
     const Status how = transport_.Stream(
-        WatchRequest(resource_, from, timeout), Millis(timeout) + kIdleMargin,
+        WatchRequest(resource_, from, timeout), Millis(timeout) + kWatchMargin,
         [&](std::string_view line) {
           if (state_.next != WatchState::Next::kWatch) return;  // what was still on its way
           Count([](InformerCounters& counters) { ++counters.events; });
@@ -138,6 +138,8 @@ class InformerLoop::Impl {
       if (!taken.ok()) Undecodable(put->json, taken.error());
     } else if (const auto* remove = std::get_if<RemoveObject>(&effect)) {
       sink_.Remove(remove->key, remove->uid);
+    } else if (std::holds_alternative<TakeOlder>(effect)) {
+      sink_.TakeOlder();
     } else {
       sink_.FinishList(std::get<FinishList>(effect).listed);
     }

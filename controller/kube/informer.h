@@ -26,6 +26,8 @@ class InformerSink {
   // The object with this UID is gone; another one of the same name is not meant.
   virtual void Remove(const Key& key, const std::string& uid) = 0;
   virtual void FinishList(const std::set<Key>& listed) = 0;
+  // What comes until then may be older than what is there.
+  virtual void TakeOlder() {}
   virtual ~InformerSink() = default;
 };
 
@@ -103,6 +105,7 @@ class Informer final : private InformerSink {
     if (present != nullptr && (uid.empty() || present->meta.uid == uid)) store_.Remove(key);
   }
   void FinishList(const std::set<Key>& listed) override { store_.FinishList(listed); }
+  void TakeOlder() override { store_.TakeOlder(); }
 
   Decode decode_;
   Store<T> store_;
@@ -135,7 +138,7 @@ Status Informer<T>::Put(std::string_view text) {
     if (!decoded.ok()) return decoded.error();
     // Late news of an object that was there before the present one of the same name.
     const auto present = store_.Get(decoded->meta.key);
-    if (present != nullptr && present->meta.uid != decoded->meta.uid &&
+    if (present != nullptr && present->meta.uid != decoded->meta.uid && !store_.TakesOlder() &&
         CompareResourceVersions(decoded->meta.resource_version, present->meta.resource_version) <
             0) {
       return Ok();

@@ -65,6 +65,7 @@ class LeaderElection::Impl {
   void TakeLease(const LeaseRecord& record);
   void Renewed(const Written& written, Millis start);
   void Lose(const std::string& why);
+  void Heed(const Error& refusal);
   void Observe(const LeaseRecord& record);
   bool Takeable() const;
   Millis NextStep() const;
@@ -85,6 +86,7 @@ class LeaderElection::Impl {
   std::string version_;   // of the lease that we hold
   std::string acquired_;  // when, as the lease says it
   int transitions_ = 0;
+  Millis asked_to_wait_until_{0};  // by the API server
 
   mutable std::mutex mutex_;
   std::condition_variable_any wake_;
@@ -102,6 +104,8 @@ Millis LeaderElection::Impl::Step() {
   if (state == Fence::State::kOver) return options_.retry_period;
   if (state == Fence::State::kLapsed) {
     Lose("no renewal for " + FormatDuration(options_.renew_deadline));
+  } else if (start < asked_to_wait_until_) {
+    // Nothing is sent. A lease that this costs is lost like any other that isn't renewed.
   } else if (state == Fence::State::kHeld) {
     const json patch = {{"metadata", {{"resourceVersion", version_}}},
                         {"spec", Spec(transitions_)}};
@@ -111,6 +115,7 @@ Millis LeaderElection::Impl::Step() {
     } else if (written.error().code == Errc::kConflict || written.error().code == Errc::kNotFound) {
       Look();  // somebody wrote it: perhaps we did, and the answer was lost
     } else {
+      Heed(written.error());
       spdlog::warn("lease {}: renewal failed: {}", ToString(ref_.key),
                    Redact(written.error().message));
     }
@@ -127,6 +132,7 @@ void LeaderElection::Impl::Look() {
       Looked();
       return CreateLease();
     }
+    Heed(text.error());
     spdlog::warn("lease {}: cannot be read: {}", ToString(ref_.key), Redact(text.error().message));
     return;
   }
@@ -174,7 +180,8 @@ void LeaderElection::Impl::CreateLease() {
                       {"spec", Spec(transitions_)}};
   const Millis start = clock_.Steady();
   const auto written = client_.Create(ref_, lease.dump());
-  if (written.ok()) Renewed(*written, start);
+  if (!written.ok()) return Heed(written.error());
+  Renewed(*written, start);
 }
 
 void LeaderElection::Impl::TakeLease(const LeaseRecord& record) {
@@ -185,7 +192,13 @@ void LeaderElection::Impl::TakeLease(const LeaseRecord& record) {
                       {"spec", Spec(transitions_)}};
   const Millis start = clock_.Steady();
   const auto written = client_.MergePatch(ref_, patch.dump());
-  if (written.ok()) Renewed(*written, start);
+  if (!written.ok()) return Heed(written.error());
+  Renewed(*written, start);
+}
+
+// 429 and 503 with Retry-After, longer than the client waits by itself.
+void LeaderElection::Impl::Heed(const Error& refusal) {
+  if (refusal.retry_after) asked_to_wait_until_ = clock_.Steady() + *refusal.retry_after;
 }
 
 void LeaderElection::Impl::Renewed(const Written& written, Millis start) {
@@ -215,8 +228,10 @@ Millis LeaderElection::Impl::NextStep() const {
   const Millis now = clock_.Steady();
   const Millis soonest{10};
   if (Leading()) {  // in time to say that it was lost
-    return std::clamp(*fence_.Until() - now, soonest, options_.retry_period);
+    const Millis period = std::max(options_.retry_period, asked_to_wait_until_ - now);
+    return std::clamp(*fence_.Until() - now, soonest, period);
   }
+  if (asked_to_wait_until_ > now) return asked_to_wait_until_ - now;
   const auto free_at = seen_.FreeAt();
   // Who only looks on has no moment to be in time for.
   if (!free_at || !candidate_) return candidate_period_;

@@ -41,6 +41,9 @@ struct CreateObject {
 struct DeleteObject {
   Ref target;
   std::string uid;
+  // Only as it was seen; empty: whatever has become of it. A request that was long on its way must
+  // not delete what serves again.
+  std::string resource_version{};
   bool operator==(const DeleteObject&) const = default;
 };
 

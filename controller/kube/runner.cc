@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/log.h"
@@ -66,7 +67,10 @@ bool RunnerCore::MayDecide(const Key& key, const Meta& seen) {
 std::string RunnerCore::LastError(const Key& key) const {
   const std::lock_guard lock(mutex_);
   const auto it = memory_.find(key);
-  return it == memory_.end() ? std::string() : it->second.last_error;
+  if (it == memory_.end()) return {};
+  const Memory& memory = it->second;
+  if (!memory.last_error.empty() || memory.applied == nullptr) return memory.last_error;
+  return memory.applied->contested;
 }
 
 void RunnerCore::Gone(const Key& key) {
@@ -77,13 +81,68 @@ void RunnerCore::Gone(const Key& key) {
 
 void RunnerCore::Carry(const Key& key, const Meta& seen, const Plan& plan) {
   const Subject subject{{resource_, key}, seen.uid, seen.resource_version};
+  const auto held = HoldBack(key, plan);
+  const Plan& carried = held ? held->first : plan;
   const auto executed =
-      Execute(dependencies_.client, dependencies_.events, subject, plan, dependencies_.permit);
+      Execute(dependencies_.client, dependencies_.events, subject, carried, dependencies_.permit);
   if (executed.ok()) {
-    Succeeded(key, plan, *executed);
+    Succeeded(key, carried, *executed);
+    NoteApplied(key, plan, carried);
   } else {
-    Failed(key, subject, plan, executed.error());
+    Failed(key, subject, carried, executed.error());
   }
+  if (held) queue_.Add(key, Priority::kResync, held->second);
+}
+
+std::optional<std::pair<Plan, Millis>> RunnerCore::HoldBack(const Key& key,
+                                                            const Plan& plan) const {
+  std::set<const Action*> waiting;
+  Millis wait = Millis::max();
+  {
+    const std::lock_guard lock(mutex_);
+    const auto memory = memory_.find(key);
+    if (memory == memory_.end() || memory->second.applied == nullptr) return std::nullopt;
+    for (const Action& action : plan.actions) {
+      const auto* apply = std::get_if<ApplyObject>(&action);
+      if (apply == nullptr) continue;
+      const Millis left = memory->second.applied->repeats.Wait(*apply, Steady());
+      if (left == Millis{0}) continue;
+      waiting.insert(&action);
+      wait = std::min(wait, left);
+    }
+  }
+  if (waiting.empty()) return std::nullopt;
+  Plan rest{{}, plan.status, plan.wake_at, plan.why};
+  for (const Action& action : plan.actions) {
+    if (!waiting.contains(&action)) rest.actions.push_back(action);
+  }
+  return std::pair(std::move(rest), wait);
+}
+
+void RunnerCore::NoteApplied(const Key& key, const Plan& plan, const Plan& carried) {
+  std::string contested;
+  {
+    const std::lock_guard lock(mutex_);
+    std::unique_ptr<Applied>& applied = memory_[key].applied;
+    for (const Action& action : carried.actions) {
+      const auto* apply = std::get_if<ApplyObject>(&action);
+      if (apply == nullptr) continue;
+      if (applied == nullptr) applied = std::make_unique<Applied>();
+      applied->repeats.Add(*apply, Steady());
+    }
+    if (applied == nullptr) return;
+    for (const Action& action : plan.actions) {
+      const auto* apply = std::get_if<ApplyObject>(&action);
+      if (apply == nullptr || !applied->repeats.Contested(*apply, Steady())) continue;
+      contested = ToString(apply->target) +
+                  " does not stay as it is applied: a mutating webhook or another controller "
+                  "changes it back; its metadata.managedFields name who else writes it";
+    }
+    if (std::exchange(applied->contested, contested) == contested) return;
+  }
+  if (!contested.empty()) spdlog::warn("{} {}: {}", name_, ToString(key), contested);
+  // Decided before that was known.
+  queue_.Add(key);
 }
 
 void RunnerCore::Succeeded(const Key& key, const Plan& plan, const Executed& executed) {

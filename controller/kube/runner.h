@@ -11,11 +11,13 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
 #include "kube/execute.h"
 #include "kube/plan.h"
+#include "kube/repeats.h"
 #include "kube/store.h"
 #include "kube/work_queue.h"
 
@@ -59,6 +61,10 @@ struct RunnerCounters {
 // also remembered in Attempt::last_error, until a plan's actions go through or a plan has nothing
 // to do. The next plan may tell of it in a status of its own and act again later; while its actions
 // fail once more, its conditions alone are written (TellConditions), so that people see why.
+//
+// An apply that went through and doesn't stay (kube/repeats.h) is left out of the plan until its
+// time has come, as if it had been undone at once; what is contested is told in
+// Attempt::last_error until a plan doesn't ask for it any more.
 class RunnerCore {
  public:
   struct Dependencies {
@@ -86,13 +92,22 @@ class RunnerCore {
   void AddSeconds(double seconds);
 
  private:
+  // Only of keys whose plans apply something.
+  struct Applied {
+    Repeats repeats;
+    std::string contested;  // what somebody else undoes, in words
+  };
   struct Memory {
     std::string written_version;
     Millis written_at{0};
     std::string last_error;
     std::string last_why;
+    std::unique_ptr<Applied> applied;
   };
 
+  // The plan without what has to wait, and how long that is; nullopt: nothing has to.
+  std::optional<std::pair<Plan, Millis>> HoldBack(const Key& key, const Plan& plan) const;
+  void NoteApplied(const Key& key, const Plan& plan, const Plan& carried);
   void Succeeded(const Key& key, const Plan& plan, const Executed& executed);
   void Failed(const Key& key, const Subject& subject, const Plan& plan, const Error& error);
   void Tell(const Key& key, const Subject& subject, const std::string& status);

@@ -59,14 +59,6 @@ class Store {
     return out;
   }
 
-  std::vector<Pointer> All() const {
-    const std::shared_lock lock(mutex_);
-    std::vector<Pointer> out;
-    out.reserve(objects_.size());
-    for (const auto& [key, object] : objects_) out.push_back(Kept<T>::Show(object));
-    return out;
-  }
-
   // Calls visit(object) for each object, without any lock held and without having all of them at a
   // time. What changes meanwhile may be seen or not.
   template <class Visit>
@@ -100,8 +92,8 @@ class Store {
   }
 
   // For the writer. An older version of the same object (by resource version, KEP-5504) is ignored:
-  // a lagging API server must not take the store back in time. Another UID under the same name is
-  // another object.
+  // a lagging API server must not take the store back in time (but see TakeOlder). Another UID
+  // under the same name is another object.
   void Upsert(Pointer object) {
     Pointer before;
     {
@@ -109,7 +101,7 @@ class Store {
       auto place = objects_.find(object->meta.key);
       if (place != objects_.end()) {
         before = Kept<T>::Show(place->second);
-        if (before->meta.uid == object->meta.uid &&
+        if (!takes_older_ && before->meta.uid == object->meta.uid &&
             CompareResourceVersions(object->meta.resource_version, before->meta.resource_version) <=
                 0) {
           return;
@@ -141,6 +133,16 @@ class Store {
     Tell(before, nullptr);
   }
 
+  // Until the end of the list that follows, older versions count too.
+  void TakeOlder() {
+    const std::unique_lock lock(mutex_);
+    takes_older_ = true;
+  }
+  bool TakesOlder() const {
+    const std::shared_lock lock(mutex_);
+    return takes_older_;
+  }
+
   // Removes what a complete list did not hold any more, and marks the store as synced.
   void FinishList(const std::set<Key>& listed) {
     std::vector<Key> gone;
@@ -153,6 +155,7 @@ class Store {
     for (const Key& key : gone) Remove(key);
     const std::unique_lock lock(mutex_);
     synced_ = true;
+    takes_older_ = false;
   }
 
  private:
@@ -181,6 +184,7 @@ class Store {
   std::map<std::string, Index, std::less<>> indexes_;
   std::vector<Listener> listeners_;
   bool synced_ = false;
+  bool takes_older_ = false;
 };
 
 }  // namespace perennial::kube

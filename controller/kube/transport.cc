@@ -71,8 +71,10 @@ Errc CodeOf(int status, const ApiStatus& api) {
       break;
   }
   if (api.reason == "ServerTimeout" || api.reason == "Timeout") return Errc::kTimeout;
-  // etcd's limit on one object reaches clients as a 500.
-  if (api.message.find("request is too large") != std::string::npos) return Errc::kTooLarge;
+  // etcd's limit on one request reaches clients as a 500, and so does that of the connection to it.
+  for (const char* limit : {"request is too large", "trying to send message larger than max"}) {
+    if (api.message.find(limit) != std::string::npos) return Errc::kTooLarge;
+  }
   return Errc::kUnavailable;
 }
 

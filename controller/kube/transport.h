@@ -33,9 +33,9 @@ class Transport {
   virtual Result<Response> Send(const Request& request, Millis deadline) = 0;
 
   // Sends the request and calls `on_line` with each whole line of a 2xx body as it arrives, on the
-  // caller's thread. Ok at a regular end of the body; an error for a non-2xx status, for a silence
-  // longer than `idle_timeout`, for a line above the limit, or when `stop` is requested.
-  virtual Status Stream(const Request& request, Millis idle_timeout,
+  // caller's thread. Ok at a regular end of the body; an error for a non-2xx status, for a body
+  // that takes longer than `longest`, for a line above the limit, or when `stop` is requested.
+  virtual Status Stream(const Request& request, Millis longest,
                         const std::function<void(std::string_view line)>& on_line,
                         std::stop_token stop) = 0;
 

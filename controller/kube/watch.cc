@@ -61,6 +61,9 @@ void Page(WatchState& state, const ListPage& page, const WatchPolicy& policy,
     state.listed.insert(std::move(meta->key));
     puts.push_back(PutObject{item});
   }
+  // A list is what etcd holds (no resourceVersion asks for a quorum read): never a server's old
+  // view.
+  if (std::exchange(state.restored, false)) effects.emplace_back(TakeOlder{});
   effects.insert(effects.end(), puts.begin(), puts.end());
   state.absent = false;
   state.wait.reset();
@@ -176,7 +179,8 @@ void Ended(WatchState& state, const WatchEnded& ended, const WatchPolicy& policy
   if (why.code == Errc::kCancelled) return;
   if (why.code == Errc::kGone) return Expired(state, policy, why);
   Failed(state, policy, why);
-  if (why.code == Errc::kNotFound || why.code == Errc::kInvalid || VersionTooLarge(why)) {
+  state.restored = state.restored || VersionTooLarge(why);
+  if (why.code == Errc::kNotFound || why.code == Errc::kInvalid || state.restored) {
     StartOver(state);
   }
 }

@@ -31,6 +31,7 @@ struct WatchState {
   int error_events = 0;        // of these, ERROR events
   bool progress = false;       // the present watch brought a line
   bool absent = false;         // the API server does not know the resource
+  bool restored = false;       // what was seen is of a future that the API server doesn't know
   std::optional<Error> error;  // what went wrong last, for logs
   // Deleted objects, with the version of their deletion: an older event that arrives late must not
   // bring them back.
@@ -71,7 +72,10 @@ struct RemoveObject {
 struct FinishList {
   std::set<Key> listed;
 };
-using WatchEffect = std::variant<PutObject, RemoveObject, FinishList>;
+// Until FinishList, objects are put whatever their version: the API server's store was restored
+// from a copy, and what was seen after that has never been.
+struct TakeOlder {};
+using WatchEffect = std::variant<PutObject, RemoveObject, FinishList, TakeOlder>;
 
 // While a watch is open, `next` other than kWatch means to drop the connection.
 void Advance(WatchState& state, const WatchInput& input, const WatchPolicy& policy,

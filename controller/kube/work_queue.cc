@@ -7,6 +7,10 @@
 namespace perennial::kube {
 namespace {
 
+// How many turns a namespace waits for its next key.
+constexpr std::uint64_t kTurnsOfChanged = 1;
+constexpr std::uint64_t kTurnsOfResync = 8;
+
 // SplitMix64 (Steele, Lea, Flood 2014): a well-mixed number from a counter, without state.
 std::uint64_t Mix(std::uint64_t x) {
   x += 0x9e3779b97f4a7c15ULL;
@@ -74,37 +78,49 @@ void WorkQueue::AddLocked(const Key& key, Priority priority, Millis due) {
     }
     return;
   }
-  const auto [it, fresh] = waiting_.try_emplace(key, Waiting{due, priority, ++order_});
+  ++order_;
+  const auto [it, fresh] = waiting_.try_emplace(key, Waiting{due, priority, 0, 0});
   Waiting& waiting = it->second;
   if (!fresh) {
-    const bool was_due = due_.erase({waiting.priority, waiting.order, key}) != 0;
+    const bool in_line = due_.contains({waiting.turn, waiting.priority, waiting.order, key});
+    if (in_line && priority >= waiting.priority) return;
+    due_.erase({waiting.turn, waiting.priority, waiting.order, key});
     later_.erase({waiting.due, key});
     waiting.due = std::min(waiting.due, due);
     waiting.priority = std::min(waiting.priority, priority);
-    if (!was_due) waiting.order = order_;  // in line since it is due, not since it was added
   }
   if (waiting.due <= clock_.Steady()) {
-    due_.insert({waiting.priority, waiting.order, key});
+    LineUp(key, waiting);
   } else {
     later_.insert({waiting.due, key});
   }
+}
+
+// In line since it is due, not since it was added.
+void WorkQueue::LineUp(const Key& key, Waiting& waiting) {
+  std::uint64_t& last = turns_[{waiting.priority, key.ns}];
+  const bool changed = waiting.priority == Priority::kChanged;
+  last = std::max(last, turn_) + (changed ? kTurnsOfChanged : kTurnsOfResync);
+  waiting.turn = last;
+  waiting.order = ++order_;
+  due_.insert({waiting.turn, waiting.priority, waiting.order, key});
 }
 
 void WorkQueue::Promote(Millis now) {
   while (!later_.empty() && later_.begin()->first <= now) {
     const Key key = later_.begin()->second;
     later_.erase(later_.begin());
-    Waiting& waiting = waiting_.at(key);
-    waiting.order = ++order_;
-    due_.insert({waiting.priority, waiting.order, key});
+    LineUp(key, waiting_.at(key));
   }
 }
 
 std::optional<Key> WorkQueue::TakeLocked(Millis now) {
   Promote(now);
   if (due_.empty()) return std::nullopt;
+  turn_ = std::get<0>(*due_.begin());
   Key key = std::get<Key>(*due_.begin());
   due_.erase(due_.begin());
+  if (due_.empty()) turns_.clear();
   waiting_.erase(key);
   working_.emplace(key, std::nullopt);
   return key;

@@ -83,16 +83,18 @@ std::optional<WallTime> DeadlineOf(const api::ModelVersion& version,
 // An approval counts for the very artifact that it names: one given to another digest is void. A
 // rejection is final for its version; the way back is a new version of the same artifact.
 Votes CountVotes(const api::ModelVersion& version, const api::ApprovalRule& rule,
-                 const std::vector<std::shared_ptr<const api::ModelApproval>>& approvals) {
+                 const Approvals& approvals, int step) {
   Votes votes;
   const auto deadline = DeadlineOf(version, rule);
   const api::Origin& origin = version.spec.origin;
   const bool separate = rule.required && rule.separation_of_duties;
   votes.no_author = separate && HasAuthor(origin) && origin.author.empty();
   for (const auto& approval : approvals) {
+    const bool rejects = approval->spec.decision == ApprovalDecision::kReject;
+    if (!rejects && approval->spec.step != step) continue;
     if (approval->spec.digest != version.spec.model.digest) {
       ++votes.other_digest;
-    } else if (approval->spec.decision == ApprovalDecision::kReject) {
+    } else if (rejects) {
       if (votes.rejection == nullptr || approval->meta.key < votes.rejection->meta.key) {
         votes.rejection = approval.get();
       }
@@ -105,6 +107,22 @@ Votes CountVotes(const api::ModelVersion& version, const api::ApprovalRule& rule
     }
   }
   return votes;
+}
+
+std::vector<int> ApprovedSteps(const api::ModelVersion& version, api::ApprovalRule rule,
+                               const Approvals& approvals) {
+  rule.required = true;
+  rule.expires_after.reset();
+  std::set<int> steps;
+  for (const auto& approval : approvals) {
+    if (approval->spec.step > 0) steps.insert(approval->spec.step);
+  }
+  std::vector<int> approved;
+  for (const int step : steps) {
+    const auto have = static_cast<int>(CountVotes(version, rule, approvals, step).approved.size());
+    if (have >= rule.approvers) approved.push_back(step);
+  }
+  return approved;
 }
 
 std::string WhyAwaiting(const api::ModelVersion& version, const api::ApprovalRule& rule,

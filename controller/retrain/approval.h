@@ -31,8 +31,14 @@ struct Votes {
   bool own = false;        // the author's own doesn't count
   bool no_author = false;  // none counts: who the author is, is not on record
 };
+using Approvals = std::vector<std::shared_ptr<const api::ModelApproval>>;
+// `step`: the step of its rollout that is approved; 0: that it may serve at all.
 Votes CountVotes(const api::ModelVersion& version, const api::ApprovalRule& rule,
-                 const std::vector<std::shared_ptr<const api::ModelApproval>>& approvals);
+                 const Approvals& approvals, int step = 0);
+
+// The steps that as many people approved as the rule asks for, be one required or not; ascending.
+std::vector<int> ApprovedSteps(const api::ModelVersion& version, api::ApprovalRule rule,
+                               const Approvals& approvals);
 
 // What is missing and what to do, in one sentence.
 std::string WhyAwaiting(const api::ModelVersion& version, const api::ApprovalRule& rule,

@@ -154,7 +154,7 @@ Status DataWatch::AddPods(const api::NewDataTrigger& trigger,
   const bool promql = trigger.source && trigger.source->prometheus;
   if (promql) {
     const api::PrometheusSource& prometheus = *trigger.source->prometheus;
-    PERENNIAL_TRY(subscription.access, source::AccessTo(prometheus, ns, secrets_));
+    PERENNIAL_TRY(subscription.access, source::AccessTo(prometheus.server, ns, secrets_));
     scrape::PromqlSource queries = PromqlOf(prometheus, deployment);
     if (!queries.variants.empty()) subscription.promql = std::move(queries);
   } else {

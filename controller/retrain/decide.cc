@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <tuple>
 
 #include "api/codec.h"
@@ -213,17 +214,33 @@ std::vector<std::string> ProblemsOf(const Observed& seen, const TriggerOutcome& 
   return problems;
 }
 
-void SetConditions(const Observed& seen, const std::vector<std::string>& problems, WallTime now,
+struct Mistake {
+  std::string reason;
+  std::string message;
+};
+
+// In the spec itself: no run starts with it.
+std::optional<Mistake> MistakeIn(const api::RetrainPolicy& policy) {
+  if (!Nameable(policy)) return Mistake{"InvalidName", kNameProblem};
+  // Of before the API server knew a rule that is of today.
+  if (const auto invalid = api::Validate(policy.spec); !invalid.empty()) {
+    return Mistake{"InvalidSpec", invalid.front()};
+  }
+  if (const auto bad = api::ExpressionProblems(policy.spec); !bad.empty()) {
+    return Mistake{"InvalidExpression", bad.front()};
+  }
+  return std::nullopt;
+}
+
+void SetConditions(const Observed& seen, const std::optional<Mistake>& mistake,
+                   const std::vector<std::string>& problems, WallTime now,
                    api::RetrainPolicyStatus& status) {
   const std::int64_t generation = seen.policy->meta.generation;
   std::string reason = "Watching";
   std::string message = status.why;
-  if (!Nameable(*seen.policy)) {
-    reason = "InvalidName";
-    message = kNameProblem;
-  } else if (const auto bad = api::ExpressionProblems(seen.policy->spec); !bad.empty()) {
-    reason = "InvalidExpression";
-    message = bad.front();
+  if (mistake) {
+    reason = mistake->reason;
+    message = mistake->message;
   } else if (!problems.empty()) {
     reason = "InvalidTrigger";
     message = problems.front();
@@ -270,6 +287,7 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
 
   const auto active = std::find_if(status.runs.begin(), status.runs.end(),
                                    [](const api::Run& run) { return !Finished(run); });
+  const std::optional<Mistake> mistake = MistakeIn(policy);
   bool hindered = false;
   if (active != status.runs.end()) {
     const bool waits = active->phase == RunPhase::kWaiting;
@@ -288,8 +306,7 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
     // Not worth a word in status: it is over before anybody reads it.
     plan.why = policy.status.why;
     plan.wake_at = now + kLookSoon;
-  } else if (seen.deployment != nullptr && Nameable(policy) &&
-             api::ExpressionProblems(policy.spec).empty()) {
+  } else if (seen.deployment != nullptr && !mistake) {
     StartRun(seen, triggers, now, status, plan);
     Earlier(triggers.next_schedule, plan.wake_at);
   }
@@ -298,7 +315,7 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
   if (plan.why.empty()) plan.why = IdleReason(status);
   status.why = CutText(plan.why, 1024);
   Prune(policy, now, status);
-  SetConditions(seen, ProblemsOf(seen, triggers), now, status);
+  SetConditions(seen, mistake, ProblemsOf(seen, triggers), now, status);
   SetRetraining(hindered, policy.meta.generation, now, status);
   if (status != policy.status) plan.status = api::EncodeStatus(status);
   if (plan.wake_at && *plan.wake_at <= now) plan.wake_at = now + Millis(1000);

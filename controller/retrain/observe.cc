@@ -65,6 +65,7 @@ std::optional<std::string> MemberOf(const api::RetrainPolicy& policy) {
 api::JobView Judge(const api::RunObjectView& object, const api::Workload& workload) {
   api::JobView view;
   view.meta = object.meta;
+  view.suspended = object.suspended;
   const auto success = api::ObjectExpression::Parse(workload.success);
   const auto failure = api::ObjectExpression::Parse(workload.failure);
   const nlohmann::json json = nlohmann::json::parse(object.text, nullptr, false);

@@ -166,6 +166,19 @@ RunStep BadResult(const Observed& seen, RunStep step, const api::JobView& job,
   return step;
 }
 
+// What can't be seen is neither made again nor given up.
+bool WaitsToSee(const Observed& seen, RunStep& step, WallTime now) {
+  if (!seen.workload_problem.empty()) {
+    step.hindered = true;
+    step.run.message = CutText(seen.workload_problem, 1024);
+    Earlier(now + kLookAgain, step);
+    return true;
+  }
+  if (seen.workload_pending.empty()) return false;
+  Earlier(now + kLookSoon, step);
+  return true;
+}
+
 RunStep TakeResult(const Observed& seen, RunStep step, const api::JobView& job, WallTime now) {
   const std::string name = VersionName(*seen.policy, step.run);
   const std::string called = Called(seen, job.meta.key.name);
@@ -179,6 +192,8 @@ RunStep TakeResult(const Observed& seen, RunStep step, const api::JobView& job, 
   }
   const auto found = FindResult(seen, job);
   if (!found.ok()) return BadResult(seen, std::move(step), job, found.error().message, now);
+  const WallTime deadline = step.run.started.value + seen.policy->spec.deadline.value;
+  if (!*found && now < deadline && WaitsToSee(seen, step, now)) return step;
   if (!*found) {
     // Pods, ConfigMaps and Jobs come by different watches.
     const WallTime give_up = EndOf(job, nullptr, step, now) + kResultGrace;
@@ -191,7 +206,6 @@ RunStep TakeResult(const Observed& seen, RunStep step, const api::JobView& job, 
     step.wake_at = give_up;
     return step;
   }
-  const WallTime deadline = step.run.started.value + seen.policy->spec.deadline.value;
   if (!seen.last_error.empty() && now >= deadline) {
     return Finish(std::move(step), RunPhase::kFailed,
                   "ModelVersion " + name + " cannot be created: " + seen.last_error, now);
@@ -206,17 +220,17 @@ RunStep TakeResult(const Observed& seen, RunStep step, const api::JobView& job, 
 
 // Follows a Job that neither succeeded nor failed.
 RunStep Follow(const Observed& seen, RunStep step, const api::JobView& job, WallTime now) {
+  const char* stands = job.suspended
+                           ? " is suspended until its queue, or whoever suspended it, lets it start"
+                           : " is running";
   if (Follows(step.run)) {
     // Whoever leads tells what keeps it from getting on.
-    step.run.message = Called(seen, job.meta.key.name) + ", which trains for the group, is running";
+    step.run.message = Called(seen, job.meta.key.name) + ", which trains for the group," + stands;
     return step;
   }
   const std::string before = step.run.message;
   const Hindrance hindrance = HindranceOf(seen, job, before, now);
   step.hindered = !hindrance.why.empty();
-  const char* stands = job.suspended
-                           ? " is suspended until its queue, or whoever suspended it, lets it start"
-                           : " is running";
   step.run.message = step.hindered ? hindrance.why : Called(seen, job.meta.key.name) + stands;
   if (step.hindered && step.run.message != before) Warn(step, "RunHindered");
   if (hindrance.look_again) Earlier(*hindrance.look_again, step);
@@ -296,17 +310,7 @@ RunStep AdvanceRun(const Observed& seen, const api::Run& run, WallTime now) {
                   now);
   }
   step.wake_at = deadline;
-  // What can't be seen is neither made again nor given up.
-  if (!seen.workload_problem.empty()) {
-    step.hindered = true;
-    step.run.message = CutText(seen.workload_problem, 1024);
-    Earlier(now + kLookAgain, step);
-    return step;
-  }
-  if (!seen.workload_pending.empty()) {
-    Earlier(now + kLookSoon, step);
-    return step;
-  }
+  if (WaitsToSee(seen, step, now)) return step;
   if (job == nullptr && WasJustMade(seen, run, now)) {
     Earlier(run.started.value + kShowGrace, step);
     return step;

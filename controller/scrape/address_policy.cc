@@ -8,6 +8,7 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <utility>
 
 namespace perennial::scrape {
 namespace {
@@ -48,6 +49,24 @@ constexpr Range kForbidden6[] = {
     {{0xFD, 0x20, 0x00, 0xCE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54}, 128, kMetadata},  // GCP
 };
 
+// Of what runs on every node or beside the API server, on addresses that pods of the host network
+// share: an address alone does not tell them apart.
+struct NodePort {
+  std::uint16_t port;
+  const char* why;
+};
+
+constexpr NodePort kNodePorts[] = {
+    {10250, "port is the kubelet's"},
+    {10255, "port is the kubelet's"},
+    {10249, "port is kube-proxy's"},
+    {10256, "port is kube-proxy's"},
+    {10257, "port is kube-controller-manager's"},
+    {10259, "port is kube-scheduler's"},
+    {2379, "port is etcd's"},
+    {2380, "port is etcd's"},
+};
+
 bool Contains(const Bytes& prefix, int bits, const Bytes& address) {
   const auto whole = static_cast<std::size_t>(bits / 8);
   if (!std::equal(address.begin(), address.begin() + whole, prefix.begin())) return false;
@@ -61,45 +80,73 @@ bool AnyContains(const std::vector<AddressRange>& ranges, bool v6, const Bytes& 
   });
 }
 
-template <std::size_t N>
-Status Check(const Range (&forbidden)[N], bool v6, const Bytes& address,
-             const AddressPolicy& policy) {
-  if (AnyContains(policy.allowed, v6, address)) return Ok();
-  if (AnyContains(policy.forbidden, v6, address)) {
-    return Error{Errc::kForbidden, "address is one of the API server's"};
+Status CheckApiServer(bool v6, const Bytes& address, const AddressPolicy& policy) {
+  if (policy.api_server == nullptr) return Ok();
+  const auto known = policy.api_server->Get();
+  if (known == nullptr) {
+    return Error{Errc::kUnavailable,
+                 "the API server's addresses are not known yet, and this may be one of them"};
   }
-  for (const Range& range : forbidden) {
-    if (!Contains(range.prefix, range.bits, address)) continue;
-    if (policy.allow_loopback && range.why == kLoopback) return Ok();
-    return Error{Errc::kForbidden, range.why};
+  if (!AnyContains(*known, v6, address)) return Ok();
+  return Error{Errc::kForbidden, "address is one of the API server's"};
+}
+
+Status CheckPort(std::uint16_t port) {
+  for (const NodePort& forbidden : kNodePorts) {
+    if (forbidden.port == port) return Error{Errc::kForbidden, forbidden.why};
   }
   return Ok();
 }
 
-Status Check4(const in_addr& address, const AddressPolicy& policy) {
-  Bytes bytes{};
-  std::memcpy(bytes.data(), &address, sizeof(address));
-  return Check(kForbidden4, false, bytes, policy);
+// `port` is 0 where only the address is known.
+template <std::size_t N>
+Status Check(const Range (&forbidden)[N], bool v6, const Bytes& address, std::uint16_t port,
+             const AddressPolicy& policy) {
+  if (AnyContains(policy.allowed, v6, address)) return Ok();
+  for (const Range& range : forbidden) {
+    if (!Contains(range.prefix, range.bits, address)) continue;
+    if (policy.allow_loopback && range.why == kLoopback) break;
+    return Error{Errc::kForbidden, range.why};
+  }
+  PERENNIAL_TRY_STATUS(CheckApiServer(v6, address, policy));
+  return CheckPort(port);
 }
 
-Status Check6(const in6_addr& address, const AddressPolicy& policy) {
+Status Check4(const in_addr& address, std::uint16_t port, const AddressPolicy& policy) {
   Bytes bytes{};
   std::memcpy(bytes.data(), &address, sizeof(address));
-  return Check(kForbidden6, true, bytes, policy);
+  return Check(kForbidden4, false, bytes, port, policy);
+}
+
+Status Check6(const in6_addr& address, std::uint16_t port, const AddressPolicy& policy) {
+  Bytes bytes{};
+  std::memcpy(bytes.data(), &address, sizeof(address));
+  return Check(kForbidden6, true, bytes, port, policy);
 }
 
 }  // namespace
+
+void ApiServerAddresses::Set(Ranges ranges) {
+  auto next = std::make_shared<const Ranges>(std::move(ranges));
+  const std::lock_guard lock(mutex_);
+  ranges_ = std::move(next);
+}
+
+std::shared_ptr<const ApiServerAddresses::Ranges> ApiServerAddresses::Get() const {
+  const std::lock_guard lock(mutex_);
+  return ranges_;
+}
 
 Status CheckAddress(const sockaddr* address, const AddressPolicy& policy) {
   if (address->sa_family == AF_INET) {
     sockaddr_in in;
     std::memcpy(&in, address, sizeof(in));
-    return Check4(in.sin_addr, policy);
+    return Check4(in.sin_addr, ntohs(in.sin_port), policy);
   }
   if (address->sa_family == AF_INET6) {
     sockaddr_in6 in;
     std::memcpy(&in, address, sizeof(in));
-    return Check6(in.sin6_addr, policy);
+    return Check6(in.sin6_addr, ntohs(in.sin6_port), policy);
   }
   return Error{Errc::kInvalid, "address is neither IPv4 nor IPv6"};
 }
@@ -107,9 +154,9 @@ Status CheckAddress(const sockaddr* address, const AddressPolicy& policy) {
 Status CheckAddress(std::string_view literal, const AddressPolicy& policy) {
   const std::string text(literal);
   in_addr v4;
-  if (inet_pton(AF_INET, text.c_str(), &v4) == 1) return Check4(v4, policy);
+  if (inet_pton(AF_INET, text.c_str(), &v4) == 1) return Check4(v4, 0, policy);
   in6_addr v6;
-  if (inet_pton(AF_INET6, text.c_str(), &v6) == 1) return Check6(v6, policy);
+  if (inet_pton(AF_INET6, text.c_str(), &v6) == 1) return Check6(v6, 0, policy);
   return Error{Errc::kInvalid, "address is not an IP address"};
 }
 

@@ -115,6 +115,10 @@ void Exchange::SetUpSafety() {
   curl_easy_setopt(easy_, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
   curl_easy_setopt(easy_, CURLOPT_HTTP09_ALLOWED, 0L);
   curl_easy_setopt(easy_, CURLOPT_NOSIGNAL, 1L);
+  // A resolver that no name server answers can't be interrupted. Without this libcurl waits for its
+  // thread at the end of the exchange, and all other exchanges wait for libcurl; so the thread is
+  // left alone, and cleans up after itself when the resolver gives up.
+  curl_easy_setopt(easy_, CURLOPT_QUICK_EXIT, 1L);
   curl_easy_setopt(easy_, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
   curl_easy_setopt(easy_, CURLOPT_USERAGENT, "perennial");
   curl_easy_setopt(easy_, CURLOPT_BUFFERSIZE, 32L << 10);

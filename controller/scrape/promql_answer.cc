@@ -25,10 +25,19 @@ std::string Printable(std::string_view text, std::size_t most = kMaxText) {
   return out;
 }
 
+void Conceal(const std::string& secret, std::string& text) {
+  constexpr std::string_view kMark = "[redacted]";
+  for (std::size_t at = text.find(secret); at != text.npos;
+       at = text.find(secret, at + kMark.size())) {
+    text.replace(at, secret.size(), kMark);
+  }
+}
+
 // SAX handler: answers are large, and nothing but labels and numbers of them is kept.
 class Reader {
  public:
-  explicit Reader(PromLimits limits) : limits_(limits) {}
+  Reader(PromLimits limits, const std::vector<std::string>& secrets)
+      : limits_(limits), secrets_(secrets) {}
 
   bool null() { return Scalar(); }
   bool boolean(bool) { return Scalar(); }
@@ -68,7 +77,14 @@ class Reader {
   }
   Error Refused() const;
 
+  // Before anything is cut: half a secret would not be found.
+  std::string Words(std::string text, std::size_t most = kMaxText) const {
+    for (const std::string& secret : secrets_) Conceal(secret, text);
+    return Printable(text, most);
+  }
+
   const PromLimits limits_;
+  const std::vector<std::string>& secrets_;
   std::vector<Where> path_;
   std::string key_;
   std::string status_, result_type_, error_type_, error_text_;
@@ -140,8 +156,8 @@ bool Reader::string(std::string& text) {
   switch (Here()) {
     case Where::kTop:
       if (key_ == "status") status_ = text;
-      if (key_ == "errorType") error_type_ = Printable(text, kMaxErrorType);
-      if (key_ == "error") error_text_ = Printable(text);
+      if (key_ == "errorType") error_type_ = Words(text, kMaxErrorType);
+      if (key_ == "error") error_text_ = Words(text);
       return true;
     case Where::kData:
       if (key_ == "resultType") result_type_ = text;
@@ -151,7 +167,7 @@ bool Reader::string(std::string& text) {
     case Where::kPoint:
       return AddSample(text);
     case Where::kWarnings:
-      if (answer_.warnings.size() < kMaxWarnings) answer_.warnings.push_back(Printable(text));
+      if (answer_.warnings.size() < kMaxWarnings) answer_.warnings.push_back(Words(text));
       return true;
     default:
       return true;
@@ -198,7 +214,8 @@ Result<PromAnswer> Reader::Finish(bool parsed) {
   }
   if (result_type_ != "matrix" && result_type_ != "vector") {
     return Error{Errc::kInvalid,
-                 "the Prometheus' answer was refused: it is neither vector nor matrix"};
+                 "the Prometheus' answer was refused: it is neither vector nor matrix; "
+                 "vector() makes one of a scalar"};
   }
   for (PromSeries& series : answer_.series) std::ranges::sort(series.labels);
   return std::move(answer_);
@@ -206,8 +223,9 @@ Result<PromAnswer> Reader::Finish(bool parsed) {
 
 }  // namespace
 
-Result<PromAnswer> ParsePromAnswer(std::string_view body, PromLimits limits) {
-  Reader reader(limits);
+Result<PromAnswer> ParsePromAnswer(std::string_view body, PromLimits limits,
+                                   const std::vector<std::string>& secrets) {
+  Reader reader(limits, secrets);
   const bool parsed = nlohmann::json::sax_parse(body, &reader);
   return reader.Finish(parsed);
 }

@@ -40,6 +40,9 @@ struct PromLimits {
 // "Format overview"): result types vector and matrix; no nesting goes deeper than theirs. An answer
 // with status "error" is an error that says so in the server's words, cut and made printable:
 // kTooLarge where the query asked for too many samples, kTimeout, kUnavailable or kInvalid.
-Result<PromAnswer> ParsePromAnswer(std::string_view body, PromLimits limits = {});
+// `secrets` are what the server was asked with: where its words repeat them, as error pages of
+// proxies do, they are left out.
+Result<PromAnswer> ParsePromAnswer(std::string_view body, PromLimits limits = {},
+                                   const std::vector<std::string>& secrets = {});
 
 }  // namespace perennial::scrape

@@ -6,6 +6,7 @@
 #include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "scrape/fetch_loop.h"
 
@@ -29,18 +30,8 @@ struct Reading {
   bool running = false;
   WallTime to{};
   bool last = false;  // it reaches now
-  int status = 0;
-  std::string body;
+  PromqlExchange exchange;
 };
-
-Error StatusError(int status) {
-  const std::string text = "the Prometheus answers with HTTP status " + std::to_string(status);
-  if (status >= 300 && status < 400) {
-    return {Errc::kNotFound, text + "; redirects are not followed"};
-  }
-  if (status == 401 || status == 403) return {Errc::kUnauthorized, text};
-  return {status >= 500 ? Errc::kUnavailable : Errc::kNotFound, text};
-}
 
 }  // namespace
 
@@ -61,11 +52,6 @@ class PromqlPool::Impl {
   ~Impl() {
     loop_.Stop();
     store_.OnQueriesChanged(nullptr);
-  }
-
-  void Forbid(std::vector<AddressRange> addresses) {
-    auto& all = options_.addresses.forbidden;
-    all.insert(all.end(), addresses.begin(), addresses.end());
   }
 
   void Start() { loop_.Start(); }
@@ -126,46 +112,18 @@ class PromqlPool::Impl {
     reading.to = std::min(now, from + reading.range);
     reading.last = reading.to == now;
     reading.running = true;
-    reading.status = 0;
-    reading.body.clear();
-
-    FetchRequest request;
-    PERENNIAL_TRY(request.url, QueryUrl(*job.source));
-    request.accept = "application/json";
-    request.bearer_token = job.access->bearer_token;
-    request.username = job.access->username;
-    request.password = job.access->password;
-    request.ca_pem = job.access->ca_pem;
-    request.server_name = job.access->server_name;
-    request.limits = options_.fetch;
-    request.limits.total = std::min(request.limits.total, std::max(job.interval, Millis{5'000}));
     const Millis range = reading.to - from + (first ? Millis{0} : kOverlap);
-    request.post =
-        QueryForm(RangeSelector(*job.source, job.wanted->names(), std::max(range, Millis{1'000})),
-                  reading.to, request.limits.total);
-    request.content_type = "application/x-www-form-urlencoded";
-    request.addresses = options_.addresses;
-    FetchSink sink{.on_head =
-                       [&reading](int status, std::string_view) {
-                         reading.status = status;
-                         return Ok();
-                       },
-                   .on_body =
-                       [&reading](std::string_view piece) {
-                         reading.body.append(piece);
-                         return Ok();
-                       }};
-    return FetchLoop::Exchange{std::move(request), std::move(sink)};
+    const std::string query =
+        RangeSelector(*job.source, job.wanted->names(), std::max(range, Millis{1'000}));
+    return reading.exchange.Begin(job.source->url, *job.access, query, reading.to, job.interval,
+                                  options_);
   }
 
-  // An error of Prometheus comes with a status of 4xx or 5xx and says why in its body.
-  Result<ScrapedPages> Read(const Reading& reading, const Result<FetchSummary>& fetched) const {
-    if (!fetched.ok()) return fetched.error();
-    auto answer = ParsePromAnswer(reading.body, options_.answer);
-    const bool explained = !answer.ok() && answer.error().message.starts_with("Prometheus answers");
-    if (reading.status / 100 != 2 && !explained) return StatusError(reading.status);
-    if (!answer.ok()) return answer.error();
-    return PagesOf(*answer, *reading.job->source, *reading.job->wanted, options_.page);
+  Result<ScrapedPages> Read(Reading& reading, const Result<FetchSummary>& fetched) const {
+    const QueryJob& job = *reading.job;
+    PERENNIAL_TRY(const PromAnswer answer,
+                  reading.exchange.End(fetched, *job.access, options_.answer));
+    return PagesOf(answer, *job.source, *job.wanted, options_.page);
   }
 
   FetchLoop::Turn End(std::uint64_t id, const Result<FetchSummary>& fetched) {
@@ -177,7 +135,6 @@ class PromqlPool::Impl {
     }
     Result<ScrapedPages> pages = Read(reading, fetched);
     Count(fetched, pages);
-    std::string().swap(reading.body);
     if (!pages.ok()) return Failed(reading, pages.error());
     LeaveOutTaken(reading, *pages);
     reading.until = reading.to;
@@ -233,10 +190,6 @@ class PromqlPool::Impl {
 PromqlPool::PromqlPool(SampleStore& store, const Clock& clock, PromqlOptions options)
     : impl_(std::make_unique<Impl>(store, clock, std::move(options))) {}
 PromqlPool::~PromqlPool() = default;
-
-void PromqlPool::Forbid(std::vector<AddressRange> addresses) {
-  impl_->Forbid(std::move(addresses));
-}
 
 void PromqlPool::Start() {
   impl_->Start();

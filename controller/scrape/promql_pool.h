@@ -8,23 +8,10 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "scrape/http_fetch.h"
-#include "scrape/promql_answer.h"
+#include "scrape/promql_exchange.h"
 #include "scrape/sample_store.h"
 
 namespace perennial::scrape {
-
-struct PromqlOptions {
-  // Each may hold one whole answer, so together they bound the memory.
-  std::size_t in_flight = 4;
-  FetchLimits fetch{.connect = Millis{3'000},
-                    .total = Millis{30'000},
-                    .wire_bytes = std::size_t{8} << 20,
-                    .body_bytes = std::size_t{8} << 20};
-  PromLimits answer;
-  ParseLimits page;
-  AddressPolicy addresses;
-};
 
 // Counters since the start, for the controller's own metrics.
 struct PromqlCounters {
@@ -52,8 +39,6 @@ class PromqlPool {
   PromqlPool(const PromqlPool&) = delete;
   PromqlPool& operator=(const PromqlPool&) = delete;
 
-  // Adds to what the options' AddressPolicy forbids. Before Start().
-  void Forbid(std::vector<AddressRange> addresses);
   // Call each once. Stop() returns when the thread has ended, within one parsing step.
   void Start();
   void Stop();

@@ -63,8 +63,7 @@ std::string BaseName(const std::string& metric) {
 
 }  // namespace
 
-Result<std::string> QueryUrl(const PromqlSource& source) {
-  std::string_view url = source.url;
+Result<std::string> QueryUrl(std::string_view url) {
   const bool http = url.starts_with("http://") || url.starts_with("https://");
   const std::string_view rest = http ? url.substr(url.find("//") + 2) : std::string_view{};
   const bool plain = std::ranges::all_of(

@@ -31,7 +31,7 @@ struct PromqlSource {
 
 // "https://.../api/v1/query"; kInvalid for a URL with credentials, query or fragment, or that is
 // not http or https.
-Result<std::string> QueryUrl(const PromqlSource& source);
+Result<std::string> QueryUrl(std::string_view url);
 
 // The range selector whose instant value is all raw samples of the wanted metrics in the last
 // `range`, with `up` (which shows each scrape of a target, its time and the target's labels) and

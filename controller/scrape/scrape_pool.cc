@@ -54,11 +54,6 @@ class ScrapePool::Impl {
     store_.OnJobsChanged(nullptr);
   }
 
-  void Forbid(std::vector<AddressRange> addresses) {
-    auto& all = options_.addresses.forbidden;
-    all.insert(all.end(), addresses.begin(), addresses.end());
-  }
-
   void Start() { loop_.Start(); }
   void Stop() { loop_.Stop(); }
 
@@ -148,10 +143,6 @@ class ScrapePool::Impl {
 ScrapePool::ScrapePool(SampleStore& store, const Clock& clock, const PoolOptions& options)
     : impl_(std::make_unique<Impl>(store, clock, options)) {}
 ScrapePool::~ScrapePool() = default;
-
-void ScrapePool::Forbid(std::vector<AddressRange> addresses) {
-  impl_->Forbid(std::move(addresses));
-}
 
 void ScrapePool::Start() {
   impl_->Start();

@@ -48,8 +48,6 @@ class ScrapePool {
   ScrapePool(const ScrapePool&) = delete;
   ScrapePool& operator=(const ScrapePool&) = delete;
 
-  // Adds to what the options' AddressPolicy forbids. Before Start().
-  void Forbid(std::vector<AddressRange> addresses);
   // Call each once. Stop() returns when the thread has ended, within one parsing step.
   void Start();
   void Stop();

@@ -43,10 +43,10 @@ Result<scrape::Access> AccessTo(const api::MetricsEndpoint& endpoint, const std:
   return access;
 }
 
-Result<scrape::Access> AccessTo(const api::PrometheusSource& source, const std::string& ns,
+Result<scrape::Access> AccessTo(const api::PrometheusServer& server, const std::string& ns,
                                 const api::SecretLookup& lookup) {
-  PERENNIAL_TRY(scrape::Access access, TrustAndToken(source, ns, lookup));
-  if (const auto& user = source.basic_auth) {
+  PERENNIAL_TRY(scrape::Access access, TrustAndToken(server, ns, lookup));
+  if (const auto& user = server.basic_auth) {
     PERENNIAL_TRY(access.username, Read(ns, user->name, "username", lookup));
     PERENNIAL_TRY(access.password, Read(ns, user->name, "password", lookup));
   }
@@ -55,7 +55,7 @@ Result<scrape::Access> AccessTo(const api::PrometheusSource& source, const std::
 
 scrape::PromqlSource QueriesOf(const api::PrometheusSource& source, const std::string& ns) {
   scrape::PromqlSource promql;
-  promql.url = source.url;
+  promql.url = source.server.url;
   promql.ns = ns;
   promql.namespace_label = source.namespace_label;
   promql.pod_label = source.pod_label;

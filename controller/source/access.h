@@ -12,7 +12,7 @@ namespace perennial::source {
 // With what their references to Secrets in namespace `ns` stand for. An error names the Secret.
 Result<scrape::Access> AccessTo(const api::MetricsEndpoint& endpoint, const std::string& ns,
                                 const api::SecretLookup& lookup);
-Result<scrape::Access> AccessTo(const api::PrometheusSource& source, const std::string& ns,
+Result<scrape::Access> AccessTo(const api::PrometheusServer& server, const std::string& ns,
                                 const api::SecretLookup& lookup);
 
 // The Prometheus, asked for pods in `ns`; of which variants is the caller's to add.

@@ -25,14 +25,6 @@ Variances Combine(double champion, double champion_n, double challenger, double 
   return {champion / champion_n + challenger / challenger_n, (champion + challenger) / 2};
 }
 
-// Sample variance; rounding leaves no negative one.
-double VarianceOfUnits(const Arm& arm) {
-  const long double mean = static_cast<long double>(arm.sum) / arm.n;
-  const long double squares = static_cast<long double>(arm.sum_squares.value_or(0)) / arm.n;
-  const long double variance = (squares - mean * mean) * arm.n / (arm.n - 1);
-  return variance <= 1e-14L * squares ? 0 : static_cast<double>(variance);
-}
-
 Variances Pooled(const Arm& champion, const Arm& challenger, double added) {
   const double rate =
       (champion.sum + challenger.sum + 2 * added) / (champion.n + challenger.n + 4 * added);
@@ -48,18 +40,9 @@ Variances Unpooled(const Arm& champion, const Arm& challenger, double added) {
   return Combine(variance(champion), champion.n, variance(challenger), challenger.n);
 }
 
-// Empty if the numbers can be those of an arm.
 std::string Flaw(ArmKind kind, const Arm& arm, const char* name) {
-  const auto flaw = [&](const char* what) { return std::string("the ") + name + " has " + what; };
-  if (!std::isfinite(arm.n) || !std::isfinite(arm.sum)) return flaw("a sum that is not a number");
-  if (!(arm.n > 0)) return flaw("no samples yet");
-  if (kind == ArmKind::kProportion && (arm.sum < 0 || arm.sum > arm.n)) {
-    return flaw("more successes than samples: numerator and denominator don't count the same");
-  }
-  if (kind == ArmKind::kMean && (!arm.sum_squares || !std::isfinite(*arm.sum_squares))) {
-    return flaw("no sum of squares, so its variance is unknown");
-  }
-  return "";
+  const std::string flaw = FlawOf(kind, arm);
+  return flaw.empty() ? flaw : std::string("the ") + name + " has " + flaw;
 }
 
 void SetInterval(double variance, double tau_squared, double alpha, SequentialResult& result) {
@@ -97,10 +80,9 @@ SequentialResult CompareArms(ArmKind kind, const Arm& champion, const Arm& chall
   if (result.note.empty()) result.note = Flaw(kind, challenger, "challenger");
   const double least = std::max(options.min_samples, kLeastSamples);
   result.enough = std::min(champion.n, challenger.n) >= least;
-  if (champion.n > 0 && challenger.n > 0) {
-    const double effect = challenger.sum / challenger.n - champion.sum / champion.n;
-    if (std::isfinite(effect)) result.effect = effect;
-  }
+  const auto of_champion = ValueOf(champion);
+  const auto of_challenger = ValueOf(challenger);
+  if (of_champion && of_challenger) result.effect = *of_challenger - *of_champion;
   if (!result.note.empty()) return result;
   if (!result.enough) {
     result.note =
@@ -110,9 +92,9 @@ SequentialResult CompareArms(ArmKind kind, const Arm& champion, const Arm& chall
   const double width = MixtureWidth(options.alpha, options.expected_samples);
   Variances test;
   double interval = 0;
-  if (kind == ArmKind::kMean) {
-    test =
-        Combine(VarianceOfUnits(champion), champion.n, VarianceOfUnits(challenger), challenger.n);
+  if (kind != ArmKind::kProportion) {
+    test = Combine(VarianceOfUnits(champion).value_or(0), champion.n,
+                   VarianceOfUnits(challenger).value_or(0), challenger.n);
     interval = test.difference;
     SetInterval(interval, width * test.unit, options.alpha, result);
   } else {

@@ -4,6 +4,8 @@
 #include <span>
 #include <string>
 
+#include "stats/arm.h"
+
 namespace perennial::stats {
 
 // Always-valid inference for two arms that a controller looks at again and again. A fixed-horizon
@@ -19,17 +21,6 @@ namespace perennial::stats {
 // What it assumes: units are independent (requests of one user are not: intervals are then too
 // narrow), and enough of them for their mean to be normal. Variances are estimated, and early
 // estimates are poor (simulated from the first look on: 11 % at alpha 5 %), hence kLeastSamples.
-
-// Sufficient statistics of one arm. Mean: n, sum, sum_squares. Proportion: n, sum = successes.
-struct Arm {
-  double n = 0;
-  double sum = 0;
-  std::optional<double> sum_squares;
-
-  bool operator==(const Arm&) const = default;
-};
-
-enum class ArmKind { kMean, kProportion };
 
 // No decision with fewer units in an arm, whatever the options say.
 inline constexpr double kLeastSamples = 100;
@@ -57,7 +48,9 @@ struct SequentialResult {
 // Proportions: the p-value uses the pooled variance (the unpooled one rejects too often early on),
 // the interval the greater of pooled and unpooled variance with half a success and half a failure
 // added to each arm, so that it is finite when nothing has failed yet. So the interval can still
-// hold 0 while the p-value is below alpha, never the other way round by much. Pure.
+// hold 0 while the p-value is below alpha, never the other way round by much. Means and ratios: the
+// variance of the units (stats/arm.h) serves both, a ratio's being that of the units linearised at
+// its own value. Pure.
 SequentialResult CompareArms(ArmKind kind, const Arm& champion, const Arm& challenger,
                              const SequentialOptions& options);
 

@@ -99,17 +99,8 @@ def current(item):
     return item.get("status", {}).get("observedGeneration") == item["metadata"]["generation"]
 
 
-def waiting(namespace, name):
-    """A model whose first version waits for an approval: it has no Deployment and no Services."""
-    item = model(namespace, name)
-    item["spec"]["approval"] = {"required": True}
-    return item
-
-
 def model_done(item):
     """At replicas: 0 a first rollout has made all it makes, and waits before its first step."""
-    if item["spec"].get("approval"):
-        return judged(item)
     return (current(item) and condition(item, "Ready") == "True"
             and any(variant.get("service") for variant in item["status"].get("variants", [])))
 

@@ -112,7 +112,8 @@ TEST_F(CommandsTest, PeopleAndDecisionsAreKeptApart) {
   ASSERT_TRUE(Judge(As("ada"), "departures-2", ApprovalDecision::kApprove, "").ok());
   ASSERT_TRUE(Judge(As("bob"), "departures-2", ApprovalDecision::kApprove, "").ok());
   ASSERT_TRUE(Judge(As("bob"), "departures-2", ApprovalDecision::kReject, "bias").ok());
-  EXPECT_EQ(server_.List(api::kModelApprovals).size(), 3u);
+  ASSERT_TRUE(Judge(As("bob"), "departures-2", ApprovalDecision::kApprove, "", 2).ok());
+  EXPECT_EQ(server_.List(api::kModelApprovals).size(), 4u);
 }
 
 TEST_F(CommandsTest, AVersionThatDoesNotExistIsNamed) {

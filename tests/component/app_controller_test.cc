@@ -65,6 +65,47 @@ TEST_F(ControllerTest, BringsAFirstModelToServeAndThenRests) {
   Stop();
 }
 
+// Whose Job it is, where it is, and what owns it is not for a template to say.
+TEST_F(ControllerTest, TrainsInItsOwnNamespaceWhateverATemplateSays) {
+  Start();
+  AddModel();
+  ASSERT_TRUE(Eventually([&] {
+    world_.MakePodsReady();
+    return !Champion().empty();
+  }));
+  const json policy = server_.Put(api::kRetrainPolicies, json::parse(R"({
+    "metadata": {"namespace": "transit", "name": "weekly",
+                 "annotations": {"perennial.dev/retrain": "now"}},
+    "spec": {"modelDeployment": "departures", "job": {"template": {
+      "metadata": {"namespace": "kube-system", "name": "others", "uid": "others", "labels": {
+          "perennial.dev/retrain-policy": "others", "perennial.dev/run": "others", "team": "eta"},
+        "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "n",
+                             "controller": true, "blockOwnerDeletion": true}]},
+      "spec": {"template": {
+        "metadata": {"namespace": "kube-system",
+                     "labels": {"perennial.dev/run": "others", "perennial.dev/retrain-policy": "others"}},
+        "spec": {"containers": [{"name": "train", "image": "t"}]}}}}}}})"));
+  ASSERT_TRUE(Eventually([&] { return !server_.List(api::kJobs).empty(); }));
+  const auto jobs = server_.List(api::kJobs);
+  ASSERT_EQ(jobs.size(), 1u);
+  const json& metadata = jobs[0]["metadata"];
+  EXPECT_EQ(metadata["namespace"], "transit");
+  ASSERT_EQ(metadata["ownerReferences"].size(), 1u) << metadata["ownerReferences"];
+  EXPECT_EQ(metadata["ownerReferences"][0]["kind"], "RetrainPolicy");
+  EXPECT_EQ(metadata["ownerReferences"][0]["uid"], policy["metadata"]["uid"]);
+  EXPECT_EQ(metadata["labels"]["team"], "eta") << "what others say of it stays";
+  for (const json& labels :
+       {metadata["labels"], jobs[0]["spec"]["template"]["metadata"]["labels"]}) {
+    EXPECT_EQ(labels["perennial.dev/retrain-policy"], "weekly");
+    EXPECT_EQ(labels["perennial.dev/run"], metadata["name"]);
+  }
+  for (const auto& recorded : server_.Requests()) {
+    EXPECT_EQ(recorded.request.path.find("kube-system"), std::string::npos)
+        << recorded.request.path;
+  }
+  Stop();
+}
+
 TEST_F(ControllerTest, WaitsForTheKindsToBeInstalled) {
   world_.front.installed = false;
   AddModel();

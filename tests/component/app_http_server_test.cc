@@ -14,45 +14,12 @@
 #include <vector>
 
 #include "app/http_server.h"
+#include "support/raw_client.h"
 
 namespace perennial::app {
 namespace {
 
-class Client {
- public:
-  explicit Client(int port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<std::uint16_t>(port));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    connected_ = ::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-  }
-  ~Client() { ::close(fd_); }
-  Client(const Client&) = delete;
-  Client& operator=(const Client&) = delete;
-
-  bool connected() const { return connected_; }
-  bool Send(std::string_view bytes) const {
-    return ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
-           static_cast<ssize_t>(bytes.size());
-  }
-  // Everything up to the end of the connection, at most for `patience`.
-  std::string ReadAll(int patience_ms = 5'000) const {
-    std::string out;
-    char buffer[65536];
-    pollfd poller{fd_, POLLIN, 0};
-    while (::poll(&poller, 1, patience_ms) == 1) {
-      const ssize_t got = ::recv(fd_, buffer, sizeof buffer, 0);
-      if (got <= 0) return out;
-      out.append(buffer, static_cast<size_t>(got));
-    }
-    return out + "[still open]";
-  }
-
- private:
-  int fd_;
-  bool connected_ = false;
-};
+using Client = ::perennial::test::RawClient;
 
 double CpuSeconds() {
   rusage usage{};
@@ -83,7 +50,7 @@ class AllDescriptors {
   std::vector<int> taken_;
 };
 
-class HttpServerTest : public testing::Test {
+class HttpServerTest : public ::testing::Test {
  protected:
   void Listen(HttpLimits limits = {}) {
     auto server = HttpServer::Listen(
@@ -110,11 +77,11 @@ class HttpServerTest : public testing::Test {
   std::unique_ptr<HttpServer> server_;
 };
 
-constexpr const char* kGet = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+constexpr const char* kGetHealth = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
 TEST_F(HttpServerTest, AnswersAProbe) {
   Listen();
-  const std::string answer = Ask(kGet);
+  const std::string answer = Ask(kGetHealth);
   EXPECT_EQ(answer.rfind("HTTP/1.1 200 OK\r\n", 0), 0u) << answer;
   EXPECT_NE(answer.find("Content-Length: 3\r\n"), std::string::npos);
   EXPECT_EQ(answer.substr(answer.size() - 7), "\r\n\r\nok\n");
@@ -180,7 +147,7 @@ TEST_F(HttpServerTest, AnswersProbesWhileManyConnectionsSayNothing) {
     ASSERT_TRUE(idle.back()->connected()) << i;
     if (i % 2 == 0) idle.back()->Send("GET /heal");
     if (i % 100 != 99) continue;
-    EXPECT_EQ(Ask(kGet).rfind("HTTP/1.1 200", 0), 0u) << "after " << i;
+    EXPECT_EQ(Ask(kGetHealth).rfind("HTTP/1.1 200", 0), 0u) << "after " << i;
   }
 }
 

@@ -84,8 +84,9 @@ class Process {
     }
     return code_;
   }
-  bool Says(const std::string& text) {
-    for (int i = 0; i < 2'000 && Output().find(text) == std::string::npos; ++i) {
+  bool Says(const std::string& text, Millis patience = Millis(10'000)) {
+    for (Millis waited{0}; waited < patience && Output().find(text) == std::string::npos;
+         waited += Millis(5)) {
       if (Exit(Millis(0)) != kStillRunning) break;
       std::this_thread::sleep_for(Millis(5));
     }
@@ -110,34 +111,42 @@ class ProcessTest : public ::testing::Test {
   ProcessTest() {
     std::string name = (fs::temp_directory_path() / "perennial-process-XXXXXX").string();
     folder_ = ::mkdtemp(name.data());
-    json resources = json::array();
-    for (const auto* resource :
-         {&api::kModelDeployments, &api::kDriftMonitors, &api::kRetrainPolicies,
-          &api::kModelVersions, &api::kModelApprovals}) {
-      resources.push_back({{"name", resource->plural}});
-    }
     server_.FailNext(On("POST", "/selfsubjectreviews"),
                      Raw(Answered({{"status", {{"userInfo", {{"username", "ada"}}}}}})), 100);
-    // The discovery document ends there; paths of objects go on.
-    server_.FailNext(DiscoveryOf(), Raw(Answered({{"resources", resources}})), 1);
-    std::ofstream(folder_ / "kubeconfig") << json{
-        {"apiVersion", "v1"},
-        {"kind", "Config"},
-        {"current-context", "test"},
-        {"contexts", {{{"name", "test"}, {"context", {{"cluster", "test"}, {"user", "test"}}}}}},
-        {"clusters", {{{"name", "test"}, {"cluster", {{"server", server_.url()}}}}}},
-        {"users", {{{"name", "test"}, {"user", {{"token", "secret-token"}}}}}}};
+    Discover();
+    WriteKubeconfig("kubeconfig", "secret-token");
   }
   ~ProcessTest() override { fs::remove_all(folder_); }
 
   // The first GET below the group is the discovery.
   static ::perennial::testing::Match DiscoveryOf() { return On("GET", "/apis/perennial.dev"); }
 
-  std::vector<std::string> Run(std::vector<std::string> more = {}) {
+  // For one process that is about to start.
+  void Discover() {
+    json resources = json::array();
+    for (const auto* resource :
+         {&api::kModelDeployments, &api::kDriftMonitors, &api::kRetrainPolicies,
+          &api::kModelVersions, &api::kModelApprovals}) {
+      resources.push_back({{"name", resource->plural}});
+    }
+    server_.FailNext(DiscoveryOf(), Raw(Answered({{"resources", resources}})), 1);
+  }
+  void WriteKubeconfig(const std::string& name, const std::string& token) {
+    std::ofstream(folder_ / name) << json{
+        {"apiVersion", "v1"},
+        {"kind", "Config"},
+        {"current-context", "test"},
+        {"contexts", {{{"name", "test"}, {"context", {{"cluster", "test"}, {"user", "test"}}}}}},
+        {"clusters", {{{"name", "test"}, {"cluster", {{"server", server_.url()}}}}}},
+        {"users", {{{"name", "test"}, {"user", {{"token", token}}}}}}};
+  }
+
+  std::vector<std::string> Run(std::vector<std::string> more = {},
+                               const std::string& kubeconfig = "kubeconfig") {
     std::vector<std::string> out{"run",
                                  "--log-format=text",
                                  "--kubeconfig",
-                                 (folder_ / "kubeconfig").string(),
+                                 (folder_ / kubeconfig).string(),
                                  "--metrics-port=0",
                                  "--health-port=0"};
     out.insert(out.end(), more.begin(), more.end());
@@ -172,6 +181,54 @@ TEST_F(ProcessTest, TheControllerExitsAtOnceWhenItsLeaseIsTaken) {
   EXPECT_EQ(controller.Exit(), 1) << controller.Output();
   EXPECT_NE(controller.Output().find("the Lease is lost"), std::string::npos);
   EXPECT_EQ(server_.Get(lease)->at("spec")["holderIdentity"], "another");
+}
+
+// As on a machine that sleeps, or a node whose processes get no time: the Lease's time passes while
+// the process can't see it, and what it meant to write is still in its memory.
+TEST_F(ProcessTest, AControllerThatStoodStillForLongerThanItsLeaseWritesNothingAnyMore) {
+  Process first("perennial-controller", Run({"--leader-elect"}), folder_ / "first");
+  ASSERT_TRUE(first.Says("working as ada")) << first.Output();
+  Discover();
+  WriteKubeconfig("other", "other-token");
+  Process second("perennial-controller", Run({"--leader-elect"}, "other"), folder_ / "second");
+  ASSERT_TRUE(second.Says("waiting for Lease")) << second.Output();
+
+  // Work comes at the very moment: the first has heard of it, or will when it goes on.
+  const kube::Ref model{api::kModelDeployments, {"transit", "departures"}};
+  first.Signal(SIGSTOP);
+  server_.Put(model.resource, json::parse(R"({
+      "metadata": {"namespace": "transit", "name": "departures"},
+      "spec": {"model": {"uri": "http://models/1"}, "template": {"spec": {"containers": [
+        {"name": "model", "image": "m", "ports": [{"name": "http", "containerPort": 8080}]}]}}}})"));
+  ASSERT_TRUE(second.Says("working as ada", Millis(60'000))) << second.Output();
+  for (int i = 0; i < 2'000 && server_.List(api::kDeployments).empty(); ++i) {
+    std::this_thread::sleep_for(Millis(5));
+  }
+  ASSERT_FALSE(server_.List(api::kDeployments).empty()) << second.Output();
+  const json lease =
+      server_.Get({::perennial::testing::Leases(), {"perennial-system", "perennial-controller"}})
+          .value();
+
+  const std::size_t before = server_.Requests().size();
+  first.Signal(SIGCONT);
+  EXPECT_EQ(first.Exit(), 1) << first.Output();
+  EXPECT_NE(first.Output().find("the Lease is lost"), std::string::npos) << first.Output();
+  const auto requests = server_.Requests();
+  for (std::size_t i = before; i < requests.size(); ++i) {
+    const auto& one = requests[i];
+    if (one.authorization.find("secret-token") == std::string::npos) continue;
+    if (one.request.method == "GET") continue;
+    // A renewal that was on its way when it stood still is refused by its version.
+    const bool renewal = one.request.path.find("/leases/") != std::string::npos;
+    EXPECT_TRUE(renewal && one.status == 409)
+        << one.request.method << " " << one.request.path << " " << one.status;
+  }
+  const json now =
+      server_.Get({::perennial::testing::Leases(), {"perennial-system", "perennial-controller"}})
+          .value();
+  EXPECT_EQ(now["spec"]["holderIdentity"], lease["spec"]["holderIdentity"]);
+  second.Signal(SIGTERM);
+  EXPECT_EQ(second.Exit(), 0) << second.Output();
 }
 
 TEST_F(ProcessTest, TheControllerSaysWhatItCannotConnectWith) {

@@ -270,6 +270,19 @@ TEST_F(ExecuteTest, DeletesByUidOnly) {
   EXPECT_TRUE(Run(PlanOf({DeleteObject{Child(), uid}})).ok()) << "gone is what was wanted";
 }
 
+TEST_F(ExecuteTest, DeletesOnlyWhatIsAsItWasSeen) {
+  json stored = api_.Put(ConfigMaps(), Body(Child(), json::object()));
+  const std::string uid = stored["metadata"]["uid"];
+  const std::string seen = stored["metadata"]["resourceVersion"];
+  stored["data"] = {{"serves", "again"}};
+  api_.Put(ConfigMaps(), stored);
+  EXPECT_FALSE(Run(PlanOf({DeleteObject{Child(), uid, seen}})).ok());
+  ASSERT_TRUE(api_.Get(Child()).has_value());
+  const std::string now = (*api_.Get(Child()))["metadata"]["resourceVersion"];
+  ASSERT_TRUE(Run(PlanOf({DeleteObject{Child(), uid, now}})).ok());
+  EXPECT_FALSE(api_.Get(Child()).has_value());
+}
+
 TEST_F(ExecuteTest, EndsAtTheFirstFailure) {
   api_.FailNext(testing::On("PATCH", "/second"), testing::Answer(403, "Forbidden"));
   const auto done = Run(PlanOf({Apply({{"a", "1"}}, "first"), Event("First"),

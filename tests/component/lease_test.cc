@@ -34,6 +34,12 @@ class Line final : public Transport {
 
   Result<Response> Send(const Request& request, Millis deadline) override {
     clock_.Advance(slow);
+    sent.push_back(clock_.Steady());
+    if (throttled > 0) {
+      --throttled;
+      return Response{429, testing::StatusJson(429, "TooManyRequests", "please try again later"),
+                      retry_after};
+    }
     if (late && request.method != "GET") {
       held_.push_back(request);
       return Error{Errc::kTimeout, "no answer"};
@@ -57,6 +63,9 @@ class Line final : public Transport {
   bool down = false;
   bool late = false;  // for writes
   bool lose_reply = false;
+  int throttled = 0;  // so many requests get 429
+  Millis retry_after{0};
+  std::vector<Millis> sent;  // when
 
  private:
   Transport& inner_;
@@ -222,6 +231,56 @@ TEST_F(LeaseTest, IsLostByARenewalThatComesTooLate) {
   a->Step();
   EXPECT_FALSE(a->election.Leading());
   EXPECT_FALSE(a->election.MayWrite());
+}
+
+// Three seconds twice are more than one call waits, and less than the lease lasts.
+TEST_F(LeaseTest, IsKeptThroughThrottlingThatEndsInTime) {
+  const auto a = Make("a");
+  a->Step();
+  a->line.throttled = 2;
+  a->line.retry_after = Millis(3'000);
+  a->line.sent.clear();
+  a->Run(Millis(9'900));
+  ASSERT_TRUE(a->election.MayWrite());
+  ASSERT_GE(a->line.sent.size(), 3u);
+  for (std::size_t i = 1; i < 3; ++i) {
+    EXPECT_GE(a->line.sent[i] - a->line.sent[i - 1], Millis(3'000)) << "asked again too soon";
+  }
+  a->Run(Millis(60'000));
+  EXPECT_TRUE(a->election.MayWrite());
+  EXPECT_EQ(Spec()["leaseTransitions"], 0);
+}
+
+TEST_F(LeaseTest, IsLostInTimeWhenTheServerAsksForMoreThanIsLeft) {
+  const auto a = Make("a");
+  const auto b = Make("b");
+  a->Step();
+  b->Step();
+  const Millis start = a->clock.Steady();
+  a->line.throttled = 1'000;
+  a->line.retry_after = Millis(20'000);
+  a->line.sent.clear();
+  for (int second = 1; second <= 60; ++second) {
+    a->Run(Millis(1'000));
+    b->Run(Millis(1'000));
+    ASSERT_EQ(a->election.MayWrite(), second < 10) << second;
+    ASSERT_EQ(a->election.Leading(), second < 10) << "said in time, " << second;
+    ASSERT_FALSE(a->election.MayWrite() && b->election.MayWrite()) << second;
+  }
+  EXPECT_EQ(a->line.sent.size(), 1u) << "nothing is asked while the server wants to be left alone";
+  EXPECT_LT(a->line.sent[0] - start, Millis(10'000));
+  EXPECT_TRUE(b->election.MayWrite());
+}
+
+TEST_F(LeaseTest, IsNotAskedForWhileTheServerWantsToBeLeftAlone) {
+  const auto a = Make("a");
+  a->line.throttled = 2;
+  a->line.retry_after = Millis(20'000);
+  a->Run(Millis(39'000));
+  EXPECT_EQ(a->line.sent.size(), 2u);
+  EXPECT_FALSE(a->election.Leading());
+  a->Run(Millis(3'000));
+  EXPECT_TRUE(a->election.MayWrite());
 }
 
 TEST_F(LeaseTest, IsKeptWhenTheAnswerToARenewalIsLost) {

@@ -61,7 +61,7 @@ class NewDataOfPrometheus : public ::testing::Test {
     data.expression = "sum(increase(c_total[2m]))";
     data.threshold = {100, "100"};
     data.interval.value = Millis(1'000);
-    data.source.emplace().prometheus.emplace().url = prometheus_.url();
+    data.source.emplace().prometheus.emplace().server.url = prometheus_.url();
     policy_.spec.triggers.emplace_back().new_data = std::move(data);
   }
 
@@ -139,7 +139,7 @@ TEST_F(NewDataOfPrometheus, StartsOneRunOnceThePodsOfAllVersionsHaveEnough) {
 }
 
 TEST_F(NewDataOfPrometheus, SaysThatThePrometheusDoesNotAnswer) {
-  policy_.spec.triggers[0].new_data->source->prometheus->url = "http://127.0.0.1:1";
+  policy_.spec.triggers[0].new_data->source->prometheus->server.url = "http://127.0.0.1:1";
   scrape::PromqlPool pool(samples_, SystemClock(), options_);
   pool.Start();
   const auto told = [&] {

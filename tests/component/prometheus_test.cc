@@ -5,6 +5,7 @@
 #include <string>
 #include <thread>
 
+#include "scrape/instant_query_pool.h"
 #include "scrape/promql_pool.h"
 #include "scrape/scrape_pool.h"
 
@@ -117,6 +118,34 @@ TEST_F(PrometheusAgreement, CountsWhatWeCount) {
   again.Start();
   ASSERT_TRUE(Wait([&] { return View(later, "queried").targets_up == 3; }));
   ExpectAllCounted(View(later, "queried"), "asked after a restart");
+}
+
+// What users write themselves, with what Prometheus knows beside the pods' own metrics.
+TEST_F(PrometheusAgreement, AnswersAnyExpression) {
+  InstantQueryPool pool(SystemClock(), query_);
+  const auto ask = [&](const char* expression) {
+    return InstantQuery{prometheus_.url(), expression, {}, kSecond};
+  };
+  pool.Set("a", {{"pods", ask("count(up{pod=~\"departures-v1-.*\"} == 1)")},
+                 {"each", ask("up == 1")},
+                 {"none", ask("nobody_counts_this")},
+                 {"quotient", ask("sum(up * 0) / sum(up * 0)")},
+                 {"broken", ask("sum(")}});
+  pool.Start();
+  // Each is asked at its own moment; the pods are scraped one after the other.
+  const auto says = [&](const char* name) {
+    const auto newest = pool.Newest("a", name);
+    if (!newest) return std::string("nothing yet");
+    return newest->value.ok() ? std::to_string(*newest->value) : newest->value.error().message;
+  };
+  const auto is = [&](const char* name, const char* wanted) {
+    return Wait([&] { return says(name).find(wanted) != std::string::npos; });
+  };
+  EXPECT_TRUE(is("pods", "3.0")) << says("pods");
+  EXPECT_TRUE(is("each", "has 3 values")) << says("each");
+  EXPECT_TRUE(is("none", "has no value")) << says("none");
+  EXPECT_TRUE(is("quotient", "is no number")) << says("quotient");
+  EXPECT_TRUE(is("broken", "bad_data")) << says("broken");
 }
 
 }  // namespace

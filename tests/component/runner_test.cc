@@ -2,181 +2,17 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <memory>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <thread>
 
-#include "support/fake_api_server.h"
-#include "support/in_process.h"
-#include "support/manual_clock.h"
+#include "support/runner_fixture.h"
 
 namespace perennial::kube {
 namespace {
 
 using nlohmann::json;
 using testing::ConfigMaps;
-using testing::FakeApiServer;
-using testing::ManualClock;
-
-// A controller as small as can be: spec.value goes into a ConfigMap, then into status.value.
-struct Toy {
-  Meta meta;
-  json spec;
-  json status;
-};
-
-Toy DecodeToy(const json& object) {
-  return {*ParseMeta(object), object.value("spec", json::object()),
-          object.value("status", json::object())};
-}
-
-class ToyReconciler {
- public:
-  struct Observed {
-    std::shared_ptr<const Toy> toy;
-    std::string child_value;
-    std::string last_error;
-  };
-  static constexpr std::string_view kName = "toy";
-
-  ToyReconciler(const Store<Toy>& toys, const Store<Toy>& children)
-      : toys_(toys), children_(children) {}
-
-  std::optional<Observed> Observe(const Key& key, const Attempt& attempt) {
-    ++observed;
-    const auto toy = toys_.Get(key);
-    if (toy == nullptr) return std::nullopt;
-    const auto child = children_.Get(key);
-    return Observed{toy, child ? child->spec.value("value", "") : "", attempt.last_error};
-  }
-
-  static Plan Decide(const Observed& seen, WallTime now) {
-    Plan plan;
-    const Toy& toy = *seen.toy;
-    const std::string value = toy.spec.value("value", "");
-    plan.why = "value is " + value;
-    json status = {
-        {"value", value},
-        {"observedGeneration", toy.meta.generation},
-        {"conditions", json::array({{{"type", "Ready"},
-                                     {"status", seen.last_error.empty() ? "True" : "False"},
-                                     {"message", seen.last_error}}})}};
-    // A controller may tell of an error in a plan of its own and act again only in the next one.
-    const bool tells = toy.spec.value("tells", false) && !seen.last_error.empty() &&
-                       status["conditions"] != toy.status.value("conditions", json::array());
-    if (seen.child_value != value && !tells) {
-      const Ref child{ConfigMaps(), toy.meta.key};
-      json body = testing::MakeObject(child);
-      body["metadata"]["ownerReferences"] = {{{"apiVersion", "perennial.dev/v1alpha1"},
-                                              {"kind", "ModelDeployment"},
-                                              {"name", toy.meta.key.name},
-                                              {"uid", toy.meta.uid},
-                                              {"controller", true}}};
-      body["spec"] = {{"value", value}};
-      plan.actions.emplace_back(ApplyObject{child, body.dump(), true});
-    }
-    if (status != toy.status) plan.status = status.dump();
-    if (const int wake = toy.spec.value("wake", 0)) plan.wake_at = now + Millis(wake);
-    return plan;
-  }
-
-  std::atomic<int> observed{0};
-
- private:
-  const Store<Toy>& toys_;
-  const Store<Toy>& children_;
-};
-
-class RunnerTest : public ::testing::Test {
- protected:
-  RunnerTest() {
-    SetValue("1");
-    Sync();
-    api_.ForgetRequests();
-  }
-
-  static ClientOptions Impatient(ManualClock& clock) {
-    ClientOptions options;
-    options.sleep = [&clock](Millis time) { clock.Advance(time); };
-    options.most_tries = 1;
-    options.most_reconnects = 0;
-    return options;
-  }
-
-  void SetValue(const std::string& value, int wake = 0) {
-    json object = api_.Get(Self()).value_or(testing::MakeObject(Self()));
-    object["spec"] = {{"value", value}};
-    if (wake != 0) object["spec"]["wake"] = wake;
-    api_.Put(Self().resource, object);
-  }
-
-  // What an informer does: the store catches up with the server, and changes wake the key.
-  void Sync() {
-    Fill(toys_, Self().resource);
-    Fill(children_, ConfigMaps());
-  }
-  void Fill(Store<Toy>& store, const Resource& resource) {
-    std::set<Key> listed;
-    for (const json& object : api_.List(resource)) {
-      auto toy = std::make_shared<const Toy>(DecodeToy(object));
-      listed.insert(toy->meta.key);
-      const auto before = store.Get(toy->meta.key);
-      store.Upsert(toy);
-      if (store.Get(toy->meta.key) != before) queue().Add(toy->meta.key);
-    }
-    for (const auto& object : store.All()) {
-      if (!listed.contains(object->meta.key)) queue().Add(object->meta.key);
-    }
-    store.FinishList(listed);
-  }
-
-  // Looks at what is due now; returns how often it looked.
-  int Work() {
-    int looks = 0;
-    while (const auto key = queue().TryTake()) {
-      runner_.Reconcile(*key);
-      queue().Done(*key);
-      ++looks;
-    }
-    return looks;
-  }
-  // Until nothing is due within `time`, the stores always fresh.
-  void Settle(Millis time) {
-    const Millis end = clock_.Steady() + time;
-    while (true) {
-      Sync();
-      if (Work() > 0) continue;
-      const auto next = queue().next_due();
-      if (!next || *next > end) break;
-      clock_.Advance(*next - clock_.Steady());
-    }
-    if (end > clock_.Steady()) clock_.Advance(end - clock_.Steady());
-  }
-
-  Ref Self() const { return {testing::ModelDeployments(), {"transit", "departures"}}; }
-  WorkQueue& queue() { return runner_.queue(); }
-  RunnerCounters Counters() { return runner_.core().Counters(); }
-  json Status() const { return api_.Get(Self())->value("status", json::object()); }
-  std::string ReadyMessage() const {
-    const json status = Status();
-    return status.contains("conditions") ? status["conditions"][0].value("message", "") : "";
-  }
-  std::string LastError() { return runner_.core().LastError(Self().key); }
-
-  ManualClock clock_;
-  FakeApiServer api_{testing::InProcess()};
-  Client client_{api_.transport(), clock_, "perennial-toy", Impatient(clock_)};
-  EventRecorder events_{client_, clock_, "perennial.dev/toy", "pod"};
-  Store<Toy> toys_;
-  Store<Toy> children_;
-  ToyReconciler reconciler_{toys_, children_};
-  bool permitted_ = true;
-  Runner<ToyReconciler, Toy> runner_{reconciler_,
-                                     toys_,
-                                     testing::ModelDeployments(),
-                                     {client_, events_, clock_, [this] { return permitted_; }}};
-};
 
 TEST_F(RunnerTest, CarriesAPlanOutAndThenRests) {
   Settle(Millis(1'000));
@@ -351,6 +187,35 @@ TEST_F(RunnerTest, RemembersAnErrorThatAPlanOnlyTellsOf) {
   EXPECT_EQ(ReadyMessage(), "");
 }
 
+// Another controller that wants something else, and answers each of our writes at once.
+TEST_F(RunnerTest, RepeatsEverMoreSeldomWhatSomebodyElseUndoes) {
+  int undone = 0;
+  const Millis end = clock_.Steady() + Millis(600'000);
+  while (clock_.Steady() < end) {
+    Sync();
+    const int looks = Work();
+    json child = *api_.Get({ConfigMaps(), Self().key});
+    if (child["spec"]["value"] == "1") {
+      child["spec"]["value"] = "theirs";
+      api_.Put(ConfigMaps(), child);
+      ++undone;
+    } else if (looks == 0) {
+      clock_.Advance(queue().next_due().value_or(end) - clock_.Steady());
+    }
+  }
+  EXPECT_GE(undone, 8) << "it goes on trying";
+  EXPECT_LE(undone, 12) << "two controllers drive each other";
+  EXPECT_NE(ReadyMessage().find("does not stay as it is applied"), std::string::npos)
+      << ReadyMessage();
+  // The other one is gone.
+  Settle(Millis(400'000));
+  EXPECT_EQ(api_.Get({ConfigMaps(), Self().key})->at("spec")["value"], "1");
+  EXPECT_EQ(ReadyMessage(), "");
+  api_.ForgetRequests();
+  Settle(Millis(600'000));
+  EXPECT_EQ(api_.Writes(), 0u);
+}
+
 TEST_F(RunnerTest, TellsOfANameThatSomebodyElseHas) {
   api_.Put(ConfigMaps(), testing::MakeObject({ConfigMaps(), Self().key}));
   Settle(Millis(10'000));
@@ -359,6 +224,33 @@ TEST_F(RunnerTest, TellsOfANameThatSomebodyElseHas) {
   Settle(Millis(10'000));
   EXPECT_EQ(ReadyMessage(), "");
   EXPECT_EQ(Status()["value"], "1");
+}
+
+// The whole status doesn't go through; its conditions alone do, and say why.
+TEST_F(RunnerTest, TellsOfAStatusThatIsTooLargeAndHoldsUpNoOther) {
+  testing::Match whole = testing::On("PATCH", "/departures/status");
+  whole.body = R"("value":"1")";
+  api_.FailNext(whole, testing::Answer(413, "RequestEntityTooLarge"), 1'000'000);
+  const Ref other{testing::ModelDeployments(), {"transit", "arrivals"}};
+  api_.Put(other.resource, testing::MakeObject(other, R"({"spec":{"value":"2"}})"));
+  Settle(Millis(10'000));
+  EXPECT_NE(LastError().find("413"), std::string::npos) << LastError();
+  EXPECT_EQ(ReadyMessage(), LastError());
+  EXPECT_FALSE(Status().contains("value"));
+  EXPECT_EQ(api_.Get(other)->at("status")["value"], "2");
+  EXPECT_GE(Counters().terminal, 5u);
+
+  Settle(Millis(3'600'000));
+  api_.ForgetRequests();
+  Settle(Millis(3'600'000));
+  EXPECT_LE(api_.Writes(), 13u) << "told once, and tried less and less often";
+  EXPECT_GE(api_.Writes(), 9u);
+
+  api_.faults().Clear();
+  Settle(Millis(400'000));
+  EXPECT_EQ(Status()["value"], "1");
+  EXPECT_EQ(ReadyMessage(), "");
+  EXPECT_EQ(LastError(), "");
 }
 
 TEST_F(RunnerTest, TriesAgainAtOnceWhenTheSpecChanges) {

@@ -25,7 +25,7 @@ using kube::Request;
 using kube::Transport;
 
 const Ref kMap{ConfigMaps(), {"ns", "map"}};
-const Request kGet{"GET", "/api/v1/namespaces/ns/configmaps/map", "", ""};
+const Request kGetMap{"GET", "/api/v1/namespaces/ns/configmaps/map", "", ""};
 
 Millis Now() {
   return SystemClock().Steady();
@@ -42,7 +42,7 @@ class TransportTest : public ::testing::Test {
     server_.Put(ConfigMaps(), MakeObject(kMap, R"({"data":{"a":"b"}})"));
   }
   Result<kube::Response> Get(Millis deadline = Millis{5'000}) {
-    return http_->Send(kGet, deadline);
+    return http_->Send(kGetMap, deadline);
   }
 
   FakeApiServer server_;
@@ -131,7 +131,7 @@ TEST_F(TransportTest, DoesNotFollowRedirectsSoTheTokenStaysHere) {
                         .collect_garbage = true});
   const auto http = Connect(server.Config());
   server.FailNext({}, Redirect(thief.url() + "/api/v1/namespaces/ns/configmaps/map"));
-  const auto got = http->Send(kGet, Millis{5'000});
+  const auto got = http->Send(kGetMap, Millis{5'000});
   ASSERT_TRUE(got.ok()) << got.error().message;
   EXPECT_EQ(got->status, 307);
   EXPECT_TRUE(thief.Requests().empty());
@@ -152,6 +152,21 @@ TEST_F(TransportTest, TheDeadlineHoldsWhileTheAnswerDrips) {
   EXPECT_TRUE(Get().ok());
 }
 
+TEST_F(TransportTest, AStreamThatDripsEndsAllTheSame) {
+  for (const Fault& fault : {Endless(Millis{10}), HalfOpen()}) {
+    SCOPED_TRACE(static_cast<int>(fault.kind));
+    server_.FailNext({}, fault);
+    const auto http = Connect(server_.Config());
+    const Millis begin = Now();
+    const Status how =
+        http->Stream({"GET", "/api/v1/namespaces/ns/configmaps?watch=1", "", ""}, Millis{300},
+                     [](std::string_view) { ADD_FAILURE() << "a line"; }, {});
+    ASSERT_FALSE(how.ok());
+    EXPECT_EQ(how.error().code, Errc::kTimeout);
+    EXPECT_LT(Now() - begin, Millis{1'000});
+  }
+}
+
 TEST_F(TransportTest, AnAnswerAboveTheLimitIsAnError) {
   const auto http = Connect(server_.Config(), {.max_in_flight = 32,
                                                .max_body = 100'000,
@@ -164,7 +179,7 @@ TEST_F(TransportTest, AnAnswerAboveTheLimitIsAnError) {
       http->Send({"GET", "/api/v1/namespaces/ns/configmaps/big", "", ""}, Millis{5'000});
   ASSERT_FALSE(got.ok());
   EXPECT_EQ(got.error().code, Errc::kTooLarge);
-  EXPECT_TRUE(http->Send(kGet, Millis{5'000}).ok());
+  EXPECT_TRUE(http->Send(kGetMap, Millis{5'000}).ok());
 }
 
 TEST_F(TransportTest, ACutAnswerIsNoAnswer) {
@@ -206,15 +221,15 @@ TEST_F(TransportTest, BoundsWhatIsUnderWay) {
   server_.FailNext({}, HalfOpen(), 2);
   std::vector<std::thread> stuck;
   for (int i = 0; i < 2; ++i) {
-    stuck.emplace_back([&] { EXPECT_FALSE(http->Send(kGet, Millis{600}).ok()); });
+    stuck.emplace_back([&] { EXPECT_FALSE(http->Send(kGetMap, Millis{600}).ok()); });
   }
   while (server_.Requests().size() < 2) std::this_thread::sleep_for(Millis{5});
-  const auto third = http->Send(kGet, Millis{100});
+  const auto third = http->Send(kGetMap, Millis{100});
   ASSERT_FALSE(third.ok());
   EXPECT_EQ(third.error().code, Errc::kTimeout);
   EXPECT_EQ(server_.Requests().size(), 2u);
   for (std::thread& thread : stuck) thread.join();
-  EXPECT_TRUE(http->Send(kGet, Millis{5'000}).ok());
+  EXPECT_TRUE(http->Send(kGetMap, Millis{5'000}).ok());
 }
 
 TEST_F(TransportTest, ManyThreadsShareIt) {
@@ -346,7 +361,7 @@ TEST_F(StreamTest, StreamsDoNotTakePlacesFromCalls) {
     });
   }
   while (server_.open_watches() < 6) std::this_thread::sleep_for(Millis{5});
-  EXPECT_TRUE(http->Send(kGet, Millis{2'000}).ok());
+  EXPECT_TRUE(http->Send(kGetMap, Millis{2'000}).ok());
   stop.request_stop();
   for (std::thread& thread : streams) thread.join();
 }
@@ -362,7 +377,7 @@ TEST_F(StreamTest, SurvivesResetsWhileItIsStoppedAndDestroyed) {
         (void)http->Stream(
             watch_, Millis{5'000}, [](std::string_view) {}, stop.get_token());
       });
-      threads.emplace_back([&] { (void)http->Send(kGet, Millis{round % 5 + 1}); });
+      threads.emplace_back([&] { (void)http->Send(kGetMap, Millis{round % 5 + 1}); });
     }
     std::this_thread::sleep_for(Millis{round});
     server_.CloseConnections();

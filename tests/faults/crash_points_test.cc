@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <iostream>
+#include <map>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "faults/story_plots.h"
@@ -21,10 +24,17 @@ using Kind = Trouble::Kind;
 // slow, make smaller still.
 int Stride(int usual) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  usual *= 4;
+  usual *= 10;
 #endif
   const char* text = std::getenv("PERENNIAL_STRIDE");
   return text == nullptr ? usual : std::max(1, std::atoi(text));
+}
+
+// The undisturbed story, told once a process.
+const Told& ReferenceOf(const Plot& plot) {
+  static std::map<std::string, Told> told;
+  const auto known = told.find(plot.name);
+  return known != told.end() ? known->second : told.emplace(plot.name, Tell(plot)).first->second;
 }
 
 class CrashPoints : public ::testing::TestWithParam<Plot> {
@@ -32,11 +42,15 @@ class CrashPoints : public ::testing::TestWithParam<Plot> {
   // One trouble of this kind at each request of the story's chapter, or at every `stride`th.
   void AtEach(const Trouble& what, int stride) {
     const Plot& plot = GetParam();
-    const Told reference = Tell(plot);
+    const Told& reference = ReferenceOf(plot);
     ASSERT_EQ(reference.violations, std::vector<std::string>());
     const auto [calls, writes] = reference.chapter;
-    const int first = 1 + (what.every_call ? calls : writes);
+    const int begin = 1 + (what.every_call ? calls : writes);
     const int last = what.every_call ? reference.calls : reference.writes;
+    // A sample begins elsewhere in each story.
+    const int first =
+        begin + static_cast<int>(std::hash<std::string>{}(plot.name) %
+                                 static_cast<std::size_t>(std::clamp(last - begin + 1, 1, stride)));
     int points = 0;
     for (int at = first; at <= last; at += stride) {
       SCOPED_TRACE("at request " + std::to_string(at));
@@ -50,7 +64,8 @@ class CrashPoints : public ::testing::TestWithParam<Plot> {
     }
     std::cout << "points: " << points << " of " << plot.name << "\n";
     RecordProperty("points", points);
-    EXPECT_GT(points * stride, 5);
+    EXPECT_GT(points, 0);
+    EXPECT_GT(last - begin, 4);
   }
   static bool Dies(Kind kind) {
     return kind != Kind::kLoseReply && kind != Kind::kConflict && kind != Kind::kRefuse;
@@ -99,7 +114,7 @@ TEST_P(CrashPoints, AWriteThatArrivesAfterItsSuccessorsChangesNothing) {
 
 TEST_P(CrashPoints, TwoCrashesAnywhereChangeNothing) {
   const Plot& plot = GetParam();
-  const Told reference = Tell(plot);
+  const Told& reference = ReferenceOf(plot);
   std::mt19937 random(static_cast<std::uint32_t>(plot.name.size()));
   for (int i = 0; i < 20; i += Stride(10)) {
     std::vector<Trouble> trouble;
@@ -116,7 +131,7 @@ TEST_P(CrashPoints, TwoCrashesAnywhereChangeNothing) {
 
 TEST_P(CrashPoints, StoresThatLagBehindChangeNothing) {
   const Plot& plot = GetParam();
-  const Told reference = Tell(plot);
+  const Told& reference = ReferenceOf(plot);
   for (std::uint32_t seed = 1; seed <= 12; seed += static_cast<std::uint32_t>(Stride(6))) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     ExpectSame(Tell(plot, {}, seed), reference, 0);
@@ -139,6 +154,7 @@ INSTANTIATE_TEST_SUITE_P(Scenarios, CrashPoints, ::testing::ValuesIn([] {
                            plots.push_back(NewDataRetrains());
                            plots.push_back(AnEventRetrains());
                            plots.push_back(AGroupTrainsTogether());
+                           for (Plot& plot : Edits()) plots.push_back(std::move(plot));
                            return plots;
                          }()),
                          NameOfPlot);

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <iostream>
 #include <map>
 #include <random>
@@ -13,6 +12,7 @@
 
 #include "api/codec.h"
 #include "api/names.h"
+#include "faults/story_children.h"
 #include "faults/story_plots.h"
 #include "support/spec_cases.h"
 
@@ -38,7 +38,7 @@ const std::vector<json>& Edits() {
             R"({"replicas": 3})",
             R"({"replicas": null, "autoscaling": {"minReplicas": 2, "maxReplicas": 5}})",
             R"({"replicas": null, "autoscaling": {"minReplicas": 3, "maxReplicas": 3}})",
-            R"({"disruptionBudget": {"maxUnavailable": 1}})",
+            R"({"disruptionBudget": {"maxUnavailable": 1, "minAvailable": null}})",
             R"({"disruptionBudget": null})",
             R"({"template": {"metadata": {"labels": {"team": "eta"}}}})",
             R"({"template": {"metadata": null}})",
@@ -65,6 +65,19 @@ const std::vector<json>& Edits() {
             R"({"rollout": {"steps": [{"weight": 20, "hold": "30s"}]}})",
             R"({"rollout": {"steps": [{"weight": 5, "hold": "10s"}, {"weight": 50, "hold": "1m"}]}})",
             R"({"rollout": {"steps": [{"mirror": 30, "hold": "20s"}, {"weight": 50}]}})",
+            R"({"traffic": {"protocol": "GRPC", "sticky": null, "timeouts": null, "rules": null,
+                 "gateway": {"parentRefs": [{"name": "edge"}]}}})",
+            R"({"traffic": {"protocol": null}})",
+            R"({"traffic": {"gateway": {"parentRefs": [{"name": "edge"}]},
+                 "rules": [{"header": {"name": "x-tester", "value": "yes"},
+                            "variant": "challenger"}]}})",
+            R"({"traffic": {"rules": null}})",
+            R"({"batch": {"schedule": "0 3 1 1 *", "jobTemplate": {"spec": {"template": {"spec": {
+                 "containers": [{"name": "score", "image": "score:1"}]}}}}}})",
+            R"({"batch": null})",
+            R"({"replicas": null, "autoscaling": {"minReplicas": 2, "maxReplicas": 6,
+                 "behavior": {"scaleDown": {"stabilizationWindowSeconds": 60}}}})",
+            R"({"disruptionBudget": {"minAvailable": 1, "maxUnavailable": null}})",
             R"({"rollout": {"steps": []}})",
             R"({"rollout": null})",
             R"({"rollout": {"progressDeadline": "7m"}})",
@@ -107,104 +120,38 @@ json FirstSpec() {
     "rollout": {"steps": [{"weight": 10, "hold": "1m"}]}})");
 }
 
-// Until nothing has been written for five minutes, an hour at most.
-void Settle(StoryWorld& world) {
-  int writes = -1;
-  for (int i = 0; i < 12 && writes != world.writes(); ++i) {
-    writes = world.writes();
-    world.Run(minutes(5));
-  }
-  EXPECT_EQ(writes, world.writes()) << "does not settle:\n" << world.log().back();
-}
-
-void ReplaceAll(std::string& text, const std::string& from, const std::string& to) {
-  for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) {
-    text.replace(at, from.size(), to);
-  }
-}
-
-bool IsTime(const std::string& text) {
-  return text.size() == 20 && text[4] == '-' && text[10] == 'T' && text.back() == 'Z';
-}
-
-// What differs between two ways to the same state: names of versions that are gone, times, history,
-// and the digest of a child, which has the version's name in it.
-void Forget(json& value, bool scales) {
-  static const std::set<std::string> kForgotten = {"uid",
-                                                   "resourceVersion",
-                                                   "generation",
-                                                   "observedGeneration",
-                                                   "history",
-                                                   "creationTimestamp",
-                                                   "lastTransitionTime",
-                                                   "managedFields",
-                                                   "since",
-                                                   "example.org/note",
-                                                   "revision",
-                                                   "started",
-                                                   "perennial.dev/spec-hash",
-                                                   "perennial.dev/revision"};
-  if (value.is_object()) {
-    for (const std::string& name : kForgotten) value.erase(name);
-    // How many pods there are is the autoscaler's business, and depends on the past.
-    if (scales) value.erase("replicas");
-    if (scales) value.erase("readyReplicas");
-    // Which steps led to it is the way, how it ended is the state.
-    if (value.contains("rollout") && value["rollout"].is_object()) {
-      value["rollout"] = {{"phase", value["rollout"].value("phase", "")},
-                          {"version", value["rollout"].value("version", "")}};
-    }
-  }
-  if (value.is_structured()) {
-    for (json& child : value) Forget(child, scales);
-  }
-  // Lists that merge by a key are in the order in which their elements came.
-  if (value.is_array() && !value.empty() && value[0].is_object()) {
-    std::sort(value.begin(), value.end());
-  }
-  if (value.is_string() && IsTime(value.get_ref<const std::string&>())) value = "TIME";
-}
-
 json SpecOf(const StoryWorld& world) {
   return world.Object(api::kModelDeployments, "departures")["spec"];
 }
 
-// Children that have traffic or pods, and the status, of a deployment with this valid spec.
+// A version that served before may be kept, without pods; nothing else of it.
+bool IsKept(const StoryWorld& world, const kube::Resource& kind, const json& object) {
+  if (kind != api::kDeployments && kind != api::kServices) return false;
+  const json child = world.Object(api::kDeployments, NameOf(object));
+  return child.empty() || child["spec"].value("replicas", 1) == 0;
+}
+
+// All children but those of versions that served before, and the status, of a deployment with this
+// valid spec.
 std::string StateOf(const StoryWorld& world, const json& spec) {
   const std::string champion = Champion(world);
-  const bool scales = spec.contains("autoscaling");
-  std::map<std::string, std::string> names = {{champion, "CHAMPION"}};
+  Aliases aliases = {{champion, "CHAMPION"}};
   std::vector<json> objects;
-  for (const kube::Resource& resource : {api::kDeployments, api::kServices, api::kHttpRoutes}) {
-    for (json object : world.Listed(resource)) {
+  for (const kube::Resource& kind : ChildKinds()) {
+    for (json object : world.Listed(kind)) {
       const std::string version = LabelOf(object, api::kLabelVersion);
-      if (resource != api::kHttpRoutes && !version.empty() && version != champion) {
-        // A version that served before may be kept, without pods.
-        const json child = world.Object(api::kDeployments, NameOf(object));
-        EXPECT_EQ(child.empty() ? 0 : child["spec"].value("replicas", 1), 0) << object.dump(2);
-        continue;
-      }
-      if (version == champion) names[NameOf(object)] = resource.plural + "-of-champion";
+      if (!version.empty() && version != champion && IsKept(world, kind, object)) continue;
+      if (version == champion) aliases[NameOf(object)] = "child-of-champion";
+      object["kind"] = kind.kind;
       object.erase("status");
       objects.push_back(object);
     }
   }
   const json deployment = world.Object(api::kModelDeployments, "departures");
-  const json& status = deployment["status"];
-  objects.push_back({{"status", status}});
-  std::string out;
-  for (json& object : objects) {
-    Forget(object, scales);
-    out += object.dump(1) + "\n";
-  }
-  // Longer names first: one may begin like another.
-  std::vector<std::pair<std::string, std::string>> sorted(names.begin(), names.end());
-  std::sort(sorted.begin(), sorted.end(),
-            [](const auto& a, const auto& b) { return a.first.size() > b.first.size(); });
-  for (const auto& [name, role] : sorted) {
-    if (!name.empty()) ReplaceAll(out, name, role);
-  }
-  return out;
+  aliases[deployment["metadata"]["uid"].get<std::string>()] = "UID-of-deployment";
+  const std::vector<json> statuses = {json::object({{"status", deployment["status"]}})};
+  const bool scales = spec.contains("autoscaling");
+  return WithoutTheWay(objects, aliases, scales) + WithoutTheWay(statuses, aliases, scales);
 }
 
 // The state of a fresh deployment, remembered by its spec.
@@ -218,13 +165,6 @@ const std::string& Fresh(const json& spec) {
     at->second = StateOf(world, spec);
   }
   return at->second;
-}
-
-std::string FirstDifference(const std::string& a, const std::string& b) {
-  std::size_t at = 0;
-  while (at < a.size() && at < b.size() && a[at] == b[at]) ++at;
-  const std::size_t from = at > 400 ? at - 400 : 0;
-  return "explored: ..." + a.substr(from, 800) + "\nfresh: ..." + b.substr(from, 800);
 }
 
 std::string Children(const std::string& state) {
@@ -295,21 +235,17 @@ void Explore(std::uint32_t seed, int length, Explored& explored) {
   }
 }
 
-// PERENNIAL_EXPLORE=SEEDS explores so many sequences, from PERENNIAL_EXPLORE_FROM on.
-int Environment(const char* name, int otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::atoi(text);
-}
-
 TEST(Exploration, EverySequenceOfSpecsEndsAsAFreshDeployment) {
-  const int first = Environment("PERENNIAL_EXPLORE_FROM", 1);
-  const int seeds = Environment("PERENNIAL_EXPLORE", 6);
+  const auto [first, seeds] = Seeds(6);
   Explored explored;
   for (int seed = first; seed < first + seeds && !HasFailure(); ++seed) {
     Explore(static_cast<std::uint32_t>(seed), 8, explored);
   }
   std::cout << "explored: " << seeds << " sequences, " << explored.states << " settled states, "
             << explored.invalid << " invalid specs\n";
+  RecordProperty("sequences", seeds);
+  RecordProperty("states", explored.states);
+  RecordProperty("invalid", explored.invalid);
   EXPECT_GE(explored.states, seeds > 1 ? seeds : 0);
 }
 

@@ -30,10 +30,10 @@ Result<Map> DecodeMap(const nlohmann::json& object) {
   return Map{std::move(meta), data.at("v").get<std::string>()};  // throws without "v"
 }
 
-Match Lists() {
+Match MapLists() {
   return {.method = "GET", .path = "/configmaps", .watch = false, .body = ""};
 }
-Match Watches() {
+Match MapWatches() {
   return {.method = "GET", .path = "/configmaps", .watch = true, .body = ""};
 }
 
@@ -119,21 +119,22 @@ TEST_P(InformerTest, FollowsAResource) {
   for (const char* name : {"a", "b", "c", "d", "e"}) SetValue(name, "1");
   Start();
   EXPECT_EQ(informer_->store().size(), 5u);
-  EXPECT_EQ(server_.Count(Lists()), 3u);  // pages of two
+  EXPECT_EQ(server_.Count(MapLists()), 3u);  // pages of two
   SetValue("a", "2");
   SetValue("f", "1");
   Delete("b");
   EXPECT_TRUE(Eventually([&] {
     return Value("a") == "2" && Value("f") == "1" && !informer_->store().Get({"ns", "b"});
   }));
-  EXPECT_EQ(server_.Count(Lists()), 3u);
+  EXPECT_EQ(server_.Count(MapLists()), 3u);
   EXPECT_EQ(News(8), (Texts{"+a=1", "+b=1", "+c=1", "+d=1", "+e=1", "~a=2", "+f=1", "-b"}));
   const auto counters = informer_->Counters();
   EXPECT_EQ(counters.lists, 1u);
   EXPECT_EQ(counters.events, 3u);
   EXPECT_GT(counters.last_contact, Millis{0});
   // The first list asks for the newest state, not for any that a cache may hold.
-  EXPECT_EQ(server_.Requests(Lists())[0].request.path.find("resourceVersion"), std::string::npos);
+  EXPECT_EQ(server_.Requests(MapLists())[0].request.path.find("resourceVersion"),
+            std::string::npos);
 }
 
 TEST_P(InformerTest, ResumesAfterLostConnectionsWithoutAList) {
@@ -145,7 +146,7 @@ TEST_P(InformerTest, ResumesAfterLostConnectionsWithoutAList) {
     SetValue("a", std::to_string(i));
     EXPECT_TRUE(Becomes("a", std::to_string(i)));
   }
-  EXPECT_EQ(server_.Count(Lists()), 1u);
+  EXPECT_EQ(server_.Count(MapLists()), 1u);
   EXPECT_EQ(News(5), (Texts{"+a=1", "~a=2", "~a=3", "~a=4", "~a=5"}));
 }
 
@@ -155,7 +156,7 @@ TEST_P(InformerTest, ListsAgainAfterAnExpiredVersionWithoutLostOrInventedNews) {
   ASSERT_TRUE(Watching());
   News();
   // Changes that the watch never sees: it is cut off, and the history is gone when it comes back.
-  server_.FailNext(Watches(), Drop(), 1'000);
+  server_.FailNext(MapWatches(), Drop(), 1'000);
   server_.CloseConnections();
   SetValue("a", "2");
   Delete("b");
@@ -175,7 +176,7 @@ TEST_P(InformerTest, AnExpiredVersionAsAStatusIsTheSame) {
   SetValue("a", "1");
   Start();
   ASSERT_TRUE(Watching());
-  server_.FailNext(Watches(), Answer(410, "Expired"));
+  server_.FailNext(MapWatches(), Answer(410, "Expired"));
   server_.CloseConnections();
   EXPECT_TRUE(Eventually([&] { return informer_->Counters().lists == 2; }));
   EXPECT_TRUE(Watching());
@@ -190,7 +191,7 @@ TEST_P(InformerTest, ATokenThatExpiresBetweenPagesStartsTheListOver) {
                      Answer(410, "Expired"), 1, page - 1);
     Start();
     EXPECT_EQ(informer_->store().size(), 7u);
-    EXPECT_EQ(server_.Count(Lists()), static_cast<size_t>(4 + page + 1));
+    EXPECT_EQ(server_.Count(MapLists()), static_cast<size_t>(4 + page + 1));
     EXPECT_EQ(News(7).size(), 7u);
     informer_.reset();
   }
@@ -207,7 +208,7 @@ TEST_P(InformerTest, NothingIsSyncedOrRemovedOnHalfAList) {
   server_.FailNext(later, Cut(30), 2);
   server_.FailNext(later, LoseReply(), 2);
   server_.Put(Services(), MakeObject({Services(), {"ns", "s"}}));
-  server_.FailNext(Watches(), Answer(410, "Expired"));
+  server_.FailNext(MapWatches(), Answer(410, "Expired"));
   server_.CloseConnections();
   EXPECT_TRUE(Eventually([&] { return server_.faults().Left() == 0; }));
   EXPECT_TRUE(Watching());
@@ -218,7 +219,7 @@ TEST_P(InformerTest, NothingIsSyncedOrRemovedOnHalfAList) {
 TEST_P(InformerTest, DuplicatesAndReorderingsChangeNothing) {
   SetValue("a", "1");
   for (const Fault& fault : {Duplicate(), Reorder()}) {
-    server_.FailNext(Watches(), fault);
+    server_.FailNext(MapWatches(), fault);
     Start();
     ASSERT_TRUE(Watching());
     SetValue("b", "1");
@@ -259,9 +260,9 @@ TEST_P(InformerTest, ResumesFromBookmarks) {
 
 TEST_P(InformerTest, GarbageAndHalfLinesLoseNothing) {
   SetValue("a", "1");
-  server_.FailNext(Watches(), Garbage(1));
-  server_.FailNext(Watches(), CutLine(1));
-  server_.FailNext(Watches(), ErrorEvent(500, "InternalError", 1));
+  server_.FailNext(MapWatches(), Garbage(1));
+  server_.FailNext(MapWatches(), CutLine(1));
+  server_.FailNext(MapWatches(), ErrorEvent(500, "InternalError", 1));
   Start();
   for (int i = 2; i < 12; ++i) {
     SetValue("a", std::to_string(i));
@@ -285,7 +286,7 @@ TEST_P(InformerTest, AnObjectThatCannotBeReadHoldsUpNoOther) {
   SetValue("d", "2");
   EXPECT_TRUE(Becomes("d", "2"));
   server_.Compact();
-  server_.FailNext(Watches(), Answer(410, "Expired"));
+  server_.FailNext(MapWatches(), Answer(410, "Expired"));
   server_.CloseConnections();
   EXPECT_TRUE(Eventually([&] { return informer_->Counters().lists == 2; }));
   EXPECT_TRUE(Watching());
@@ -315,12 +316,12 @@ TEST_P(InformerTest, AnOptionalResourceComesAndGoes) {
 }
 
 TEST_P(InformerTest, WaitsAsLongAsAThrottlingServerSays) {
-  server_.FailNext(Lists(), Answer(429, "TooManyRequests", 1), 2);
+  server_.FailNext(MapLists(), Answer(429, "TooManyRequests", 1), 2);
   const Millis begin = SystemClock().Steady();
   Start();
   const Millis took = SystemClock().Steady() - begin;
   EXPECT_GE(took, Millis{2'000});
-  EXPECT_EQ(server_.Count(Lists()), 3u);
+  EXPECT_EQ(server_.Count(MapLists()), 3u);
 }
 
 TEST_P(InformerTest, SelectsByLabelAndNamespace) {
@@ -352,7 +353,7 @@ TEST_P(InformerTest, StopsAtOnceWhateverItDoes) {
   // While it waits to try again.
   options_.first_backoff = Millis{60'000};
   options_.longest_backoff = Millis{60'000};
-  server_.FailNext(Lists(), Answer(500, "InternalError"), 100);
+  server_.FailNext(MapLists(), Answer(500, "InternalError"), 100);
   informer_ = std::make_unique<Informer<Map>>(http_ ? *http_ : server_.transport(), SystemClock(),
                                               ConfigMaps(), options_, DecodeMap);
   informer_->Start();
@@ -369,7 +370,7 @@ TEST_P(InformerTest, WatchesForARandomTimeBelowThatOfIdleLimits) {
   EXPECT_TRUE(Eventually([&] { return informer_->Counters().watches == 3; }, Millis{20'000}));
   EXPECT_EQ(informer_->Counters().lists, 1u);
   EXPECT_EQ(informer_->Counters().failures, 0u);
-  for (const RecordedRequest& watch : server_.Requests(Watches())) {
+  for (const RecordedRequest& watch : server_.Requests(MapWatches())) {
     const bool in_range = watch.request.path.find("timeoutSeconds=1") != std::string::npos ||
                           watch.request.path.find("timeoutSeconds=2") != std::string::npos;
     EXPECT_TRUE(in_range) << watch.request.path;
@@ -389,6 +390,8 @@ TEST_P(InformerTest, ComesToTheWorldsStateAfterAnyFaults) {
                                      Answer(503, "ServiceUnavailable"),
                                      ErrorEvent(410, "Expired", 1),
                                      Answer(410, "Expired")};
+  const std::vector<Fault> of_lists = {Drop(), Cut(60), Answer(503, "ServiceUnavailable"),
+                                       Answer(410, "Expired"), Raw("\x16\x03 no HTTP\n\n")};
   options_.page_size = 3;
   std::uint64_t random = 17;
   const auto next = [&](std::uint64_t below) {
@@ -403,8 +406,8 @@ TEST_P(InformerTest, ComesToTheWorldsStateAfterAnyFaults) {
     } else {
       SetValue(name, std::to_string(step));
     }
-    if (next(6) == 0) server_.FailNext(Watches(), faults[next(faults.size())]);
-    if (next(20) == 0) server_.FailNext(Lists(), faults[next(1)]);
+    if (next(6) == 0) server_.FailNext(MapWatches(), faults[next(faults.size())]);
+    if (next(20) == 0) server_.FailNext(MapLists(), of_lists[next(of_lists.size())]);
     if (next(25) == 0) server_.Compact();
     if (next(10) == 0) server_.CloseConnections();
     if (next(3) == 0) std::this_thread::sleep_for(Millis{next(5)});

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <memory>
 #include <ostream>
 #include <string>
 #include <string_view>
@@ -278,7 +279,15 @@ TEST(HttpFetch, RefusesMetadataAndTheApiServerInEverySpelling) {
   // The API server's own addresses, which the controller learns at its start, by number and by
   // name; loopback stands for them here.
   request.addresses.allow_loopback = true;
-  request.addresses.forbidden = {*ParseAddressRange("127.0.0.0/8")};
+  const auto api_server = std::make_shared<ApiServerAddresses>();
+  request.addresses.api_server = api_server;
+  for (const char* host : {"127.0.0.1", "localhost"}) {
+    request.url = "http://" + std::string(host) + ":" + std::to_string(server.port()) + "/";
+    const Result<FetchedBody> fetched = Fetch(request);
+    ASSERT_FALSE(fetched.ok()) << host << ": while they are not known, any may be one";
+    EXPECT_EQ(fetched.error().code, Errc::kUnavailable) << fetched.error().message;
+  }
+  api_server->Set({*ParseAddressRange("127.0.0.0/8")});
   for (const char* host : {"127.0.0.1", "localhost", "LOCALHOST", "2130706433"}) {
     refused(host);
   }

@@ -7,17 +7,18 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "api/names.h"
-#include "app/controller.h"
+#include "faults/sharding_replica.h"
+#include "kube/client.h"
 #include "kube/shards.h"
 #include "support/controller_world.h"
 #include "support/in_process.h"
@@ -27,7 +28,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr Seconds kLease{4};
 constexpr int kNamespaces = 8;
 constexpr int kModels = 3;  // in each
 
@@ -35,113 +35,14 @@ std::string Namespace(int i) {
   return "team-" + std::to_string(i);
 }
 
-// Who wrote into which namespace, in order: a namespace has one writer at a time, and once it has
-// another one, the first writes there only after it got the shard back.
-class Journal {
- public:
-  void Wrote(const std::string& replica, const std::string& ns) {
-    const std::lock_guard lock(mutex_);
-    auto& writers = writers_[ns];
-    if (writers.empty() || writers.back() != replica) writers.push_back(replica);
-  }
-  std::map<std::string, std::vector<std::string>> writers() const {
-    const std::lock_guard lock(mutex_);
-    return writers_;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::map<std::string, std::vector<std::string>> writers_;
-};
-
-// A replica's way to the API server, which can be cut.
-class Wire final : public kube::Transport {
- public:
-  Wire(kube::Transport& inner, std::string replica, Journal& journal)
-      : inner_(inner), replica_(std::move(replica)), journal_(journal) {}
-
-  Result<kube::Response> Send(const kube::Request& request, Millis deadline) override {
-    if (cut) return Error{Errc::kUnavailable, "connection refused"};
-    Note(request);
-    return inner_.Send(request, deadline);
-  }
-  Status Stream(const kube::Request& request, Millis idle,
-                const std::function<void(std::string_view)>& on_line,
-                std::stop_token stop) override {
-    if (cut) return Error{Errc::kUnavailable, "connection refused"};
-    return inner_.Stream(
-        request, idle,
-        [&](std::string_view line) {
-          if (!cut) on_line(line);
-        },
-        stop);
-  }
-  std::atomic<bool> cut{false};
-
- private:
-  // Events tell of what happened: they may come later.
-  void Note(const kube::Request& request) {
-    if (request.method == "GET" || request.path.find("/events") != std::string::npos) return;
-    constexpr std::string_view kIn = "/namespaces/team-";
-    const std::size_t at = request.path.find(kIn);
-    if (at == std::string::npos) return;
-    const std::size_t begin = at + std::string_view("/namespaces/").size();
-    journal_.Wrote(replica_, request.path.substr(begin, request.path.find('/', begin) - begin));
-  }
-
-  kube::Transport& inner_;
-  const std::string replica_;
-  Journal& journal_;
-};
-
-class Replica {
- public:
-  Replica(FakeApiServer& server, Journal& journal, const std::string& name, app::RunOptions options)
-      : name_(name), wire_(server.transport(), name, journal), front_(wire_) {
-    options.metrics_port = 0;
-    options.health_port = 0;
-    options.leader_elect = true;
-    options.instance = name;
-    kube::LeaseOptions lease;
-    lease.duration = kLease;
-    lease.renew_deadline = Millis(2'500);
-    lease.retry_period = Millis(300);
-    controller_ = std::make_unique<app::Controller>(
-        options, app::Controller::Dependencies{front_, front_, SystemClock(),
-                                               [this] { lost = true; }, Millis(20), lease});
-    EXPECT_TRUE(controller_->Listen().ok());
-    thread_ = std::jthread([this](std::stop_token stop) { controller_->Run(stop); });
-  }
-  ~Replica() { Stop(); }
-
-  // As by SIGTERM.
-  void Stop() {
-    thread_.request_stop();
-    if (thread_.joinable()) thread_.join();
-  }
-  // As by SIGKILL: no request of it reaches the API server any more.
-  void Kill() {
-    wire_.cut = true;
-    Stop();
-  }
-  const std::string& name() const { return name_; }
-  std::atomic<bool> lost{false};
-
- private:
-  const std::string name_;
-  Wire wire_;
-  Front front_;
-  std::unique_ptr<app::Controller> controller_;
-  std::jthread thread_;
-};
-
 class ShardingTest : public ::testing::Test {
  protected:
-  std::unique_ptr<Replica> Start(const std::string& name, int shards = 4, int events_port = 0) {
+  std::unique_ptr<ShardReplica> Start(const std::string& name, int shards = 4, int events_port = 0,
+                                      const ShardReplica::Times& times = {}) {
     app::RunOptions options;
     options.shards = shards;
     options.events_port = events_port;
-    return std::make_unique<Replica>(server_, journal_, name, options);
+    return std::make_unique<ShardReplica>(server_, journal_, name, options, times);
   }
 
   void AddModels(const std::string& prefix, int models = kModels) {
@@ -153,6 +54,18 @@ class ShardingTest : public ::testing::Test {
         object["metadata"] = {{"namespace", Namespace(ns)}, {"name", prefix + std::to_string(i)}};
         server_.Put(api::kModelDeployments, object);
       }
+    }
+  }
+
+  // Somebody edits the first model of each namespace: there is something to write.
+  void EditModels(const std::string& prefix, int edit) {
+    kube::Client user(server_.transport(), SystemClock(), "user");
+    const json labels = {{"edit", std::to_string(edit)}};
+    const json patch = {{"spec", {{"template", {{"metadata", {{"labels", labels}}}}}}}};
+    for (int ns = 0; ns < kNamespaces; ++ns) {
+      EXPECT_TRUE(
+          user.MergePatch({api::kModelDeployments, {Namespace(ns), prefix + "0"}}, patch.dump())
+              .ok());
     }
   }
 
@@ -235,7 +148,7 @@ class ShardingTest : public ::testing::Test {
   }
 
   FakeApiServer server_{InProcess()};
-  Journal journal_;
+  WriterJournal journal_;
 };
 
 TEST_F(ShardingTest, TwoReplicasShareTheWork) {
@@ -257,16 +170,16 @@ TEST_F(ShardingTest, TwoReplicasShareTheWork) {
   }
   EXPECT_FALSE(a->lost || b->lost);
   a->Stop();
-  EXPECT_TRUE(Eventually(
-      [&] {
-        return Shares() == std::map<std::string, int>{{"b", 4}};
-      },
-      Millis(kLease) * 3 / 4))
-      << "what is given up is not waited for: " << json(Holders()).dump();
+  const Millis given_up = SystemClock().Steady();
+  EXPECT_TRUE(Eventually([&] {
+    return Shares() == std::map<std::string, int>{{"b", 4}};
+  })) << json(Holders()).dump();
+  EXPECT_LT(SystemClock().Steady() - given_up, Millis(kShardLease) * 3 / 4)
+      << "what is given up is not waited for";
 }
 
 TEST_F(ShardingTest, AKilledReplicasObjectsAreTakenOver) {
-  std::vector<std::unique_ptr<Replica>> replicas;
+  std::vector<std::unique_ptr<ShardReplica>> replicas;
   for (const char* name : {"a", "b", "c", "d"}) replicas.push_back(Start(name));
   ASSERT_TRUE(Eventually([&] { return EachHasOne(4); }, Millis(30'000))) << json(Holders()).dump();
   AddModels("early");
@@ -282,8 +195,8 @@ TEST_F(ShardingTest, AKilledReplicasObjectsAreTakenOver) {
   ASSERT_TRUE(Eventually([&] { return !Shares().contains(killed); }, Millis(30'000)));
   const Millis took = SystemClock().Steady() - begin;
   RecordProperty("takeover_ms", static_cast<int>(took.count()));
-  EXPECT_GT(took, Millis(kLease) / 2) << "not before it must have stopped";
-  EXPECT_LT(took, Millis(kLease) * 2);
+  EXPECT_GT(took, Millis(kShardLease) / 2) << "not before it must have stopped";
+  EXPECT_LT(took, Millis(kShardLease) * 2);
   Settle();
   AddModels("late");
   Settle();
@@ -294,6 +207,46 @@ TEST_F(ShardingTest, AKilledReplicasObjectsAreTakenOver) {
     EXPECT_EQ(who.size(), kube::ShardOf(ns, 4) == 2 && who.front() == killed ? 2u : 1u)
         << "only the killed one's were moved: " << ns << " " << json(who).dump();
   }
+}
+
+// The clock of one is a tenth slow, and that of the other a tenth fast: what the first may still do
+// lasts longer than its Lease says, and the second one waits for less. The first learns nothing of
+// its Leases any more, and whatever it writes arrives.
+TEST_F(ShardingTest, ClocksThatRunApartNeverMakeTwoOwners) {
+  const RatedClock slow_clock(90);
+  const RatedClock fast_clock(110);
+  const auto slow = Start("slow", 4, 0, {kShardLease * 3 / 2, slow_clock});
+  const auto fast = Start("fast", 4, 0, {kShardLease * 3 / 2, fast_clock});
+  ASSERT_TRUE(Eventually(
+      [&] {
+        return Shares() == std::map<std::string, int>{{"fast", 2}, {"slow", 2}};
+      },
+      Millis(40'000)))
+      << json(Holders()).dump();
+  AddModels("early");
+  Settle();
+  slow->CutLeases();
+  int edits = 0;
+  ASSERT_TRUE(Eventually(
+      [&] {
+        EditModels("early", ++edits);
+        std::this_thread::sleep_for(Millis(100));
+        return Shares() == std::map<std::string, int>{{"fast", 4}};
+      },
+      Millis(40'000)))
+      << json(Holders()).dump();
+  EXPECT_TRUE(Eventually([&] { return slow->lost.load(); }));
+  Settle();
+  ExpectOnce();
+  ExpectWriters(2);
+  int handed_over = 0;
+  for (const auto& [ns, who] : journal_.writers()) {
+    EXPECT_EQ(who.back(), "fast") << ns;
+    handed_over += who.front() == "slow";
+  }
+  EXPECT_GT(handed_over, 0);
+  EXPECT_LT(handed_over, kNamespaces);
+  EXPECT_FALSE(fast->lost);
 }
 
 TEST_F(ShardingTest, AReplicaThatComesGetsItsShare) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "api/names.h"
+#include "base/hash.h"
 #include "faults/story_plots.h"
 #include "support/in_process.h"
 
@@ -87,6 +88,79 @@ TEST(Story, AGroupOfWorkloadsTrainsTogether) {
   EXPECT_EQ(told.summary, Tell(AGroupTrainsTogether()).summary);
 }
 
+TEST(Story, AnEditIsRolledOutInEveryWay) {
+  for (const Plot& plot : Edits()) {
+    SCOPED_TRACE(plot.name);
+    const Told told = Tell(plot);
+    EXPECT_EQ(told.violations, std::vector<std::string>());
+    EXPECT_EQ(told.idle_writes, 0);
+    for (const char* line :
+         {"champion V2, challenger none", "pods of V2: 2", "  Promoted=True Promoted"}) {
+      EXPECT_TRUE(Says(told, line)) << line << "\nin:\n" << told.summary;
+    }
+    EXPECT_EQ(Says(told, "weight of V2: 100"), plot.name != AnEditWithoutAGateway().name);
+    // The main Service has the version that serves, and only that.
+    EXPECT_NE(told.children.find(R"("perennial.dev/model-version": "V2-of-departures")"),
+              std::string::npos)
+        << told.children;
+  }
+}
+
+TEST(Story, TestersSeeTheSecondVersionFirst) {
+  const Plot plot = AnEditThatTestersSeeFirst();
+  bool mirrored = false;
+  bool testers = false;
+  const Told told = Tell(plot, {}, {}, [&](StoryWorld& world) {
+    for (int write = 1; write < 200; ++write) {
+      world.AtWrite(write, [&](StoryWorld& then) {
+        for (const json& route : then.Listed(api::kHttpRoutes)) {
+          const json& rules = route["spec"]["rules"];
+          mirrored |= rules[0].dump().find("RequestMirror") != std::string::npos;
+          const json backends = rules.at(1)["backendRefs"];
+          testers |= backends.size() == 1 && backends[0]["weight"] == 1 &&
+                     LabelOf(then.Object(api::kDeployments, backends[0]["name"]),
+                             api::kLabelVersion) == then.VersionName(2);
+        }
+      });
+    }
+  });
+  EXPECT_TRUE(mirrored);
+  EXPECT_TRUE(testers);
+}
+
+TEST(Story, AnExperimentIsWonByWhoIsFaster) {
+  const Plot plot = AnEditThatWinsAnExperiment();
+  StoryWorld world(plot.options);
+  plot.story(world);
+  const json rollout = world.Object(api::kModelDeployments, "departures")["status"]["rollout"];
+  EXPECT_EQ(rollout["experiment"]["verdict"], "Pass") << rollout;
+}
+
+// What was counted of the second version, which is no better, says nothing of the third.
+TEST(Story, AnEditInTheMiddleOfAnExperimentBeginsAnew) {
+  StoryOptions options = AnEditThatWinsAnExperiment().options;
+  options.faster = {3};
+  StoryWorld world(options);
+  const auto edit = [&](const std::string& uri) {
+    world.EditDeployment({{"model", {{"uri", uri}, {"digest", "sha256:" + Sha256Hex(uri)}}}});
+  };
+  const auto counts = [&] {
+    const json status = world.Object(api::kModelDeployments, "departures")["status"];
+    return status.contains(json::json_pointer("/rollout/experiment"));
+  };
+  Begin(world);
+  edit("s3://models/second");
+  RunUntil(world, counts, minutes(1));
+  ASSERT_TRUE(counts()) << world.Summary();
+  ASSERT_EQ(Challenger(world), world.VersionName(2));
+  edit("s3://models/third");
+  const auto promoted = [&] { return LastOutcome(world) == "Promoted " + world.VersionName(3); };
+  RunUntil(world, promoted, minutes(3));
+  EXPECT_TRUE(promoted()) << world.Summary();
+  EXPECT_NE(world.Summary().find("  Superseded V2\n"), std::string::npos) << world.Summary();
+  EXPECT_EQ(world.violations(), std::vector<std::string>());
+}
+
 TEST(Story, ABadModelIsRolledBack) {
   const Told told = Tell(BadModelIsRolledBack());
   EXPECT_EQ(told.violations, std::vector<std::string>());
@@ -110,8 +184,8 @@ TEST(Story, ProbesAndAutoscalersChangeNothingOfTheCure) {
   EXPECT_NE(world.Summary().find("jobs: 3\n"), std::string::npos)
       << "two runs and one probe, since a first version is compared with nothing:\n"
       << world.Summary();
-  EXPECT_EQ(world.api().List(api::kAutoscalers).size(), 1u);
-  EXPECT_EQ(world.api().List(api::kDisruptionBudgets).size(), 1u);
+  EXPECT_EQ(world.Listed(api::kAutoscalers).size(), 1u);
+  EXPECT_EQ(world.Listed(api::kDisruptionBudgets).size(), 1u);
   const json checks = world.Object(api::kModelDeployments, "departures")["status"]["rollout"].value(
       "checks", json::array());
   ASSERT_EQ(checks.size(), 2u) << checks;

@@ -14,8 +14,6 @@ using nlohmann::json;
 
 // How long pods, routes, Jobs and people take.
 constexpr Millis kReaction{1'500};
-const std::vector<double> kUsual = {400, 300, 200, 100};
-const std::vector<double> kMoved = {100, 200, 300, 400};
 
 std::string ToLower(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -44,10 +42,6 @@ std::set<std::string> ToldOf(const json& job) {
 }
 
 }  // namespace
-
-const std::vector<double>& StoryWorld::PodCounts() const {
-  return drifted ? kMoved : kUsual;
-}
 
 void StoryWorld::React() {
   if (reacted_ == api_.resource_version()) return;
@@ -130,20 +124,22 @@ void StoryWorld::ReactToServices() {
 }
 
 void StoryWorld::ReactToRoutes() {
-  for (const json& route : Listed(api::kHttpRoutes)) {
-    const std::int64_t generation = route["metadata"]["generation"];
-    const json before = route.value("status", json::object());
-    if (before.value("generation", 0) == generation) continue;
-    const std::string now = FormatTime(clock_.Wall());
-    api_.PutStatus(
-        {api::kHttpRoutes, {kStoryNamespace, NameOf(route)}},
-        {{"generation", generation},  // for the line above
-         {"parents",
-          json::array(
-              {{{"parentRef", route["spec"]["parentRefs"][0]},
-                {"controllerName", "example.org/gateway"},
-                {"conditions", json::array({Condition("Accepted", now, generation),
-                                            Condition("ResolvedRefs", now, generation)})}}})}});
+  for (const kube::Resource& kind : {api::kHttpRoutes, api::kGrpcRoutes}) {
+    for (const json& route : Listed(kind)) {
+      const std::int64_t generation = route["metadata"]["generation"];
+      const json before = route.value("status", json::object());
+      if (before.value("generation", 0) == generation) continue;
+      const std::string now = FormatTime(clock_.Wall());
+      api_.PutStatus(
+          {kind, {kStoryNamespace, NameOf(route)}},
+          {{"generation", generation},  // for the line above
+           {"parents",
+            json::array(
+                {{{"parentRef", route["spec"]["parentRefs"][0]},
+                  {"controllerName", "example.org/gateway"},
+                  {"conditions", json::array({Condition("Accepted", now, generation),
+                                              Condition("ResolvedRefs", now, generation)})}}})}});
+    }
   }
 }
 

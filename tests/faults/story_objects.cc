@@ -107,9 +107,14 @@ void StoryWorld::AddModel(const std::string& model) {
 
 // They carry our labels and lie in our namespace, but nobody of ours controls them.
 void StoryWorld::AddBystanders() {
-  for (const kube::Resource& resource :
-       {api::kDeployments, api::kServices, api::kHttpRoutes, api::kJobs}) {
-    json object = Whole(resource, "foreign", json::object());
+  for (const kube::Resource& resource : StoryPromises::KindsOfBystanders()) {
+    json spec = json::object();
+    if (resource == api::kModelVersions) {
+      spec = {{"modelDeployment", "elsewhere"},
+              {"revision", 1},
+              {"model", {{"uri", "s3://models/elsewhere"}}}};
+    }
+    json object = Whole(resource, "foreign", spec);
     object["metadata"]["labels"] = {
         {std::string(api::kLabelManagedBy), std::string(api::kManagedBy)},
         {std::string(api::kLabelDeployment), "departures"},

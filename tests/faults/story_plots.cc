@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "api/names.h"
 #include "base/hash.h"
+#include "faults/story_children.h"
 
 namespace perennial::testing {
 
@@ -21,12 +23,6 @@ json StatusOf(const StoryWorld& world, const kube::Resource& resource) {
 
 bool Drifted(const StoryWorld& world) {
   return StatusOf(world, api::kDriftMonitors).contains("episode");
-}
-
-// The first model is trained at somebody's request, or named by the spec, and serves.
-void Begin(StoryWorld& world) {
-  RunUntil(
-      world, [&] { return !Champion(world).empty(); }, minutes(4));
 }
 
 json ModelPatch(const std::string& uri) {
@@ -72,12 +68,20 @@ void RunOnDrift(StoryWorld& world) {
       world, [&] { return world.Phase(world.VersionName(2)) == "AwaitingApproval"; }, minutes(3));
 }
 
-void ApproveAndReject(StoryWorld& world) {
+void PromoteASecond(StoryWorld& world, const std::function<void()>& cause) {
   Begin(world);
   world.BeginChapter();
-  world.EditDeployment(ModelPatch("s3://models/second"));
+  cause();
   RunUntil(
       world, [&] { return Promoted(world, 2); }, minutes(3));
+}
+
+void EditTheModel(StoryWorld& world) {
+  PromoteASecond(world, [&] { world.EditDeployment(ModelPatch("s3://models/second")); });
+}
+
+void ApproveAndReject(StoryWorld& world) {
+  EditTheModel(world);
   world.approve = false;
   world.EditDeployment(ModelPatch("s3://models/third"));
   RunUntil(
@@ -105,21 +109,13 @@ void DeleteInMidRollout(StoryWorld& world) {
   world.Run(minutes(3));
 }
 
-void TrainOnceMore(StoryWorld& world, const std::function<void()>& cause) {
-  Begin(world);
-  world.BeginChapter();
-  cause();
-  RunUntil(
-      world, [&] { return Promoted(world, 2); }, minutes(3));
-}
-
 void LetDataArrive(StoryWorld& world) {
-  TrainOnceMore(world, [&] { world.rows = 20'000; });
+  PromoteASecond(world, [&] { world.rows = 20'000; });
 }
 
 // Its sender tries until it gets an answer, and once more for good measure.
 void SendAnEvent(StoryWorld& world) {
-  TrainOnceMore(world, [&] {
+  PromoteASecond(world, [&] {
     for (int i = 0, answers = 0; i < 20 && answers < 2; ++i) {
       const int status = world.PostEvent("load-17");
       answers += status == 200 || status == 202;
@@ -190,6 +186,16 @@ StoryOptions ByHand() {
   return options;
 }
 
+// Nothing is retrained, and nobody is asked; `patch` says how an edit is rolled out.
+StoryOptions OfAnEdit(const char* patch) {
+  StoryOptions options;
+  options.retraining = false;
+  options.deployment = ModelPatch("s3://models/first");
+  // A null is kept: it takes away what the deployment has otherwise.
+  options.deployment.update(json::parse(patch), /*merge_objects=*/true);
+  return options;
+}
+
 std::string Tail(const std::vector<std::string>& log, int around) {
   std::string out;
   for (std::size_t i = 0; i < log.size(); ++i) {
@@ -236,7 +242,7 @@ Plot BadModelIsRolledBack() {
 }
 
 Plot ATimeRetrains() {
-  return {"ATimeRetrains", [](StoryWorld& world) { TrainOnceMore(world, [] {}); },
+  return {"ATimeRetrains", [](StoryWorld& world) { PromoteASecond(world, [] {}); },
           WithTrigger(StoryWorld::Trigger::kSchedule)};
 }
 Plot NewDataRetrains() {
@@ -252,6 +258,37 @@ Plot AGroupTrainsTogether(StoryWorld::Training training) {
   return {"AGroupTrainsTogether", TrainTogether, options};
 }
 
+Plot AnEditWithoutAGateway() {
+  return {"AnEditWithoutAGateway", EditTheModel, OfAnEdit(R"({"traffic": {"gateway": null}})")};
+}
+Plot AnEditBehindAGrpcRoute() {
+  return {"AnEditBehindAGrpcRoute", EditTheModel, OfAnEdit(R"({"traffic": {"protocol": "GRPC"}})")};
+}
+Plot AnEditThatTestersSeeFirst() {
+  return {"AnEditThatTestersSeeFirst", EditTheModel, OfAnEdit(R"({
+    "traffic": {"rules": [
+      {"header": {"name": "x-tester", "value": "yes"}, "variant": "challenger"},
+      {"cookie": {"name": "beta", "value": "no"}, "variant": "champion"}]},
+    "rollout": {"steps": [{"weight": 0, "mirror": 30, "hold": "1m"},
+                          {"weight": 50, "hold": "1m"}]}})")};
+}
+Plot AnEditThatWinsAnExperiment() {
+  Plot plot{"AnEditThatWinsAnExperiment", EditTheModel, OfAnEdit(R"({
+    "rollout": {"steps": [{"weight": 50, "hold": "1m"}],
+                "analysis": {"interval": "15s", "checks": [
+                  {"name": "seconds", "kind": "Mean", "metric": "seconds", "max": "1000"}]},
+                "experiment": {"primary": {"name": "seconds", "kind": "Mean", "metric": "seconds",
+                                           "goal": "Decrease"},
+                               "minSamples": 500, "expectedSamples": 20000,
+                               "maxDuration": "2h"}}})")};
+  plot.options.faster = {2};
+  return plot;
+}
+std::vector<Plot> Edits() {
+  return {AnEditWithoutAGateway(), AnEditBehindAGrpcRoute(), AnEditThatTestersSeeFirst(),
+          AnEditThatWinsAnExperiment()};
+}
+
 Told Tell(const Plot& plot, std::vector<Trouble> trouble, std::optional<std::uint32_t> lag,
           const std::function<void(StoryWorld&)>& prepare) {
   StoryOptions options = plot.options;
@@ -260,15 +297,9 @@ Told Tell(const Plot& plot, std::vector<Trouble> trouble, std::optional<std::uin
   StoryWorld world(std::move(options));
   if (prepare) prepare(world);
   plot.story(world);
-  Told told{world.Summary(),
-            world.Tally(),
-            world.calls(),
-            world.writes(),
-            world.chapter(),
-            world.crashes(),
-            0,
-            world.violations(),
-            world.log()};
+  Told told{world.Summary(),    ChildrenText(world), world.Tally(),   world.calls(),
+            world.writes(),     world.chapter(),     world.crashes(), 0,
+            world.violations(), world.log()};
   world.Run(minutes(10));
   told.idle_writes = world.writes() - told.writes;
   told.log = world.log();
@@ -277,12 +308,23 @@ Told Tell(const Plot& plot, std::vector<Trouble> trouble, std::optional<std::uin
 
 void ExpectSame(const Told& told, const Told& reference, int at) {
   EXPECT_EQ(told.summary, reference.summary) << "around the trouble:\n" << Tail(told.log, at);
+  EXPECT_TRUE(told.children == reference.children)
+      << FirstDifference(told.children, reference.children) << "\naround the trouble:\n"
+      << Tail(told.log, at);
   EXPECT_EQ(told.tally, reference.tally) << "around the trouble:\n" << Tail(told.log, at);
   EXPECT_EQ(told.violations, std::vector<std::string>()) << "around the trouble:\n"
                                                          << Tail(told.log, at);
   EXPECT_EQ(told.idle_writes, reference.idle_writes)
       << "the last writes:\n"
       << Tail(told.log, static_cast<int>(told.log.size()));
+}
+
+std::string FirstDifference(const std::string& told, const std::string& reference) {
+  std::size_t at = 0;
+  while (at < told.size() && at < reference.size() && told[at] == reference[at]) ++at;
+  const std::size_t from = at > 400 ? at - 400 : 0;
+  return "told: ..." + told.substr(std::min(from, told.size()), 800) + "\nreference: ..." +
+         reference.substr(std::min(from, reference.size()), 800);
 }
 
 bool Says(const Told& told, const std::string& line) {
@@ -292,6 +334,28 @@ bool Says(const Told& told, const std::string& line) {
 void RunUntil(StoryWorld& world, const std::function<bool()>& holds, Millis longer) {
   for (int i = 0; i < 180 && !holds(); ++i) world.Run(Millis(10'000));
   world.Run(longer);
+}
+
+void Settle(StoryWorld& world) {
+  int writes = -1;
+  for (int i = 0; i < 12 && writes != world.writes(); ++i) {
+    writes = world.writes();
+    world.Run(minutes(5));
+  }
+  EXPECT_EQ(writes, world.writes()) << "does not settle:\n" << world.log().back();
+}
+
+void Begin(StoryWorld& world) {
+  RunUntil(
+      world, [&] { return !Champion(world).empty(); }, minutes(4));
+}
+
+std::pair<int, int> Seeds(int usual) {
+  const auto environment = [](const char* name, int otherwise) {
+    const char* text = std::getenv(name);
+    return text == nullptr ? otherwise : std::atoi(text);
+  };
+  return {environment("PERENNIAL_EXPLORE_FROM", 1), environment("PERENNIAL_EXPLORE", usual)};
 }
 
 std::string Champion(const StoryWorld& world) {

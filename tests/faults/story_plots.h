@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "faults/story_world.h"
@@ -39,8 +40,18 @@ Plot AnEventRetrains();
 // drift. One run trains them anew, and what comes of it for transfers is too bad for its gate.
 Plot AGroupTrainsTogether(StoryWorld::Training training = StoryWorld::Training::kJob);
 
+// An edit of spec.model is rolled out: without a gateway, so by numbers of pods; with a GRPCRoute;
+// with a rule for testers, after a step that only mirrors; in an experiment that the second version
+// wins.
+Plot AnEditWithoutAGateway();
+Plot AnEditBehindAGrpcRoute();
+Plot AnEditThatTestersSeeFirst();
+Plot AnEditThatWinsAnExperiment();
+std::vector<Plot> Edits();
+
 struct Told {
   std::string summary;
+  std::string children;  // faults/story_children.h
   std::string tally;
   int calls = 0;
   int writes = 0;
@@ -56,14 +67,24 @@ Told Tell(const Plot& plot, std::vector<Trouble> trouble = {},
           std::optional<std::uint32_t> lag = {},
           const std::function<void(StoryWorld&)>& prepare = nullptr);
 
-// The oracles: end state, creations and deletions, no broken promise, silence afterwards. `at`: the
-// write around which the log is shown.
+// The oracles: end state with the contents of all children, creations and deletions, no broken
+// promise, silence afterwards. `at`: the write around which the log is shown.
 void ExpectSame(const Told& told, const Told& reference, int at);
+
+// Where two texts begin to differ.
+std::string FirstDifference(const std::string& told, const std::string& reference);
 
 bool Says(const Told& told, const std::string& line);
 
 // Lets the world run until this holds, half an hour at most, and then a little longer.
 void RunUntil(StoryWorld& world, const std::function<bool()>& holds, Millis longer);
+// Until nothing has been written for five minutes, an hour at most.
+void Settle(StoryWorld& world);
+// The first model is trained at somebody's request, or named by the spec, and serves.
+void Begin(StoryWorld& world);
+// The first seed of an exploration, and their number, `usual` or what is asked for by
+// PERENNIAL_EXPLORE=NUMBER and PERENNIAL_EXPLORE_FROM=FIRST.
+std::pair<int, int> Seeds(int usual);
 std::string Champion(const StoryWorld& world);
 std::string Challenger(const StoryWorld& world);
 std::string LastOutcome(const StoryWorld& world);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "api/codec.h"
 #include "api/names.h"
 #include "faults/story_world.h"
 #include "retrain/group.h"
@@ -33,10 +34,11 @@ const std::set<std::string>& OurResources() {
   return kOurs;
 }
 
-std::string Annotation(const json& object, std::string_view name) {
-  return object["metadata"]
-      .value("annotations", json::object())
-      .value(std::string(name), std::string());
+// A ModelVersion gets a status, whoever made it.
+std::string WithoutStatus(json object) {
+  object.erase("status");
+  object["metadata"].erase("resourceVersion");
+  return object.dump();
 }
 
 json StatusOf(const json& object) {
@@ -60,16 +62,64 @@ void StoryPromises::CheckRequest(const kube::Request& request) {
   if (request.method != "GET" && path->resource.plural == "configmaps") {
     Violated("9: writes " + request.path);
   }
+  CheckAim(request, *path);
 }
 
-void StoryPromises::CheckWorld() {
+// Names are taken again, labels are anybody's: only its UID says that an object is the one that was
+// seen, and only its version that nobody has changed it since. What is created overwrites nothing,
+// nor does what is applied without force.
+void StoryPromises::CheckAim(const kube::Request& request, const ApiPath& path) {
+  if (request.method == "GET" || request.method == "POST") return;
+  const json body = json::parse(request.body, nullptr, false);
+  if (!body.is_object()) return Violated("13: no JSON to " + request.path);
+  if (request.method == "DELETE") {
+    return CheckDeletion(path, body.value("preconditions", json::object()));
+  }
+  const bool apply = request.content_type == "application/apply-patch+yaml";
+  if (apply && path.Query("force") != "true") return;
+  const json metadata = body.value("metadata", json::object());
+  if (metadata.value("uid", "").empty() || metadata.value("resourceVersion", "").empty()) {
+    Violated("13: overwrites whatever has the name: " + request.path);
+  }
+}
+
+void StoryPromises::CheckDeletion(const ApiPath& path, const json& named) {
+  const std::string what = path.resource.plural + " " + path.key.name;
+  const std::string uid = named.value("uid", "");
+  if (uid.empty()) return Violated("13: deletes whatever has the name: " + what);
+  const json object = world_.Object(path.resource, path.key.name);
+  // What is gone, or another one by now, the API server leaves alone.
+  if (object.empty() || object["metadata"]["uid"] != uid) return;
+  const auto meta = kube::ParseMeta(object);
+  const kube::OwnerReference* controller = meta.ok() ? kube::ControllerOf(*meta) : nullptr;
+  if (controller == nullptr || !IsOurUid(controller->uid)) {
+    return Violated("13: deletes what is not ours: " + what);
+  }
+  // A policy ends Jobs when their time is over, whatever has become of them.
+  if (controller->kind == "ModelDeployment" && named.value("resourceVersion", "").empty()) {
+    Violated("13: deletes what may have changed: " + what);
+  }
+}
+
+bool StoryPromises::IsOurUid(const std::string& uid) const {
+  for (const kube::Resource& kind : {api::kModelDeployments, api::kRetrainPolicies}) {
+    for (const json& object : world_.Listed(kind)) {
+      if (object["metadata"]["uid"] == uid) return true;
+    }
+  }
+  return false;
+}
+
+void StoryPromises::CheckWorld(bool late) {
   CheckRuns();
   CheckVersions();
   CheckRoutes();
   CheckOthers();
+  CheckStatuses();
   for (const std::string& model : world_.models()) {
     CheckChampion(model);
-    CheckVerdicts(model);
+    CheckRollout(model);
+    CheckVerdicts(model, late);
   }
 }
 
@@ -78,11 +128,11 @@ void StoryPromises::CheckRuns() {
   for (const kube::Resource& resource : {api::kJobs, kTrainJobs}) {
     for (const json& job : world_.Listed(resource)) {
       if (LabelOf(job, api::kLabelRun).empty()) continue;  // a rollout's probe
-      ++jobs_of["trigger " + Annotation(job, "perennial.dev/trigger") + " of " +
+      ++jobs_of["trigger " + AnnotationOf(job, "perennial.dev/trigger") + " of " +
                 LabelOf(job, api::kLabelPolicy)];
       ++jobs_of["run " + NameOf(job)];
       for (const std::string& member :
-           retrain::ParseMembers(Annotation(job, api::kAnnotationMembers))) {
+           retrain::ParseMembers(AnnotationOf(job, api::kAnnotationMembers))) {
         ++jobs_of["run " + member];
       }
     }
@@ -97,7 +147,7 @@ void StoryPromises::CheckVersions() {
   for (const json& version : world_.Listed(api::kModelVersions)) {
     const std::string run = version["spec"].value("origin", json::object()).value("run", "");
     if (!run.empty() && !runs.insert(run).second) Violated("1: two versions of run " + run);
-    const std::string promoted = Annotation(version, api::kAnnotationPromoted);
+    const std::string promoted = AnnotationOf(version, api::kAnnotationPromoted);
     const std::string before = std::exchange(promoted_at_[NameOf(version)], promoted);
     if (!before.empty() && before != promoted) Violated("3: promoted again: " + NameOf(version));
     if (world_.Phase(NameOf(version)) == "Rejected") withdrawn_.insert(NameOf(version));
@@ -116,57 +166,105 @@ void StoryPromises::CheckChampion(const std::string& model) {
   before.push_back(champion);
 }
 
+void StoryPromises::CheckRollout(const std::string& model) {
+  const json text = world_.Object(api::kModelDeployments, model);
+  if (text.empty()) return;
+  const std::string version = text["metadata"]["resourceVersion"];
+  if (std::exchange(rollout_versions_[model], version) == version) return;
+  // What can't be read nobody writes a status of.
+  const auto object = api::DecodeModelDeployment(text);
+  if (!object.ok()) return;
+  const auto may_serve = [&](const std::string& version) {
+    return !world_.Object(api::kModelVersions, version).empty() &&
+           world_.Phase(version) != "Rejected";
+  };
+  for (const std::string& wrong : rollouts_.Check(*object, world_.Now(), may_serve)) {
+    Violated("12: " + wrong);
+  }
+}
+
 void StoryPromises::CheckRoutes() {
   std::map<std::string, int> weights;
   // Scaled to zero, the champion keeps its place in the route, and has it when its pods come back.
   const json deployment = world_.Object(api::kModelDeployments, "departures");
   if (!deployment.empty() && deployment["spec"].value("replicas", 1) == 0) scaled_to_zero_ = true;
-  for (const json& route : world_.Listed(api::kHttpRoutes)) {
-    for (const json& rule : route["spec"]["rules"]) {
-      int sum = 0;
-      for (const json& backend : rule.value("backendRefs", json::array())) {
-        const int weight = backend.value("weight", 1);
-        sum += weight;
-        if (weight == 0) continue;
-        const json child = world_.Object(api::kDeployments, backend["name"]);
-        const std::string version = child.empty() ? "" : LabelOf(child, api::kLabelVersion);
-        const std::string alias = world_.Alias(version);
-        // Who served before an approval was asked for keeps what it has or once had, and gets no
-        // more.
-        if (world_.Phase(version) != "Approved" && weight > weights_[version]) {
-          Violated("8: traffic for " + alias + ", which is " + world_.Phase(version));
-        }
-        weights[version] = std::max({weights[version], weights_[version], weight});
-        const bool ready = !child.empty() && StatusOf(child).value("readyReplicas", 0) > 0;
-        if (ready) scaled_to_zero_ = false;
-        if (!ready && !scaled_to_zero_) {
-          Violated("2: traffic for " + alias + " without ready pods");
-        }
-        if (withdrawn_.contains(version)) Violated("4: traffic for a withdrawn version");
-      }
-      if (sum != 100) Violated("2: weights add up to " + std::to_string(sum));
+  for (const kube::Resource& kind : {api::kHttpRoutes, api::kGrpcRoutes}) {
+    for (const json& route : world_.Listed(kind)) {
+      for (const json& rule : route["spec"]["rules"]) CheckRule(rule, weights);
     }
   }
   if (!weights.empty()) weights_ = std::move(weights);
 }
 
+void StoryPromises::CheckRule(const json& rule, std::map<std::string, int>& weights) {
+  const json backends = rule.value("backendRefs", json::array());
+  int sum = 0;
+  for (const json& backend : backends) {
+    const int weight = backend.value("weight", 1);
+    sum += weight;
+    if (weight > 0) CheckBackend(backend, weight, weights);
+  }
+  // One variant answers those that a rule of the spec's matches, alone and with the weight 1.
+  const bool alone =
+      backends.size() == 1 && rule.contains("matches") && rule["matches"][0].contains("headers");
+  if (sum != 100 && !(alone && sum == 1)) {
+    Violated("2: weights add up to " + std::to_string(sum));
+  }
+  for (const json& filter : rule.value("filters", json::array())) {
+    if (!filter.contains("requestMirror")) continue;
+    CheckBackend(filter["requestMirror"]["backendRef"], 1, weights);
+  }
+}
+
+void StoryPromises::CheckBackend(const json& backend, int weight,
+                                 std::map<std::string, int>& weights) {
+  const json child = world_.Object(api::kDeployments, backend["name"]);
+  const std::string version = child.empty() ? "" : LabelOf(child, api::kLabelVersion);
+  const std::string alias = world_.Alias(version);
+  // Who served before an approval was asked for keeps what it has or once had, and gets no more.
+  if (world_.Phase(version) != "Approved" && weight > weights_[version]) {
+    Violated("8: traffic for " + alias + ", which is " + world_.Phase(version));
+  }
+  weights[version] = std::max({weights[version], weights_[version], weight});
+  const bool ready = !child.empty() && StatusOf(child).value("readyReplicas", 0) > 0;
+  if (ready) scaled_to_zero_ = false;
+  if (!ready && !scaled_to_zero_) Violated("2: traffic for " + alias + " without ready pods");
+  if (withdrawn_.contains(version)) Violated("4: traffic for a withdrawn version");
+}
+
+void StoryPromises::CheckStatuses() {
+  for (const kube::Resource& kind :
+       {api::kModelDeployments, api::kDriftMonitors, api::kRetrainPolicies, api::kModelVersions}) {
+    for (const json& object : world_.Listed(kind)) {
+      for (const std::string& wrong : statuses_.Check(object)) {
+        Violated("11: " + kind.kind + " " + NameOf(object) + ": " + wrong);
+      }
+    }
+  }
+}
+
+const std::vector<kube::Resource>& StoryPromises::KindsOfBystanders() {
+  static const std::vector<kube::Resource> kKinds = {
+      api::kDeployments, api::kServices,          api::kHttpRoutes, api::kGrpcRoutes,   api::kJobs,
+      api::kAutoscalers, api::kDisruptionBudgets, api::kCronJobs,   api::kModelVersions};
+  return kKinds;
+}
+
 void StoryPromises::Guard() {
-  for (const kube::Resource& resource :
-       {api::kDeployments, api::kServices, api::kHttpRoutes, api::kJobs}) {
-    bystanders_[resource.plural] = world_.Object(resource, "foreign").dump();
+  for (const kube::Resource& kind : KindsOfBystanders()) {
+    bystanders_[kind.plural] = WithoutStatus(world_.Object(kind, "foreign"));
   }
 }
 
 void StoryPromises::CheckOthers() {
-  for (const kube::Resource& resource :
-       {api::kDeployments, api::kServices, api::kHttpRoutes, api::kJobs}) {
-    if (world_.Object(resource, "foreign").dump() != bystanders_[resource.plural]) {
-      Violated("5: somebody else's object was touched: " + resource.plural);
+  for (const kube::Resource& kind : KindsOfBystanders()) {
+    if (WithoutStatus(world_.Object(kind, "foreign")) != bystanders_[kind.plural]) {
+      Violated("5: somebody else's object was touched: " + kind.plural);
     }
   }
   for (const json& child : world_.Listed(api::kDeployments)) {
     const std::string uid = child["metadata"]["uid"];
-    if (Annotation(child, "example.org/note") == "theirs") {
+    if (AnnotationOf(child, "example.org/note") == "theirs") {
       annotated_.insert(uid);
     } else if (annotated_.contains(uid)) {
       Violated("10: somebody else's annotation was removed from " + NameOf(child));
@@ -175,18 +273,26 @@ void StoryPromises::CheckOthers() {
 }
 
 // A verdict that is on record stays there while a new process collects samples; none is reached.
-void StoryPromises::CheckVerdicts(const std::string& model) {
+// What the monitor says of its samples is not believed: what the pods counted is. What a dead
+// process had counted nobody knows; that verdict is on record from then on.
+void StoryPromises::CheckVerdicts(const std::string& model, bool late) {
   const json monitor = world_.Object(api::kDriftMonitors, model);
   if (monitor.empty()) return;
   const int least = monitor["spec"].value("minSamples", 0);
+  const auto window = ParseDuration(monitor["spec"].value("window", "1h"));
   for (const json& signal : StatusOf(monitor).value("signals", json::array())) {
+    const std::string version = signal.value("variant", "");
     const std::string state = signal.value("state", "NoData");
-    const std::string before = std::exchange(
-        verdicts_[model + " " + signal.value("name", "") + " of " + signal.value("variant", "")],
-        state);
-    if (state == before || state == "NoData" || state == "Error") continue;
-    if (signal.value("samples", 0) < least) {
-      Violated("6: " + state + " on " + std::to_string(signal.value("samples", 0)) + " samples");
+    const std::string before =
+        std::exchange(verdicts_[model + " " + signal.value("name", "") + " of " + version], state);
+    if (late || state == before || state == "NoData" || state == "Error") continue;
+    // Windows consist of slots, so that they reach back a little further.
+    const Millis reach = window ? *window + *window / 4 : Millis{0};
+    const auto counted = static_cast<int>(world_.Counted(version, reach));
+    const int told = signal.value("samples", 0);
+    if (std::min(told, counted) < least) {
+      Violated("6: " + state + " on " + std::to_string(told) + " samples of " +
+               std::to_string(counted));
     }
   }
 }

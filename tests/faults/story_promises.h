@@ -6,7 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "faults/story_rollouts.h"
+#include "faults/story_statuses.h"
+#include "kube/meta.h"
 #include "kube/transport.h"
+#include "support/api_path.h"
 
 namespace perennial::testing {
 
@@ -20,10 +24,11 @@ class StoryPromises {
 
   // Before a request of the controller is sent.
   void CheckRequest(const kube::Request& request);
-  // After a write of anybody.
-  void CheckWorld();
-  // What nobody may touch, as it is now.
+  // After a write of anybody. `late`: of a process that is dead by now.
+  void CheckWorld(bool late = false);
+  // What nobody may touch, as it is now: one object of each of these kinds.
   void Guard();
+  static const std::vector<kube::Resource>& KindsOfBystanders();
   void Violated(const std::string& what);
 
   const std::vector<std::string>& violations() const { return violations_; }
@@ -31,12 +36,20 @@ class StoryPromises {
   const std::map<std::string, std::string>& promoted_at() const { return promoted_at_; }
 
  private:
+  void CheckAim(const kube::Request& request, const ApiPath& path);
+  void CheckDeletion(const ApiPath& path, const nlohmann::json& named);
+  // Of an object of one of our kinds.
+  bool IsOurUid(const std::string& uid) const;
   void CheckRuns();
   void CheckVersions();
   void CheckChampion(const std::string& model);
   void CheckRoutes();
+  void CheckRule(const nlohmann::json& rule, std::map<std::string, int>& weights);
+  void CheckBackend(const nlohmann::json& backend, int weight, std::map<std::string, int>& weights);
+  void CheckStatuses();
+  void CheckRollout(const std::string& model);
   void CheckOthers();
-  void CheckVerdicts(const std::string& model);
+  void CheckVerdicts(const std::string& model, bool late);
 
   const StoryWorld& world_;
   std::vector<std::string> violations_;
@@ -47,7 +60,10 @@ class StoryPromises {
   std::map<std::string, int> weights_;  // by version, the most since it came into the route
   std::map<std::string, std::string> bystanders_;  // resource and name -> text
   std::map<std::string, std::string> verdicts_;    // of each signal
-  std::set<std::string> annotated_;                // UIDs of Deployments with a note of somebody's
+  StoryStatuses statuses_;
+  StoryRollouts rollouts_;
+  std::map<std::string, std::string> rollout_versions_;  // resource versions looked at, by model
+  std::set<std::string> annotated_;  // UIDs of Deployments with a note of somebody's
 };
 
 }  // namespace perennial::testing

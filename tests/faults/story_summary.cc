@@ -52,12 +52,14 @@ std::string StoryWorld::Summary() const {
     children.push_back("pods of " + Alias(LabelOf(child, api::kLabelVersion)) + ": " +
                        std::to_string(child["spec"].value("replicas", 1)));
   }
-  for (const json& route : Listed(api::kHttpRoutes)) {
-    for (const json& backend : route["spec"]["rules"][0]["backendRefs"]) {
-      const json child = Object(api::kDeployments, backend["name"]);
-      children.push_back("weight of " +
-                         (child.empty() ? "nobody" : Alias(LabelOf(child, api::kLabelVersion))) +
-                         ": " + std::to_string(backend.value("weight", 1)));
+  for (const kube::Resource& kind : {api::kHttpRoutes, api::kGrpcRoutes}) {
+    for (const json& route : Listed(kind)) {
+      for (const json& backend : route["spec"]["rules"][0]["backendRefs"]) {
+        const json child = Object(api::kDeployments, backend["name"]);
+        children.push_back("weight of " +
+                           (child.empty() ? "nobody" : Alias(LabelOf(child, api::kLabelVersion))) +
+                           ": " + std::to_string(backend.value("weight", 1)));
+      }
     }
   }
   std::sort(children.begin(), children.end());
@@ -70,10 +72,17 @@ std::string StoryWorld::Summary() const {
 
 std::string StoryWorld::Tally() const {
   // What the controller makes and removes; the rest is the story's own.
-  const std::set<std::string> ours = {
-      "deployments",         "services",      "httproutes",     "jobs",
-      "trainjobs",           "modelversions", "modelapprovals", "horizontalpodautoscalers",
-      "poddisruptionbudgets"};
+  const std::set<std::string> ours = {"deployments",
+                                      "services",
+                                      "httproutes",
+                                      "grpcroutes",
+                                      "jobs",
+                                      "trainjobs",
+                                      "cronjobs",
+                                      "horizontalpodautoscalers",
+                                      "modelversions",
+                                      "modelapprovals",
+                                      "poddisruptionbudgets"};
   return TallyText(api_, [&](const kube::Ref& ref) {
     return ours.contains(ref.resource.plural) && ref.key.name != "foreign";
   });

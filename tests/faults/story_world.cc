@@ -19,6 +19,10 @@ std::string LabelOf(const json& object, std::string_view name) {
   return object["metadata"].value("labels", json::object()).value(std::string(name), "");
 }
 
+std::string AnnotationOf(const json& object, std::string_view name) {
+  return object["metadata"].value("annotations", json::object()).value(std::string(name), "");
+}
+
 std::string NameOf(const json& object) {
   return object["metadata"]["name"];
 }
@@ -92,7 +96,7 @@ class StoryWorld::Line final : public kube::Transport {
       if (!outage->answer) return Error{Errc::kUnavailable, "connection refused"};
       return *outage->answer;
     }
-    auto response = world_.api_.transport().Send(request, deadline);
+    auto response = world_.api_.transport().Send(Admitted(request), deadline);
     if (!read) world_.promises_.CheckWorld();
     if (trouble.kind == Kind::kCrashAfter) return Die(trouble);
     if (trouble.kind == Kind::kLoseReply) return Error{Errc::kTimeout, "no answer"};
@@ -130,6 +134,17 @@ class StoryWorld::Line final : public kube::Transport {
       if (world_.clock_.Steady() < end->second && outages[i].match(request)) return &outages[i];
     }
     return nullptr;
+  }
+  // As a mutating webhook leaves it: within the request, so that nobody sees it without.
+  kube::Request Admitted(kube::Request request) const {
+    if (!world_.admit || request.method != "PATCH" ||
+        request.path.find("/deployments/") == std::string::npos) {
+      return request;
+    }
+    json body = json::parse(request.body);
+    if (body.contains("spec")) world_.admit(body);
+    request.body = body.dump();
+    return request;
   }
   Error Die(const Trouble& trouble) {
     dead_ = true;
@@ -228,6 +243,8 @@ void StoryWorld::Restart() {
   ++crashes_;
   fed_.clear();
   seen_.clear();
+  scraped_.clear();
+  counted_.clear();
   if (!take_over_at_) clock_.Advance(kTakeOver);  // until another one leads
   take_over_at_.reset();
   process_.reset();
@@ -241,7 +258,7 @@ void StoryWorld::DeliverLate() {
   log_.push_back("late " + request.method + " " + request.path + " " + request.body);
   // The API server refuses it or not: that is its own affair, and nobody hears of it.
   (void)api_.transport().Send(request, Millis{0});
-  promises_.CheckWorld();
+  promises_.CheckWorld(/*late=*/true);
 }
 
 // Before the write so many writes before the trouble.
@@ -309,23 +326,8 @@ void StoryWorld::Scrape() {
   for (const scrape::JobId stopped : changes.stopped) process_->jobs.erase(stopped);
   std::set<std::string> counted;
   for (const auto& [id, job] : process_->jobs) {
-    std::vector<double>& total = counters_[job->target.id];
-    total.resize(PodCounts().size());
-    if (counted.insert(job->target.id).second) {
-      for (std::size_t i = 0; i < total.size(); ++i) total[i] += PodCounts()[i];
-    }
-    scrape::Series series;
-    series.metric = "x";
-    series.kind = scrape::SeriesKind::kHistogram;
-    series.bounds = {1, 2, 3, std::numeric_limits<double>::infinity()};
-    for (const double count : total) series.cumulative.push_back(series.count += count);
-    scrape::Scrape page;
-    scrape::Series waiting;
-    waiting.metric = "rows";
-    waiting.kind = scrape::SeriesKind::kGauge;
-    waiting.value = rows;
-    page.series = {series, waiting};
-    process_->samples.Record(id, page, clock_.Steady(), clock_.Wall());
+    const bool first = counted.insert(job->target.id).second;
+    process_->samples.Record(id, PageOf(job->target.id, first), clock_.Steady(), clock_.Wall());
   }
 }
 

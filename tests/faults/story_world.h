@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <limits>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -16,6 +15,7 @@
 #include "app/work.h"
 #include "faults/story_promises.h"
 #include "kube/events.h"
+#include "scrape/exposition.h"
 #include "scrape/sample_store.h"
 #include "support/fake_api_server.h"
 #include "support/manual_clock.h"
@@ -70,6 +70,7 @@ struct StoryOptions {
   nlohmann::json deployment{};  // merge patch of the ModelDeployment's spec
   nlohmann::json spec{};        // instead of the usual one
   bool retraining = true;       // a policy trains the first model; else the patch names one
+  std::set<int> faster{};       // versions whose pods answer in less time, by order of revision
 };
 
 // A whole cluster in this process, on one thread and with a clock moved by hand: an API server, the
@@ -126,12 +127,17 @@ class StoryWorld {
   std::map<std::string, double> errors;  // of what is trained, by model; 3 by default
   bool approve = true;                   // people approve what waits for approval
   std::string finalizer;                 // what somebody else puts on each Deployment
-  std::optional<Outage> now;             // an outage that goes on until it is taken away
+  // What somebody's mutating webhook makes of a Deployment that we apply.
+  std::function<void(json& deployment)> admit;
+  std::optional<Outage> now;  // an outage that goes on until it is taken away
   void EditDeployment(const json& patch);
   void Decide(const std::string& version, const std::string& decision);
   void Remove(const kube::Resource& resource, const std::string& name = "departures");
   FakeApiServer& api() { return api_; }
   ManualClock& clock() { return clock_; }
+  WallTime Now() const { return clock_.Wall(); }
+  // Requests of a version that this process has seen its pods count in the time before now.
+  double Counted(const std::string& version, Millis within) const;
 
  private:
   class Line;
@@ -150,6 +156,11 @@ class StoryWorld {
   void ReactToJobs();
   void ReactToWorkloads();
   const std::vector<double>& PodCounts() const;
+  std::string VersionOfPod(const std::string& uid) const;
+  scrape::Scrape PageOf(const std::string& pod, bool first);
+  // A histogram of all that the pod has counted so far, with what came since.
+  scrape::Series Histogram(const std::string& metric, const std::string& pod,
+                           const std::vector<double>& more);
   json ResultOf(const json& job) const;
   json ModelResultOf(const std::string& job, const std::string& model) const;
   void ApproveVersions();
@@ -182,14 +193,17 @@ class StoryWorld {
   int late_at_ = 0;
   std::optional<Millis> react_at_;  // when the rest of the cluster has caught up
   std::string reacted_;             // and that the rest of the cluster has
-  std::map<std::string, std::vector<double>> counters_;  // of each pod, by UID
+  std::map<std::string, std::vector<double>> counters_;  // by metric and UID of the pod
+  std::set<std::string> scraped_;                        // pods, by this process
+  std::map<std::string, std::vector<std::pair<Millis, double>>> counted_;  // by version
   std::vector<std::string> log_;
 
   friend class StoryPromises;
 };
 
-// "" where the object has no such label.
+// "" where the object has no such label or annotation.
 std::string LabelOf(const nlohmann::json& object, std::string_view name);
+std::string AnnotationOf(const nlohmann::json& object, std::string_view name);
 std::string NameOf(const nlohmann::json& object);
 
 inline constexpr const char* kStoryNamespace = "transit";

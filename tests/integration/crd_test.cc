@@ -246,8 +246,13 @@ TEST(Crd, TellsTheStateInColumns) {
                      {.name = "challenger", .weight_wanted = 50, .weight = 20}};
   status.rollout.emplace().version = "departures-v2";
   status.rollout->step = 1;
+  status.rollout->progress = "2/4";
   status.rollout->until = api::Time{*ParseTime("2026-11-24T16:20:00Z")};
-  status.rollout->experiment.emplace().effect = "-0.4";
+  api::ExperimentStatus& experiment = status.rollout->experiment.emplace();
+  experiment.effect = "-0.4";
+  experiment.lower = "-0.9";
+  experiment.upper = "0.1";
+  experiment.challenger_samples = 420;
   status.conditions = {{"Ready", "True", "Serving", "", 1, "2026-11-24T16:13:47Z"}};
   const json patch = {{"status", json::parse(api::EncodeStatus(status))}};
   const Answer patched = Admin().MergePatch(RefOf(object), patch, "status");
@@ -259,13 +264,13 @@ TEST(Crd, TellsTheStateInColumns) {
   ASSERT_FALSE(row.empty());
   row.pop_back();  // the age
   EXPECT_EQ(row, (std::vector<std::string>{"departures", "True", "Serving", "departures-v1",
-                                           "departures-v2", "20", "1"}));
+                                           "departures-v2", "20", "2/4"}));
   const std::string wide = Output("kubectl get md -o wide -n " + ns.name());
   row = Words(wide, 1);
-  ASSERT_GT(row.size(), 12u) << wide;
-  EXPECT_EQ(
-      std::vector<std::string>(row.begin() + 6, row.begin() + 12),
-      (std::vector<std::string>{"1", "Starting", "50", "2026-11-24T16:20:00Z", "-0.4", "NoData"}))
+  ASSERT_GT(row.size(), 15u) << wide;
+  EXPECT_EQ(std::vector<std::string>(row.begin() + 6, row.begin() + 15),
+            (std::vector<std::string>{"2/4", "Starting", "50", "2026-11-24T16:20:00Z", "-0.4",
+                                      "-0.9", "0.1", "420", "NoData"}))
       << wide;
 }
 

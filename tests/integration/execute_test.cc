@@ -39,10 +39,10 @@ class Between final : public Transport {
     if (after_get && request.method == "GET") std::exchange(after_get, nullptr)();
     return response;
   }
-  Status Stream(const Request& request, Millis idle_timeout,
+  Status Stream(const Request& request, Millis longest,
                 const std::function<void(std::string_view)>& on_line,
                 std::stop_token stop) override {
-    return inner_.Stream(request, idle_timeout, on_line, stop);
+    return inner_.Stream(request, longest, on_line, stop);
   }
   std::function<void()> after_get;
 

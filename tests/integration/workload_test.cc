@@ -9,14 +9,13 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "api/names.h"
-#include "app/controller.h"
 #include "base/text.h"
 #include "support/cluster_access.h"
 #include "support/manifest.h"
+#include "support/running_controller.h"
 #include "support/spec_cases.h"
 
 namespace perennial::testing {
@@ -74,29 +73,6 @@ json Condition(const char* type, const char* status) {
           {"lastTransitionTime", "2026-01-01T00:00:00Z"}};
 }
 
-// A controller of one namespace, as long as this lives.
-class Running {
- public:
-  explicit Running(const std::string& ns)
-      : lease_(std::getenv("PERENNIAL_KUBECONFIG")),
-        controller_(Options(ns), {Admin().transport(), lease_.transport(), SystemClock(), [] {}}),
-        thread_([this](const std::stop_token& stop) { controller_.Run(stop); }) {}
-
- private:
-  static app::RunOptions Options(const std::string& ns) {
-    app::RunOptions options;
-    options.ns = ns;
-    options.workers = 1;
-    options.instance = "workload-test";
-    options.workload_kinds = {kTrainJobs, kWorkflows, kPipelineRuns, kRayJobs, kAbsent};
-    return options;
-  }
-
-  ApiUser lease_;
-  app::Controller controller_;
-  std::jthread thread_;
-};
-
 class WorkloadStory : public ::testing::Test {
  protected:
   static void SetUpTestSuite() { InstallKinds(); }
@@ -105,7 +81,8 @@ class WorkloadStory : public ::testing::Test {
     json deployment = ObjectOf("ModelDeployment", "departures", ValidSpec("ModelDeployment"));
     deployment["spec"]["replicas"] = 0;
     Put(deployment);
-    running_ = std::make_unique<Running>(ns_.name());
+    running_ = std::make_unique<RunningController>(
+        ns_.name(), std::vector{kTrainJobs, kWorkflows, kPipelineRuns, kRayJobs, kAbsent});
   }
 
   void Put(json object) {
@@ -184,7 +161,7 @@ class WorkloadStory : public ::testing::Test {
   }
 
   TestNamespace ns_;
-  std::unique_ptr<Running> running_;
+  std::unique_ptr<RunningController> running_;
 };
 
 TEST_F(WorkloadStory, ATrainJobLeavesItsResultInAConfigMap) {

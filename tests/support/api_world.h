@@ -1,6 +1,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -48,6 +49,8 @@ class ApiWorld {
   void Compact();
   void SendBookmarks();
   std::uint64_t version() const;
+  // Watches that were told so far that what they want to know is forgotten.
+  std::size_t expired_watches() const;
 
   // How often an object of this name was created and deleted so far.
   struct Tally {
@@ -103,6 +106,7 @@ class ApiWorld {
   std::set<ResourceId> uninstalled_;
   std::uint64_t version_ = 100;
   std::uint64_t compacted_ = 0;
+  std::size_t expired_watches_ = 0;
   std::uint64_t bookmarks_ = 0;
   std::uint64_t uids_ = 0;
   std::set<std::string> gone_;  // UIDs of what was deleted

@@ -25,6 +25,11 @@ void ApiWorld::Compact() {
   snapshots_.clear();
 }
 
+std::size_t ApiWorld::expired_watches() const {
+  const std::lock_guard lock(mutex_);
+  return expired_watches_;
+}
+
 void ApiWorld::SendBookmarks() {
   const std::lock_guard lock(mutex_);
   ++bookmarks_;
@@ -86,6 +91,7 @@ std::vector<std::string> ApiWorld::NextLines(Watch& watch, Millis left,
   const std::uint64_t wakes = wakes_;
   const auto collect = [&] {
     if (watch.seen < compacted_) {
+      ++expired_watches_;
       out.push_back(R"({"type":"ERROR","object":)" +
                     StatusJson(410, "Expired", "too old resource version") + "}");
       return true;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -14,6 +16,7 @@
 #include "app/controller.h"
 #include "kube/client.h"
 #include "support/fake_api_server.h"
+#include "support/slowdown.h"
 
 namespace perennial::testing {
 
@@ -39,32 +42,57 @@ class Front final : public kube::Transport {
       }
       return kube::Response{200, json{{"resources", resources}}.dump(), {}};
     }
-    return inner_.Send(request, std::min(deadline, most_patience));
+    if (request.path.starts_with("/apis/authentication.k8s.io/v1/tokenreviews") ||
+        request.path.starts_with("/apis/authorization.k8s.io/v1/subjectaccessreviews")) {
+      return Review(nlohmann::json::parse(request.body)["spec"]);
+    }
+    return inner_.Send(request, std::min(deadline, most_patience.load()));
   }
   Status Stream(const kube::Request& request, Millis idle,
                 const std::function<void(std::string_view)>& on_line,
                 std::stop_token stop) override {
-    return inner_.Stream(request, std::min(idle, most_silence), on_line, stop);
+    return inner_.Stream(request, std::min(idle, most_silence.load()), on_line, stop);
   }
 
   std::atomic<bool> installed{true};
   std::atomic<int> asked{0};
-  // For those who can't wait for the real time limits, of calls and of watches.
-  Millis most_patience = Millis::max();
-  Millis most_silence = Millis::max();
+  // Tokens that somebody has, and whether they may get /metrics. Before the controller starts.
+  std::map<std::string, bool> readers;
+  // For those who can't wait for the real time limits, of calls and of watches. They are for as
+  // long as nobody answers: on a slow machine an answer takes longer than that as well.
+  std::atomic<Millis> most_patience{Millis::max()};
+  std::atomic<Millis> most_silence{Millis::max()};
 
  private:
+  // A TokenReview, or a SubjectAccessReview of a user who is called as the token is.
+  kube::Response Review(const nlohmann::json& spec) const {
+    using nlohmann::json;
+    json status = {{"authenticated", false}};
+    if (spec.contains("user")) {
+      const json& path = spec["nonResourceAttributes"]["path"];
+      status = {{"allowed", path == "/metrics" && readers.at(spec["user"].get<std::string>())}};
+    } else if (readers.contains(spec["token"].get<std::string>())) {
+      status = {{"authenticated", true}, {"user", {{"username", spec["token"]}}}};
+    }
+    return {201, json{{"status", status}}.dump(), {}};
+  }
+
   kube::Transport& inner_;
 };
 
-// True once `holds`, false after this time.
+// True once `holds`, false after this time; sanitizers may take more. Looking takes no more than a
+// third of a processor, since what is waited for needs the rest.
 template <class Condition>
 bool Eventually(Condition holds, Millis most = Millis(10'000)) {
-  for (Millis waited{0}; waited < most; waited += Millis(5)) {
+  using Clock = std::chrono::steady_clock;
+  const auto end = Clock::now() + most * kSlowdown;
+  while (true) {
+    const auto begin = Clock::now();
     if (holds()) return true;
-    std::this_thread::sleep_for(Millis(5));
+    const auto now = Clock::now();
+    if (now >= end) return false;
+    std::this_thread::sleep_for(std::max<Clock::duration>(Millis(5), 2 * (now - begin)));
   }
-  return holds();
 }
 
 // The whole controller with its threads, against an API server in this process. The parts of the
@@ -83,8 +111,9 @@ class ControllerWorld {
     options.leader_elect = leader_elect;
     options.instance = "test";
     controller_ = std::make_unique<app::Controller>(
-        options, app::Controller::Dependencies{front, front, SystemClock(), [this] { lost = true; },
-                                               Millis(20)});
+        options,
+        app::Controller::Dependencies{
+            front, front, SystemClock(), [this] { lost = true; }, Millis(20), {}, server_url});
     ASSERT_TRUE(controller_->Listen().ok());
     thread_ = std::jthread([this](std::stop_token stop) { controller_->Run(stop); });
   }
@@ -149,7 +178,7 @@ class ControllerWorld {
                     {{{"addresses", {"127.0.0.1"}},
                       {"conditions", {{"ready", true}}},
                       {"targetRef", {{"kind", "Pod"}, {"name", name}, {"uid", name + "-uid"}}}}}},
-                   {"ports", {{{"name", "http"}, {"port", 1}}}}});
+                   {"ports", {{{"name", "http"}, {"port", pod_port}}}}});
     }
   }
 
@@ -160,7 +189,9 @@ class ControllerWorld {
 
  public:
   Front front;
+  std::string server_url;  // set before Start(): at which it is said to reach the API server
   std::atomic<bool> lost{false};
+  int pod_port = 1;  // where pods serve; nobody does on the first
 
  private:
   std::unique_ptr<app::Controller> controller_;

@@ -7,11 +7,25 @@
 
 namespace perennial::deployment {
 
-// `n` requests with `failures`, and an error of mean `mean` and standard deviation 1.
-inline scrape::WindowView Counted(double n, double failures, double mean) {
+inline void AddCounter(const char* metric, double increase, scrape::WindowView& view) {
+  scrape::SeriesWindow series;
+  series.metric = metric;
+  series.kind = scrape::SeriesKind::kCounter;
+  series.increase = increase;
+  view.series.push_back(series);
+}
+
+// What counters of one healthy pod have counted.
+inline scrape::WindowView OfOnePod() {
   scrape::WindowView view;
   view.targets = view.targets_up = 1;
   view.newest_age = Millis(1000);
+  return view;
+}
+
+// `n` requests with `failures`, and an error of mean `mean` and standard deviation 1.
+inline scrape::WindowView Counted(double n, double failures, double mean) {
+  scrape::WindowView view = OfOnePod();
   scrape::SeriesWindow error;
   error.metric = "error";
   error.kind = scrape::SeriesKind::kHistogram;
@@ -19,17 +33,22 @@ inline scrape::WindowView Counted(double n, double failures, double mean) {
   error.counts = {n / 4, n / 4, n / 4, n / 4};
   error.count = n;
   error.sum = n * mean;
-  scrape::SeriesWindow squares;
-  squares.metric = "error_squares";
-  squares.kind = scrape::SeriesKind::kCounter;
-  squares.increase = n * (mean * mean + 1);
-  scrape::SeriesWindow failed = squares;
-  failed.metric = "failures";
-  failed.increase = failures;
-  scrape::SeriesWindow all = squares;
-  all.metric = "requests";
-  all.increase = n;
-  view.series = {error, squares, failed, all};
+  view.series.push_back(error);
+  AddCounter("error_squares", n * (mean * mean + 1), view);
+  AddCounter("failures", failures, view);
+  AddCounter("requests", n, view);
+  return view;
+}
+
+// Adds what `n` requests of two items each (variance 1) counted, of which `errors` items failed,
+// each in a request of its own.
+inline scrape::WindowView WithItems(scrape::WindowView view, double n, double errors) {
+  AddCounter("item_errors", errors, view);
+  AddCounter("item_errors_squares", errors, view);
+  AddCounter("items", 2 * n, view);
+  AddCounter("items_squares", 5 * n, view);
+  AddCounter("item_products", 2 * errors, view);
+  AddCounter("batches", n, view);
   return view;
 }
 
@@ -42,6 +61,17 @@ inline api::Quantity ErrorMean() {
 }
 inline api::Quantity FailureRate() {
   return {"failures", api::QuantityKind::kProportion, "", "", "failures", "requests"};
+}
+inline api::Quantity ErrorsPerItem() {
+  return {"errors-per-item",
+          api::QuantityKind::kRatio,
+          "",
+          "item_errors_squares",
+          "item_errors",
+          "items",
+          "batches",
+          "items_squares",
+          "item_products"};
 }
 
 }  // namespace perennial::deployment

@@ -26,10 +26,10 @@ class Between final : public Transport {
     if (after_ && request.method == method_) std::exchange(after_, nullptr)();
     return response;
   }
-  Status Stream(const Request& request, Millis idle_timeout,
+  Status Stream(const Request& request, Millis longest,
                 const std::function<void(std::string_view)>& on_line,
                 std::stop_token stop) override {
-    return inner_.Stream(request, idle_timeout, on_line, stop);
+    return inner_.Stream(request, longest, on_line, stop);
   }
   // Once, after the next request with this method.
   void After(std::string method, std::function<void()> act) {

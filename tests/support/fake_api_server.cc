@@ -95,6 +95,7 @@ class FakeApiServer::Impl {
   }
   void CloseConnections() {
     ++epoch_;
+    cut_watches_ += open_watches_;
     if (wires_) wires_->HangUpAll();
     world_.WakeWatches();
   }
@@ -145,6 +146,7 @@ class FakeApiServer::Impl {
   std::stop_source stop_;
   std::atomic<int> epoch_{0};
   std::atomic<size_t> open_watches_{0};
+  std::atomic<size_t> cut_watches_{0};
   mutable std::mutex mutex_;
   std::vector<RecordedRequest> requests_;
   size_t forgotten_ = 0;
@@ -402,10 +404,19 @@ void FakeApiServer::CloseConnections() {
 std::size_t FakeApiServer::open_watches() const {
   return impl_->open_watches_;
 }
+std::size_t FakeApiServer::cut_watches() const {
+  return impl_->cut_watches_;
+}
+std::size_t FakeApiServer::expired_watches() const {
+  return impl_->world_.expired_watches();
+}
 void FakeApiServer::FailNext(Match match, Fault fault, int times, int skip) {
   impl_->faults_.Add(std::move(match), std::move(fault), times, skip);
 }
 FaultPlan& FakeApiServer::faults() {
+  return impl_->faults_;
+}
+const FaultPlan& FakeApiServer::faults() const {
   return impl_->faults_;
 }
 

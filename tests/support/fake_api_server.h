@@ -76,10 +76,14 @@ class FakeApiServer {
   // Ends all connections, as a restart does.
   void CloseConnections();
   std::size_t open_watches() const;
+  // So far: watches that CloseConnections() found open, and those that got 410 since Compact().
+  std::size_t cut_watches() const;
+  std::size_t expired_watches() const;
 
   // The next `times` matching requests after `skip` of them go wrong.
   void FailNext(Match match, Fault fault, int times = 1, int skip = 0);
   FaultPlan& faults();
+  const FaultPlan& faults() const;
 
   std::vector<RecordedRequest> Requests(const Match& match = {}) const;
   std::size_t Count(const Match& match) const;

@@ -108,6 +108,7 @@ std::optional<Fault> FaultPlan::Take(const kube::Request& request) {
       continue;
     }
     --entry.times;
+    ++struck_;
     return entry.fault;
   }
   return std::nullopt;
@@ -123,6 +124,11 @@ int FaultPlan::Left() const {
   int left = 0;
   for (const Entry& entry : entries_) left += entry.times;
   return left;
+}
+
+int FaultPlan::Struck() const {
+  const std::lock_guard lock(mutex_);
+  return struck_;
 }
 
 WatchLines::Out WatchLines::Open() {

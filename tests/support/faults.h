@@ -79,6 +79,8 @@ class FaultPlan {
   void Clear();
   // Faults that were planned and did not happen yet.
   int Left() const;
+  // Requests that met one so far, whatever was cleared since.
+  int Struck() const;
 
  private:
   struct Entry {
@@ -89,6 +91,7 @@ class FaultPlan {
   };
   mutable std::mutex mutex_;
   std::vector<Entry> entries_;
+  int struck_ = 0;
 };
 
 // What a watch sends, line by line, with its fault in it.

@@ -178,6 +178,7 @@ class ServingWorld {
     }
     return weights;
   }
+  json Rules() { return Object(api::kHttpRoutes, "departures")["spec"]["rules"]; }
   std::vector<std::string> VersionNames() const {
     std::vector<std::string> names;
     for (const auto& [ref, object] : objects) {
@@ -223,9 +224,11 @@ class ServingWorld {
   std::vector<std::shared_ptr<const api::PodView>> pending_pods;
   std::vector<std::shared_ptr<const api::GatewayClassView>> gateway_classes;
   std::map<std::string, std::string> verdicts;  // phase of a version that is not just approved
-  std::set<std::string> broken;                 // versions whose pods never become ready
-  std::set<std::string> stuck_services;         // versions without endpoints though pods are ready
+  std::map<std::string, std::vector<int>> approved_steps;  // by version, by people
+  std::set<std::string> broken;                            // versions whose pods never become ready
+  std::set<std::string> stuck_services;  // versions without endpoints though pods are ready
   bool gateway_accepts = true;
+  std::set<std::string> unresolved;  // versions whose Services the gateway has not heard of yet
   std::set<std::string> unknown_route_fields;  // of a rule: this cluster's CRD has none of these
   bool pods_stay = false;                      // Deployments are not acted on
   bool judge_sleeps = false;                   // nobody looks at ModelVersions
@@ -359,11 +362,23 @@ class ServingWorld {
                         {"availableReplicas", ready}};
   }
   void ReactRoute(json& object) {
-    const auto condition = [&](const char* type) {
+    std::string missing;
+    for (const std::string& version : unresolved) {
+      if (object["spec"].dump().find('"' + Child(version) + '"') != std::string::npos) {
+        missing = "Service transit/" + Child(version) + " not found";
+      }
+    }
+    const auto condition = [&](const std::string& type) {
+      const bool lost = type == "ResolvedRefs" && gateway_accepts && !missing.empty();
+      const bool holds = gateway_accepts && !lost;
       return json{{"type", type},
-                  {"status", gateway_accepts ? "True" : "False"},
-                  {"reason", gateway_accepts ? "Fine" : "NotAllowedByListeners"},
-                  {"message", gateway_accepts ? "" : "no listener takes m.example.org"},
+                  {"status", holds ? "True" : "False"},
+                  {"reason", holds  ? "Fine"
+                             : lost ? "BackendNotFound"
+                                    : "NotAllowedByListeners"},
+                  {"message", holds  ? ""
+                              : lost ? missing
+                                     : "no listener takes m.example.org"},
                   {"observedGeneration", object["metadata"]["generation"]}};
     };
     object["status"] = {
@@ -381,6 +396,7 @@ class ServingWorld {
       if (approval["modelVersion"] == name && approval["decision"] == "Reject") phase = "Rejected";
     }
     object["status"] = {{"phase", phase}, {"why", "judged " + phase}};
+    if (approved_steps.contains(name)) object["status"]["approvedSteps"] = approved_steps[name];
   }
 
   std::shared_ptr<const api::EndpointSliceView> Endpoints(const json& service) const {

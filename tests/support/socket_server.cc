@@ -137,13 +137,13 @@ void Connection::Cut() {
   shutdown(socket_, SHUT_RDWR);
 }
 
-SocketServer::SocketServer(Handler handler, const TlsIdentity* identity)
+SocketServer::SocketServer(Handler handler, const TlsIdentity* identity, const std::string& at)
     : handler_(std::move(handler)) {
   if (identity != nullptr) tls_ = MakeContext(*identity);
   listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  PERENNIAL_CHECK(inet_pton(AF_INET, at.c_str(), &address.sin_addr) == 1);
   socklen_t size = sizeof(address);
   PERENNIAL_CHECK(bind(listener_, reinterpret_cast<sockaddr*>(&address), size) == 0);
   PERENNIAL_CHECK(listen(listener_, 256) == 0);

@@ -50,13 +50,15 @@ class Connection {
   std::atomic<std::size_t>& sent_;
 };
 
-// Listens on a port of 127.0.0.1 and hands every connection to a thread of its own. Plain sockets,
-// because the tests need servers that break HTTP in every way.
+// Listens on a port of 127.0.0.1, or of another address of this machine, and hands every connection
+// to a thread of its own. Plain sockets, because the tests need servers that break HTTP in every
+// way.
 class SocketServer {
  public:
   using Handler = std::function<void(Connection&)>;
 
-  explicit SocketServer(Handler handler, const TlsIdentity* identity = nullptr);
+  explicit SocketServer(Handler handler, const TlsIdentity* identity = nullptr,
+                        const std::string& address = "127.0.0.1");
   ~SocketServer();
   SocketServer(const SocketServer&) = delete;
   SocketServer& operator=(const SocketServer&) = delete;

@@ -47,8 +47,8 @@ json ValidSpec(const std::string& kind) {
 
 std::vector<SpecCase> SpecCases() {
   std::vector<SpecCase> all;
-  for (const auto& part :
-       {DeploymentCases(), MonitorCases(), SignalCases(), PolicyCases(), RecordCases()}) {
+  for (const auto& part : {DeploymentCases(), MonitorCases(), SignalCases(), PolicyCases(),
+                           RecordCases(), ReferenceCases()}) {
     all.insert(all.end(), part.begin(), part.end());
   }
   return all;

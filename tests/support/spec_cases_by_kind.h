@@ -24,5 +24,6 @@ std::vector<SpecCase> MonitorCases();
 std::vector<SpecCase> SignalCases();  // of DriftMonitors
 std::vector<SpecCase> PolicyCases();
 std::vector<SpecCase> RecordCases();  // ModelVersions and ModelApprovals
+std::vector<SpecCase> ReferenceCases();
 
 }  // namespace perennial::testing

@@ -1,3 +1,5 @@
+#include <nlohmann/json.hpp>
+
 #include "support/spec_cases_by_kind.h"
 
 namespace perennial::testing {
@@ -13,6 +15,14 @@ std::vector<SpecCase> DeploymentCases() {
   const auto check = [&](const std::string& rest) {
     return rollout(R"({"analysis": {"checks": [{"name": "c", "kind": "Mean", "metric": "m")" +
                    rest + "}]}}");
+  };
+  const auto ratio = [](const char* patch) {
+    nlohmann::json quantity = {
+        {"name", "p"},        {"kind", "Ratio"}, {"goal", "Decrease"}, {"numerator", "x"},
+        {"denominator", "y"}, {"units", "u"},    {"squares", "xx"},    {"denominatorSquares", "yy"},
+        {"products", "xy"}};
+    quantity.merge_patch(nlohmann::json::parse("{" + std::string(patch) + "}"));
+    return quantity.dump();
   };
   return {
       Patched("smallest", kMd, "{}"),
@@ -88,6 +98,28 @@ std::vector<SpecCase> DeploymentCases() {
       Patched("a probe of nothing", kMd,
               R"({"rollout": {"analysis": {"probes": [{"name": "drift"}]}}})",
               "spec.rollout.analysis.probes[0]", "set one of them"),
+      Patched("a query", kMd,
+              R"({"rollout": {"analysis": {"probes": [{"name": "errors", "success": "result < 1",
+                  "prometheus": {"url": "https://p", "query": "x", "tls": {"serverName": "p"},
+                                 "bearerTokenSecretRef": {"name": "p", "key": "token"}}}]}}})"),
+      Patched("a query without a rule", kMd,
+              R"({"rollout": {"analysis": {"probes": [
+                  {"name": "errors", "prometheus": {"url": "https://p", "query": "x"}}]}}})",
+              "spec.rollout.analysis.probes[0].success", "set success or failure"),
+      Patched("a query and a job", kMd,
+              R"({"rollout": {"analysis": {"probes": [{"name": "errors", "success": "result < 1",
+                  "prometheus": {"url": "https://p", "query": "x"},
+                  "job": {"template": {"spec": {}}}}]}}})",
+              "spec.rollout.analysis.probes[0]", "set one of them"),
+      Patched("a query with a token in the clear", kMd,
+              R"({"rollout": {"analysis": {"probes": [{"name": "errors", "success": "result < 1",
+                  "prometheus": {"url": "http://p", "query": "x",
+                                 "basicAuthSecretRef": {"name": "p"}}}]}}})",
+              "spec.rollout.analysis.probes[0].prometheus.url", "go with https only"),
+      Patched("a query of nothing", kMd,
+              R"({"rollout": {"analysis": {"probes": [
+                  {"name": "errors", "success": "result < 1", "prometheus": {"url": "https://p"}}]}}})",
+              "spec.rollout.analysis.probes[0].prometheus.query"),
       Patched("a job that is counted", kMd,
               R"({"rollout": {"analysis": {"probes": [
                   {"name": "smoke", "job": {"template": {"spec": {}}}, "count": 2}]}}})",
@@ -207,7 +239,53 @@ std::vector<SpecCase> DeploymentCases() {
               primary(R"({"name": "p", "kind": "Value", "goal": "Decrease", "metric": "m",
                           "squares": "s"})")
                   .c_str(),
-              "spec.rollout.experiment.primary.squares", "squares goes with kind Mean"),
+              "spec.rollout.experiment.primary.squares", "squares goes with kind Mean or Ratio"),
+      Patched("ratio", kMd, primary(ratio("").c_str()).c_str()),
+      Patched("ratio as a guardrail", kMd,
+              rollout(R"({"experiment": {"primary": )" + ratio("") + R"(, "guardrails": [)" +
+                      ratio(R"("goal": null, "maxIncrease": "0.1")") + "]}}")
+                  .c_str()),
+      Patched("ratio of a check without variance", kMd,
+              rollout(R"({"analysis": {"checks": [{"name": "c", "kind": "Ratio", "numerator": "n",
+                          "denominator": "d", "units": "u", "max": "1"}]}})")
+                  .c_str()),
+      Patched("ratio without denominator", kMd,
+              primary(ratio(R"("denominator": null)").c_str()).c_str(),
+              "spec.rollout.experiment.primary.numerator", "set numerator and denominator"),
+      Patched("ratio without units", kMd, primary(ratio(R"("units": null)").c_str()).c_str(),
+              "spec.rollout.experiment.primary.units", "set units to a counter"),
+      Patched("ratio of a metric", kMd, primary(ratio(R"("metric": "m")").c_str()).c_str(),
+              "spec.rollout.experiment.primary.kind", "remove what doesn't belong to the kind"),
+      Patched("ratio without products", kMd, primary(ratio(R"("products": null)").c_str()).c_str(),
+              "spec.rollout.experiment.primary.kind",
+              "set squares, denominatorSquares and products"),
+      Patched("ratio as a guardrail without variance", kMd,
+              rollout(R"({"experiment": {"primary": )" + ratio("") + R"(, "guardrails": [)" +
+                      ratio(R"("goal": null, "squares": null, "maxIncrease": "0.1")") + "]}}")
+                  .c_str(),
+              "spec.rollout.experiment.guardrails[0].kind",
+              "set squares, denominatorSquares and products"),
+      Patched("products of a mean", kMd,
+              primary(R"({"name": "p", "kind": "Mean", "goal": "Decrease", "metric": "m",
+                          "products": "xy"})")
+                  .c_str(),
+              "spec.rollout.experiment.primary.kind", "go with kind Ratio: remove them"),
+      Patched("win before the end", kMd,
+              rollout(R"({"experiment": {"minDuration": "24h", "maxDuration": "48h",
+                          "primary": )" +
+                      ratio("") + "}}")
+                  .c_str()),
+      Patched("no win before the end", kMd,
+              rollout(R"({"experiment": {"minDuration": "73h", "primary": )" + ratio("") + "}}")
+                  .c_str(),
+              "spec.rollout.experiment.minDuration", "lower minDuration or raise maxDuration"),
+      Patched(
+          "looks of its own", kMd,
+          rollout(R"({"experiment": {"interval": "5s", "primary": )" + ratio("") + "}}").c_str()),
+      Patched(
+          "looks without a pause", kMd,
+          rollout(R"({"experiment": {"interval": "100ms", "primary": )" + ratio("") + "}}").c_str(),
+          "spec.rollout.experiment.interval", "at least 1s"),
       Patched("no goal", kMd, primary(R"({"name": "p", "kind": "Mean", "metric": "m"})").c_str(),
               "spec.rollout.experiment.primary.goal"),
       Patched("alpha of one", kMd,

@@ -224,6 +224,28 @@ TEST(Children, ReadWhetherAJobIsSuspendedAndSinceWhenItIsNot) {
   EXPECT_EQ(DecodeJobView(object)->started, ParseTime("2026-11-24T16:13:40Z"));
 }
 
+// Each as its own CRD says it.
+TEST(Children, ReadWhetherAWorkloadIsSuspended) {
+  const auto suspended = [](const char* text) {
+    return DecodeRunObjectView(Object(text))->suspended;
+  };
+  // trainer.kubeflow.org/v1alpha1 TrainJob, jobset.x-k8s.io/v1alpha2 JobSet.
+  EXPECT_TRUE(suspended(R"({"spec": {"suspend": true}})"));
+  EXPECT_TRUE(suspended(R"({"spec": {"suspend": false}, "status": {"conditions": [
+      {"type": "Suspended", "status": "True", "reason": "Suspended"}]}})"));
+  EXPECT_FALSE(suspended(R"({"spec": {"suspend": false}, "status": {"conditions": [
+      {"type": "Suspended", "status": "False", "reason": "Resumed"}]}})"));
+  // ray.io/v1 RayJob.
+  EXPECT_TRUE(suspended(R"({"status": {"jobDeploymentStatus": "Suspended"}})"));
+  EXPECT_TRUE(suspended(R"({"status": {"jobDeploymentStatus": "Suspending"}})"));
+  EXPECT_FALSE(suspended(R"({"spec": {"suspend": false},
+      "status": {"jobDeploymentStatus": "Running", "jobStatus": "RUNNING"}})"));
+  // kubeflow.org/v1 PyTorchJob, kubeflow.org/v2beta1 MPIJob.
+  EXPECT_TRUE(suspended(R"({"spec": {"runPolicy": {"suspend": true}}})"));
+  EXPECT_FALSE(suspended(R"({"spec": {"runPolicy": {"suspend": false}}})"));
+  EXPECT_FALSE(suspended("{}"));
+}
+
 constexpr const char* kPod = R"({
   "metadata": {"ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": "train",
     "uid": "job-1", "controller": true, "blockOwnerDeletion": true}],

@@ -83,6 +83,31 @@ TEST(Generated, EverythingIsBoundedAndDescribed) {
   }
 }
 
+// References stay in the namespace of who refers: there is no field to name another one in.
+// Templates of pods and Jobs are other APIs', and take any field.
+int CountFieldsButNoNamespace(const json& node, const std::string& path) {
+  int count = 0;
+  const json properties = node.value("properties", json::object());
+  for (const auto& [name, property] : properties.items()) {
+    const std::string_view tail =
+        std::string_view(name).substr(name.size() - std::min(name.size(), std::size_t{9}));
+    EXPECT_FALSE(tail == "namespace" || tail == "Namespace") << path << "." << name;
+    count += 1 + CountFieldsButNoNamespace(property, path + "." + name);
+  }
+  for (const char* inner : {"items", "additionalProperties"}) {
+    if (node.contains(inner)) count += CountFieldsButNoNamespace(node[inner], path + "[]");
+  }
+  return count;
+}
+
+TEST(Generated, NoFieldLeadsIntoAnotherNamespace) {
+  int count = 0;
+  for (const KindInfo& kind : Kinds()) {
+    count += CountFieldsButNoNamespace(SchemaOf(kind), kind.resource.kind);
+  }
+  EXPECT_GT(count, 500) << "the schemas are not where they are looked for";
+}
+
 TEST(Yaml, MeansWhatTheJsonMeans) {
   const ordered_json document = ordered_json::parse(R"({
     "plain": "text", "colon": "a: b", "hash": "a #b", "empty": "", "yes": "yes", "no": "NO",

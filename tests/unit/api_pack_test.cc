@@ -120,7 +120,7 @@ TEST(PackTest, AStoreThatPacksBehavesLikeAnyOther) {
   }
   EXPECT_EQ(changes, 200);
   EXPECT_EQ(store.ByIndex("target", "odd").size(), 100u);
-  EXPECT_EQ(store.All().size(), 200u);
+  EXPECT_EQ(store.size(), 200u);
   std::set<std::string> seen;
   store.ForEach([&](const DriftMonitor& monitor) { seen.insert(monitor.meta.key.name); });
   EXPECT_EQ(seen.size(), 200u);

@@ -118,5 +118,17 @@ TEST_F(MetricsAccessTest, IsNoWayToFloodTheApiServer) {
   EXPECT_EQ(Check("Bearer scraper"), 200) << "who comes again is asked about soon";
 }
 
+TEST_F(MetricsAccessTest, KeepsNoReaderWaitingBehindAFlood) {
+  EXPECT_EQ(Check("Bearer scraper"), 200);
+  for (int minute = 0; minute < 5; ++minute) {
+    clock_.Advance(Millis(61'000));
+    for (int i = 0; i < 1'000; ++i) Check("Bearer forged" + std::to_string(minute * 1'000 + i));
+    EXPECT_EQ(Check("Bearer scraper"), 200) << minute;
+  }
+  api_.denied = true;
+  clock_.Advance(Millis(61'000));
+  EXPECT_EQ(Check("Bearer scraper"), 403);
+}
+
 }  // namespace
 }  // namespace perennial::app

@@ -3,7 +3,6 @@
 #include <string>
 #include <vector>
 
-#include "app/preflight.h"
 #include "app/secret_reader.h"
 #include "support/manual_clock.h"
 
@@ -72,18 +71,6 @@ TEST_F(SecretReaderTest, SaysWhatToChangeAndRemembersFailures) {
   clock_.Advance(Millis{31'000});
   transport_.answer = {404, "{}"};
   EXPECT_EQ(Problem(), "Secret ns/s does not exist");
-}
-
-TEST(ApiServerAddresses, AreThoseOfItsOwnService) {
-  Answering transport;
-  transport.answer.body =
-      R"({"items":[{"endpoints":[{"addresses":["10.1.2.3","10.1.2.4"]}, 7]},{"endpoints":null}]})";
-  const auto all = ApiServerAddresses(transport);
-  ASSERT_GE(all.size(), 2u);
-  EXPECT_EQ(all[all.size() - 2], "10.1.2.3");
-  EXPECT_EQ(all.back(), "10.1.2.4");
-  ASSERT_EQ(transport.asked.size(), 1u);
-  EXPECT_NE(transport.asked[0].find("/namespaces/default/endpointslices"), std::string::npos);
 }
 
 }  // namespace

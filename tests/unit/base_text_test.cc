@@ -20,6 +20,15 @@ TEST(CutText, CutsBetweenCharacters) {
   EXPECT_EQ(CutText("\u20ac\u20ac", 5), "\u20ac");
 }
 
+TEST(Base64, IsReadAsItIsWritten) {
+  EXPECT_EQ(EncodeBase64(""), "");
+  EXPECT_EQ(EncodeBase64("u:p"), "dTpw");
+  EXPECT_EQ(EncodeBase64("user:p"), "dXNlcjpw");
+  for (const std::string& bytes : {std::string("a"), std::string("ab"), std::string(200, '\xff')}) {
+    EXPECT_EQ(DecodeBase64(EncodeBase64(bytes)), bytes);
+  }
+}
+
 TEST(IsDnsLabel, TakesWhatNamesAService) {
   for (const std::string& good : {std::string("a"), std::string("a-1"), std::string(63, 'a')}) {
     EXPECT_TRUE(IsDnsLabel(good)) << good;

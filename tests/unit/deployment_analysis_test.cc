@@ -1,6 +1,7 @@
 // What quantities and analysis make of what the pods counted, alone and in a rollout.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/text.h"
@@ -48,6 +49,47 @@ TEST(Quantity, HasNoValueWithoutData) {
   WindowView broken = Counted(10, 0, 1);
   broken.series[0].sum = NAN;
   EXPECT_FALSE(Measure(ErrorMean(), broken).value.has_value());
+}
+
+TEST(Quantity, ReadsTheSumsOfARatio) {
+  WindowView view = WithItems(WithItems({}, 100, 30), 300, 10);
+  const Measured measured = Measure(ErrorsPerItem(), view);
+  EXPECT_DOUBLE_EQ(*measured.value, 40.0 / 800);
+  EXPECT_EQ(measured.samples, 400) << "units, not items";
+  EXPECT_EQ(measured.arm, (stats::Arm{400, 40, 40.0, stats::Divisor{800, 2000.0, 80.0}}));
+  EXPECT_EQ(MetricsOf(ErrorsPerItem()).size(), 6U) << "all are scraped";
+}
+
+TEST(Quantity, ARatioHasNoValueWithoutADenominator) {
+  EXPECT_EQ(Measure(ErrorsPerItem(), {}).note, "no pod exposes the counter batches");
+  EXPECT_EQ(Measure(ErrorsPerItem(), WithItems({}, 0, 0)).note, "batches has counted nothing yet");
+  WindowView empty = WithItems({}, 100, 0);
+  for (SeriesWindow& series : empty.series) {
+    if (series.metric == "items") series.increase = 0;
+  }
+  const Measured measured = Measure(ErrorsPerItem(), empty);
+  EXPECT_FALSE(measured.value.has_value());
+  EXPECT_EQ(measured.note, "items has counted nothing yet");
+}
+
+// Counters appear with their first increase: where none of the numerators' is there, nothing
+// failed; where one of them is, the others are missing.
+TEST(Quantity, OfARatioNothingFailedOrItsVarianceIsUnknown) {
+  const auto without = [](std::vector<std::string> names) {
+    WindowView view = WithItems({}, 500, 10);
+    std::erase_if(view.series, [&](const SeriesWindow& series) {
+      return std::find(names.begin(), names.end(), series.metric) != names.end();
+    });
+    return Measure(ErrorsPerItem(), view);
+  };
+  const Measured good = without({"item_errors", "item_errors_squares", "item_products"});
+  EXPECT_EQ(good.value, 0);
+  EXPECT_EQ(good.arm.sum_squares, 0);
+  EXPECT_EQ(good.arm.divisor->products, 0);
+  const Measured unknown = without({"item_products"});
+  EXPECT_TRUE(unknown.value.has_value()) << "a check compares values";
+  EXPECT_FALSE(unknown.arm.divisor->products.has_value());
+  EXPECT_FALSE(without({"items_squares"}).arm.divisor->squares.has_value());
 }
 
 TEST(Analysis, ComparesWithBoundsAndWithTheChampion) {

@@ -178,6 +178,26 @@ TEST(Commands, KeptPodsGoWhenTheWindowEnds) {
   EXPECT_TRUE(world.HasPods(v2));
 }
 
+TEST(Commands, KeptPodsStayThroughTheNextRollout) {
+  Commands world;
+  world.spec["rollout"]["keepPrevious"] = "1h";
+  const std::string v2 = world.Release();
+  world.Ask(api::kAnnotationPromote, v2);
+  world.Live(minutes(5));
+  ASSERT_EQ(world.Champion(), v2);
+  const std::string v3 = world.Release("oci://m:3");
+  world.Live(Seconds(90));
+  ASSERT_EQ(world.Status().challenger, v3);
+  EXPECT_TRUE(world.HasPods(world.v1));
+  world.Ask(api::kAnnotationAbort, v3);
+  world.Live(minutes(5));
+  ASSERT_FALSE(world.HasPods(v3));
+  EXPECT_TRUE(world.HasPods(world.v1));
+  world.Ask(api::kAnnotationUndo, world.v1);
+  EXPECT_EQ(world.Champion(), world.v1) << "no time passed: its pods were there";
+  EXPECT_TRUE(world.HasPods(v2)) << "which is the previous one now";
+}
+
 TEST(Commands, UndoToAnOlderVersionIsANewVersionOfItsArtifact) {
   Commands world;
   for (const char* uri : {"oci://m:2", "oci://m:3"}) {
@@ -267,6 +287,42 @@ TEST(Commands, PodsComeAheadOfWeight) {
   world.Live(minutes(3));
   EXPECT_EQ(world.Champion(), v2);
   EXPECT_EQ(pods(), 10);
+}
+
+// Five pods don't fit, where one did.
+struct PodsThatDoNotFit : Commands {
+  PodsThatDoNotFit() {
+    spec["replicas"] = 10;
+    spec["rollout"]["challengerReplicas"] = "Proportional";
+    Settle();
+    v2 = Release();
+    pods_stay = true;
+    Live(Seconds(70));
+    EXPECT_EQ(Status().rollout->step, 1);
+    EXPECT_EQ(Weights(), (std::map<std::string, int>{{v1, 90}, {v2, 10}}));
+  }
+  std::string v2;
+};
+
+TEST(Commands, PodsThatDoNotComeForALaterStepRollItBack) {
+  PodsThatDoNotFit world;
+  world.Live(minutes(11));
+  EXPECT_EQ(world.Champion(), world.v1);
+  EXPECT_EQ(world.Condition("Stalled"), "True/RolloutAborted");
+  EXPECT_NE(world.Message("Stalled").find("pods are not ready"), std::string::npos)
+      << world.Message("Stalled");
+}
+
+TEST(Commands, PromotingInTheMiddleTakesNoTrafficAway) {
+  PodsThatDoNotFit world;
+  world.Annotate(api::kAnnotationPromote, world.v2);
+  world.Settle();
+  EXPECT_EQ(world.Phase(), api::RolloutPhase::kPromoting);
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 90}, {world.v2, 10}}));
+  world.pods_stay = false;
+  world.React();
+  world.Settle();
+  EXPECT_EQ(world.Champion(), world.v2);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "deployment/allocation.h"
 #include "deployment/belief.h"
 #include "deployment/comparison.h"
+#include "support/counted_samples.h"
 #include "support/serving_world.h"
 
 namespace perennial::deployment {
@@ -17,19 +18,10 @@ using api::Verdict;
 using nlohmann::json;
 using std::chrono::minutes;
 
-Samples Counted(double requests, double bookings) {
-  scrape::WindowView view;
-  view.targets = view.targets_up = 1;
-  view.newest_age = Millis(1000);
-  const auto counter = [&](const char* metric, double increase) {
-    scrape::SeriesWindow series;
-    series.metric = metric;
-    series.kind = scrape::SeriesKind::kCounter;
-    series.increase = increase;
-    view.series.push_back(series);
-  };
-  counter("bookings", bookings);
-  counter("requests", requests);
+Samples Booked(double requests, double bookings) {
+  scrape::WindowView view = OfOnePod();
+  AddCounter("bookings", bookings, view);
+  AddCounter("requests", requests, view);
   return {view, view, view};
 }
 
@@ -48,9 +40,9 @@ struct Split : ServingWorld {
     for (const api::VariantStatus& row : Status().variants) version[row.name] = row.version;
   }
   void Count(double a, double b, double c) {
-    samples[version["a"]] = Counted(4000, 4000 * a);
-    samples[version["b"]] = Counted(2000, 2000 * b);
-    samples[version["c"]] = Counted(2000, 2000 * c);
+    samples[version["a"]] = Booked(4000, 4000 * a);
+    samples[version["b"]] = Booked(2000, 2000 * b);
+    samples[version["c"]] = Booked(2000, 2000 * c);
   }
   std::map<std::string, std::string> version;
 };
@@ -159,7 +151,7 @@ TEST(Allocation, GivesTheFloorToWhoBreaksAGuardrail) {
       {"name": "refunds", "kind": "Proportion", "numerator": "refunds", "denominator": "requests",
        "maxIncrease": "0.01"}])");
   const auto count = [&](const char* name, double requests, double bookings, double refunds) {
-    Samples samples = Counted(requests, bookings);
+    Samples samples = Booked(requests, bookings);
     for (scrape::WindowView* view : {&samples.window, &samples.totals, &samples.step}) {
       scrape::SeriesWindow series;
       series.metric = "refunds";
@@ -199,7 +191,7 @@ TEST(Comparison, BeginsAnewWithAnotherSplit) {
 TEST(Comparison, SeesASplitThatIsNotTheWantedOne) {
   Split split;
   split.Count(0.10, 0.16, 0.10);
-  split.samples[split.version["b"]] = Counted(1000, 160);
+  split.samples[split.version["b"]] = Booked(1000, 160);
   split.Live(Seconds(30));
   const auto rows = split.Status().comparisons;
   EXPECT_EQ(rows[0].experiment.verdict, Verdict::kInconclusive);

@@ -187,7 +187,7 @@ TEST_F(DeploymentObserve, AsksAPrometheusWhereTheSpecNamesOne) {
   md_.spec.metrics.port = "no such port";  // a Prometheus finds it itself
   md_.spec.rollout.source = api::Source{};
   md_.spec.rollout.source->prometheus = api::PrometheusSource{};
-  md_.spec.rollout.source->prometheus->url = "http://prometheus.monitoring.svc:9090";
+  md_.spec.rollout.source->prometheus->server.url = "http://prometheus.monitoring.svc:9090";
   md_.spec.rollout.source->prometheus->matchers = {{"job", "models"}};
   Write();
   ASSERT_TRUE(Observe().has_value());
@@ -202,8 +202,8 @@ TEST_F(DeploymentObserve, AsksAPrometheusWhereTheSpecNamesOne) {
   EXPECT_EQ(source->matchers.size(), 1u);
   EXPECT_TRUE(samples_.TakeJobChanges().started.empty()) << "the pods are not scraped as well";
   // Its credentials can't be read: then nobody is asked.
-  md_.spec.rollout.source->prometheus->url = "https://prometheus.monitoring.svc:9090";
-  md_.spec.rollout.source->prometheus->bearer_token = api::SecretKey{"gone", "token"};
+  md_.spec.rollout.source->prometheus->server.url = "https://prometheus.monitoring.svc:9090";
+  md_.spec.rollout.source->prometheus->server.bearer_token = api::SecretKey{"gone", "token"};
   Write();
   ASSERT_TRUE(Observe().has_value());
   for (const auto& query : samples_.TakeQueryChanges()) EXPECT_FALSE(query->source.has_value());
@@ -227,6 +227,30 @@ TEST_F(DeploymentObserve, FindsWhatProbesAsk) {
   ASSERT_EQ(seen->jobs.size(), 1u);
   EXPECT_EQ(seen->jobs[0]->meta.key.name, "probe");
   EXPECT_TRUE(seen->monitors.contains("watch"));
+}
+
+TEST_F(DeploymentObserve, SaysWhyAQueryIsNotAsked) {
+  scrape::InstantQueryPool pool{clock_};
+  DeploymentReconciler asking{
+      {deployments_, versions_, workloads_, services_, routes_, grpc_routes_, slices_, autoscalers_,
+       budgets_, cron_jobs_, jobs_, monitors_, pending_pods_, gateways_, gateway_classes_},
+      samples_,
+      clock_,
+      "us",
+      nullptr,
+      {&pool, false}};
+  md_.spec.rollout.analysis = api::Analysis{};
+  md_.spec.rollout.analysis->probes.resize(2);
+  for (int i = 0; i < 2; ++i) {
+    api::AnalysisProbe& probe = md_.spec.rollout.analysis->probes[i];
+    probe.name = i == 0 ? "now" : "later";
+    probe.query = api::QueryProbe{{"https://prometheus:9090"}, "x"};
+    probe.rules.step = i + 1;
+  }
+  BeginRollout();
+  const auto seen = asking.Observe(kKey, {clock_.Wall(), ""});
+  ASSERT_EQ(seen->answers.size(), 1u) << "the other one is of a later step";
+  EXPECT_EQ(seen->answers.at("now").value.error().code, Errc::kForbidden);
 }
 
 TEST_F(DeploymentObserve, MeasuresBothVariantsOnlyDuringARollout) {

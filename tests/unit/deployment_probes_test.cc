@@ -117,7 +117,7 @@ struct Probed : ServingWorld {
     v2 = NewestDeclared();
   }
   const api::CheckStatus Check() const { return Status().rollout->checks.at(0); }
-  void Signal(const std::string& version, api::SignalState state) {
+  void Signal(const std::string& version, api::SignalState state, const char* recent = "") {
     auto monitor = std::make_shared<api::DriftMonitor>();
     monitor->meta.key = {"transit", "watch"};
     monitor->spec.target.model_deployment = "departures";
@@ -127,6 +127,7 @@ struct Probed : ServingWorld {
     row.name = "distance";
     row.variant = version;
     row.state = state;
+    row.recent = recent;
     row.value = "0.3";
     row.message = "it moved";
     monitor->status.signals.push_back(row);
@@ -194,6 +195,20 @@ TEST(Probes, RollBackWhenTheChallengerDrifts) {
   EXPECT_NE(world.Status().history[0].message.find("failed check drift: signal distance"),
             std::string::npos)
       << world.Status().history[0].message;
+}
+
+TEST(Probes, WaitWhileABreachMayBecomeADrift) {
+  Probed world(kDriftProbe);
+  for (const char* breached : {"B", "?CB", "EB-"}) {
+    world.Signal(world.v2, api::SignalState::kWarning, breached);
+    world.Live(minutes(1));
+    EXPECT_EQ(world.Check().verdict, kN) << breached;
+    EXPECT_EQ(world.Check().message, "signal distance: it moved; no drift yet");
+    EXPECT_EQ(world.Champion(), world.v1) << breached;
+  }
+  world.Signal(world.v2, api::SignalState::kWarning, "w-B");
+  world.Live(minutes(5));
+  EXPECT_EQ(world.Champion(), world.v2) << "its newest look is no breach";
 }
 
 TEST(Probes, AskSignalsByExpressions) {
@@ -296,6 +311,14 @@ TEST(Probes, RollBackWhenAJobFails) {
   world.SetModel("oci://m:3");
   world.Settle();
   EXPECT_EQ(world.Jobs(), 2);
+}
+
+TEST(Probes, ForgiveNoJobThatFails) {
+  Probed world(kJobProbe);
+  world.spec["rollout"]["analysis"]["failureLimit"] = 3;
+  world.EndJob("Failed");
+  world.Live(minutes(1));
+  EXPECT_EQ(world.Champion(), world.v1);
 }
 
 TEST(Probes, OnlyTellInADryRun) {

@@ -91,6 +91,42 @@ TEST(Render, ProbesByOpenInferenceWhatHasNoProbes) {
   EXPECT_FALSE(PodOf(world, {"v7", {}, 1})["containers"][0].contains("livenessProbe"));
 }
 
+TEST(Render, LetsPodsServeOnUntilGatewaysHaveHeardOfTheirEnd) {
+  ServingWorld world;
+  const auto sleep_of = [](const json& container) {
+    return container.value("/lifecycle/preStop/sleep/seconds"_json_pointer, -1);
+  };
+  json& spec = world.spec["template"]["spec"];
+  json pod = PodOf(world, {"v7", {}, 1});
+  EXPECT_EQ(sleep_of(pod["containers"][0]), 5);
+  EXPECT_EQ(pod["terminationGracePeriodSeconds"], 35) << "Kubernetes' 30, and the sleep";
+
+  const json own = {{"postStart", {{"tcpSocket", {{"port", 1}}}}}};
+  spec["containers"][0]["lifecycle"] = own;
+  spec["containers"].push_back({{"name", "proxy"}});
+  spec["terminationGracePeriodSeconds"] = 0;  // Kubernetes makes it 1
+  world.spec["traffic"]["drain"] = "1500ms";
+  pod = PodOf(world, {"v7", {}, 1});
+  EXPECT_EQ(sleep_of(pod["containers"][0]), 2);
+  EXPECT_EQ(pod["containers"][0]["lifecycle"]["postStart"], own["postStart"]);
+  EXPECT_EQ(sleep_of(pod["containers"][1]), 2) << "what the server needs stays as long";
+  EXPECT_EQ(pod["terminationGracePeriodSeconds"], 3);
+
+  spec["containers"][0]["lifecycle"]["preStop"] = {{"exec", {{"command", {"drain"}}}}};
+  pod = PodOf(world, {"v7", {}, 1});
+  EXPECT_EQ(pod["containers"][0]["lifecycle"], spec["containers"][0]["lifecycle"]) << "its own";
+
+  spec["containers"].erase(1);
+  pod = PodOf(world, {"v7", {}, 1});
+  EXPECT_EQ(pod["terminationGracePeriodSeconds"], 0) << "nothing of ours, nothing longer";
+
+  spec["containers"][0].erase("lifecycle");
+  world.spec["traffic"]["drain"] = "0s";
+  pod = PodOf(world, {"v7", {}, 1});
+  EXPECT_FALSE(pod["containers"][0].contains("lifecycle"));
+  EXPECT_EQ(pod["terminationGracePeriodSeconds"], 0);
+}
+
 TEST(Render, WritesTheRoutesDefaultsOut) {
   ServingWorld world;
   const json body = json::parse(RenderRoute(world.Deployment(), {{"v1", 90}, {"v2", 10}}).body);

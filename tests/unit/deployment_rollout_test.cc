@@ -251,6 +251,29 @@ TEST(Rollout, StaysAtAPauseUntilItIsNamed) {
   EXPECT_EQ(world.Champion(), world.v1) << "the next step is held as long as any other";
 }
 
+TEST(Rollout, StaysInAStepThatWaitsForApproval) {
+  ServingModel world;
+  world.spec["rollout"]["steps"][0]["approval"] = true;
+  const std::string v2 = world.Release();
+  world.Live(minutes(30));
+  EXPECT_EQ(world.Phase(), RolloutPhase::kPaused);
+  EXPECT_NE(world.Status().why.find("kubectl perennial approve " + v2 + " --step 1"),
+            std::string::npos)
+      << world.Status().why;
+  // That it may be in service is another decision, and so is the next step.
+  world.approved_steps[v2] = {2};
+  world.Annotate(api::kAnnotationResume, v2);
+  world.React();
+  world.Live(minutes(5));
+  EXPECT_EQ(world.Status().rollout->step, 0) << "who may edit the object approves nothing by that";
+  world.approved_steps[v2] = {1, 2};
+  world.React();
+  world.Settle();
+  EXPECT_EQ(world.Status().rollout->step, 1);
+  world.Live(minutes(5));
+  EXPECT_EQ(world.Champion(), v2) << "the second step asks for none";
+}
+
 TEST(Rollout, GivesWayToANewerVersion) {
   ServingModel world;
   const std::string v2 = world.Release();
@@ -330,9 +353,12 @@ TEST(Rollout, FreezesWhileScaledToZeroAndStartsItsDeadlineAnew) {
   world.Live(minutes(20));
   EXPECT_EQ(world.Condition("Ready"), "True/ScaledToZero");
   EXPECT_EQ(world.Status().challenger, v2);
+  EXPECT_TRUE(world.Status().rollout->scaled_to_zero);
+  world.status["rollout"]["message"] = "the words are for people";
   world.spec["replicas"] = 2;
   ++world.generation;
   world.Settle();
+  EXPECT_FALSE(world.Status().rollout->scaled_to_zero);
   EXPECT_NE(world.Phase(), RolloutPhase::kRollingBack);
   world.Live(minutes(4));
   EXPECT_EQ(world.Champion(), v2);

@@ -17,7 +17,6 @@ struct Traffic : ServingModel {
     ++generation;
     Settle();
   }
-  json Rules() { return Object(api::kHttpRoutes, "departures")["spec"]["rules"]; }
 };
 
 TEST(Traffic, StickySessionsEndWithTheBackend) {
@@ -54,6 +53,15 @@ TEST(Traffic, WhatTheClusterCannotDoIsSaidAndNoStepIsTaken) {
   world.Settle();
   EXPECT_EQ(world.Condition("Stalled"), "-");
   EXPECT_TRUE(world.Status().rollout->in_effect);
+}
+
+TEST(Traffic, TimeoutsThatAreLeftToTheGatewayAskForNothing) {
+  Traffic world;
+  world.unknown_route_fields = {"timeouts"};
+  world.Change(R"({"timeouts": {"request": "0s"}})");
+  EXPECT_EQ(world.Condition("Stalled"), "-");
+  world.Change(R"({"timeouts": {"request": "5s"}})");
+  EXPECT_EQ(world.Condition("Stalled"), "True/FeatureNotSupported");
 }
 
 // A Gateway that can't do what the spec asks for may accept the route all the same.
@@ -308,6 +316,27 @@ TEST(Traffic, BlamesTheRouteAndNotTheVersion) {
   EXPECT_EQ(world.Weights(), (Weights{{world.v1, 90}, {v2, 10}})) << "it goes on by itself";
   world.Live(minutes(5));
   EXPECT_EQ(world.Champion(), v2);
+}
+
+// What a status says is for people; what is decided next rests on its fields.
+TEST(Traffic, ADeadlineDoesNotRestOnTheWordsOfAMessage) {
+  Traffic world;
+  world.gateway_accepts = false;
+  const std::string v2 = world.Release();
+  world.Live(minutes(9));
+  EXPECT_TRUE(world.Status().rollout->pods_ready);
+  world.status["rollout"]["message"] = "in other words";
+  world.broken = {v2};
+  world.React();
+  world.Live(minutes(5));
+  EXPECT_FALSE(world.Status().rollout->pods_ready);
+  EXPECT_EQ(world.Phase(), RolloutPhase::kStarting) << "the pods have a whole deadline again";
+  world.broken.clear();
+  world.gateway_accepts = true;
+  world.React();
+  world.Settle();
+  EXPECT_FALSE(world.Status().rollout->pods_ready) << "the first step is taken";
+  EXPECT_EQ(world.Phase(), RolloutPhase::kProgressing);
 }
 
 TEST(Traffic, PromotesNothingOnARouteThatIsRefused) {

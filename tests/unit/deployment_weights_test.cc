@@ -149,6 +149,76 @@ TEST(Weights, DropTheRouteWhenTheGatewayIsTakenOut) {
   EXPECT_EQ(world.Condition("Ready"), "True/Serving");
 }
 
+TEST(Weights, OfVariantsTheChampionStandsInUntilTheyAreReady) {
+  ServingWorld world;
+  world.Settle();
+  const std::string v1 = world.Champion();
+  world.spec.erase("model");
+  world.spec["variants"] = json::parse(R"([
+    {"name": "a", "weight": 60, "model": {"uri": "oci://a:1"}},
+    {"name": "b", "weight": 40, "model": {"uri": "oci://b:1"}}])");
+  ++world.generation;
+  world.judge_sleeps = true;  // as long as nobody approves them
+  world.Live(Seconds(60));
+  EXPECT_EQ(world.Weights(), (std::map<std::string, int>{{v1, 100}}));
+  EXPECT_TRUE(world.HasPods(v1));
+  EXPECT_EQ(world.Champion(), v1);
+  EXPECT_EQ(world.Condition("Ready"), "True/Serving");
+  std::string b;
+  for (const auto& [ref, object] : world.objects) {
+    if (ref.resource != api::kModelVersions) continue;
+    if (object["spec"]["origin"].value("variant", "") == "b") b = ref.key.name;
+  }
+  world.broken = {b};
+  world.judge_sleeps = false;
+  world.React();
+  world.Live(Seconds(60));
+  const std::string a = world.Status().variants[0].version;
+  EXPECT_EQ(world.Weights()[a], 60);
+  EXPECT_EQ(world.Weights()[v1], 40) << "for b";
+  EXPECT_NE(world.Status().why.find(v1 + " stands in"), std::string::npos) << world.Status().why;
+  world.broken.clear();
+  world.React();
+  world.Live(Seconds(60));
+  EXPECT_EQ(world.Weights(), (std::map<std::string, int>{{a, 60}, {b, 40}}));
+  EXPECT_EQ(world.Champion(), a);
+  EXPECT_FALSE(world.HasPods(v1));
+  // Other names are other variants.
+  world.spec["variants"][0]["name"] = "first";
+  world.spec["variants"][1]["name"] = "second";
+  ++world.generation;
+  world.after_step = [&] {
+    EXPECT_FALSE(world.Weights().empty());
+    for (const auto& [version, weight] : world.Weights()) {
+      EXPECT_TRUE(weight == 0 || world.HasPods(version));
+    }
+  };
+  world.Live(Seconds(60));
+  ASSERT_EQ(world.Weights().size(), 2u);
+  EXPECT_FALSE(world.Weights().contains(a));
+}
+
+TEST(Weights, OfVariantsAreTheChampionsWithoutAGateway) {
+  ServingWorld world;
+  world.spec["traffic"].erase("gateway");
+  world.Settle();
+  const std::string v1 = world.Champion();
+  world.spec.erase("model");
+  world.spec["variants"] = json::parse(R"([
+    {"name": "a", "weight": 50, "model": {"uri": "oci://a:1"}},
+    {"name": "b", "weight": 50, "model": {"uri": "oci://b:1"}}])");
+  ++world.generation;
+  world.judge_sleeps = true;
+  world.Live(Seconds(60));
+  EXPECT_TRUE(world.HasPods(v1));
+  EXPECT_EQ(world.Champion(), v1);
+  world.judge_sleeps = false;
+  world.React();
+  world.Live(Seconds(60));
+  EXPECT_FALSE(world.HasPods(v1));
+  EXPECT_EQ(world.Champion(), world.Status().variants[0].version);
+}
+
 TEST(Weights, AreFixedWhereVariantsAreDeclared) {
   ServingWorld world;
   world.spec.erase("model");

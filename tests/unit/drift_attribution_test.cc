@@ -5,6 +5,7 @@
 
 #include "drift/attribution.h"
 #include "drift/baseline.h"
+#include "support/text.h"
 #include "support/vectors.h"
 #include "support/windows.h"
 
@@ -14,11 +15,8 @@ namespace {
 using api::SignalState;
 using scrape::SeriesKind;
 using testing::Counter;
+using testing::Has;
 using testing::View;
-
-bool Has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 class Attribution : public ::testing::Test {
  protected:

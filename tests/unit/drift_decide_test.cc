@@ -25,6 +25,7 @@ class DriftDecide : public ::testing::Test {
     api::Signal signal;
     signal.name = "distance";
     signal.metric = "x";
+    signal.tests = {{"population_stability_index", {}, {0.25, "0.25"}}};
     monitor_.spec.signals = {signal};
     deployment_.status.champion = "v1";
     versions_ = {"v1"};
@@ -322,7 +323,10 @@ TEST_F(DriftDecide, ReadySaysWhatHasToBeDone) {
   baseline_.clear();
   Look('?');
   EXPECT_EQ(Condition("Ready"), "False/NoBaseline");
-  monitor_.spec.signals[0].type = api::SignalType::kModelPerformance;
+  api::Signal& signal = monitor_.spec.signals[0];
+  signal.type = api::SignalType::kModelPerformance;
+  signal.tests.clear();
+  signal.max = {1, "1"};
   Look('-');
   EXPECT_EQ(Condition("Ready"), "True/Watching") << "a bound needs no baseline";
   Looks("EEEE");
@@ -331,6 +335,10 @@ TEST_F(DriftDecide, ReadySaysWhatHasToBeDone) {
   const kube::Plan plan = Look('?');
   EXPECT_EQ(Condition("Ready"), "False/ScrapesFail");
   EXPECT_EQ(plan.why, problem_);
+  // Stored before this rule was there.
+  monitor_.spec.for_evaluations = monitor_.spec.of_evaluations + 1;
+  EXPECT_NE(Look('-').why.find("for is greater than of"), std::string::npos);
+  EXPECT_EQ(Condition("Ready"), "False/InvalidSpec");
 }
 
 TEST_F(DriftDecide, TheSeverityRisesWithTheDriftAndNeverFalls) {

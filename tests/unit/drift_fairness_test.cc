@@ -6,12 +6,14 @@
 #include "drift/evaluation.h"
 #include "drift/fairness.h"
 #include "stats/fairness.h"
+#include "support/text.h"
 #include "support/windows.h"
 
 namespace perennial::drift {
 namespace {
 
 using api::SignalState;
+using testing::Has;
 
 TEST(FairnessNames, AreThoseOfTheStatistics) {
   for (std::size_t i = 0; i < api::kFairnessNames.size(); ++i) {
@@ -47,9 +49,6 @@ class FairnessSignal : public ::testing::Test {
     Count(group, "0", "0", tn);
   }
   Evaluation Judge() const { return testing::Evaluate(signal_, window_, nullptr, 100); }
-  static bool Has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-  }
 
   api::Signal signal_;
   scrape::WindowView window_;

@@ -92,8 +92,8 @@ TEST_F(DriftObserve, AsksThePodsOverTlsWithTheSecretsEntries) {
 
 TEST_F(DriftObserve, AsksAPrometheusForThePodsByName) {
   api::PrometheusSource prometheus;
-  prometheus.url = "https://prometheus:9090";
-  prometheus.basic_auth = api::BasicAuthSecret{"prometheus"};
+  prometheus.server.url = "https://prometheus:9090";
+  prometheus.server.basic_auth = api::BasicAuthSecret{"prometheus"};
   prometheus.matchers = {{"job", "pods"}};
   monitor_.spec.source = api::Source{std::nullopt, prometheus};
   Put(monitors_, monitor_);
@@ -282,6 +282,49 @@ TEST_F(DriftObserve, ANewReconcilerContinuesFromStatus) {
     }
     clock_.steady = clock_.Steady() + kMinute * 2;
   }
+}
+
+TEST_F(DriftObserve, ANewReconcilerTakesWhatItsPredecessorSaidLast) {
+  Reconcile();
+  for (int i = 0; i < 6; ++i) Round(usual_);
+  scrape::SampleStore samples(clock_);
+  DriftReconciler restarted(stores_, samples, clock_);
+  const api::DriftMonitorStatus earlier = monitor_.status;
+  ASSERT_EQ(earlier.signals.at(0).recent.find('B'), std::string::npos);
+  ASSERT_TRUE(restarted.Observe({"ns", "m"}, {clock_.Wall(), ""}).has_value());
+  // It died with this on its way.
+  monitor_.status.signals.at(0).recent = "B--";
+  monitor_.status.signals.at(0).state = SignalState::kWarning;
+  Put(monitors_, monitor_);
+  EXPECT_EQ(Marks(*restarted.Observe({"ns", "m"}, {clock_.Wall(), ""})), "B--");
+  // From the first look on, what it saw itself counts.
+  clock_.steady = clock_.Steady() + kMinute * 2;
+  const auto seen = restarted.Observe({"ns", "m"}, {clock_.Wall(), ""});
+  EXPECT_EQ(Marks(*seen).front(), '?');
+  monitor_.status = earlier;
+  Put(monitors_, monitor_);
+  EXPECT_EQ(Marks(*restarted.Observe({"ns", "m"}, {clock_.Wall(), ""})), Marks(*seen));
+}
+
+TEST_F(DriftObserve, LooksByAnEarlierSpecAreNoneByThis) {
+  Reconcile();
+  for (int i = 0; i < 6; ++i) Round(usual_);
+  monitor_.status.signals.at(0).recent = "BB-";
+  monitor_.status.signals.at(0).state = SignalState::kWarning;
+  monitor_.spec.signals[0].max = {0.001, "0.001"};
+  ++monitor_.meta.generation;
+  Put(monitors_, monitor_);
+  Reconcile();
+  EXPECT_EQ(Marks(Observe()).size(), 0u);
+  EXPECT_EQ(monitor_.status.signals.at(0).recent, "");
+  EXPECT_EQ(monitor_.status.signals.at(0).state, SignalState::kWarning) << "it stays until a look";
+  // The same where a controller begins with it.
+  monitor_.status.signals.at(0).recent = "BB-";
+  monitor_.status.observed_generation = monitor_.meta.generation - 1;
+  Put(monitors_, monitor_);
+  scrape::SampleStore samples(clock_);
+  DriftReconciler restarted(stores_, samples, clock_);
+  EXPECT_EQ(Marks(*restarted.Observe({"ns", "m"}, {clock_.Wall(), ""})), "");
 }
 
 TEST_F(DriftObserve, JudgesAChallengerByItsOwnProfile) {

@@ -5,6 +5,7 @@
 
 #include "drift/evaluation.h"
 #include "drift/performance.h"
+#include "support/text.h"
 #include "support/windows.h"
 
 namespace perennial::drift {
@@ -12,10 +13,7 @@ namespace {
 
 using api::SignalState;
 using testing::Counter;
-
-bool Has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
+using testing::Has;
 
 class PerformanceSignal : public ::testing::Test {
  protected:

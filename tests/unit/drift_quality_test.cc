@@ -4,6 +4,7 @@
 
 #include "drift/evaluation.h"
 #include "drift/quality.h"
+#include "support/text.h"
 #include "support/windows.h"
 
 namespace perennial::drift {
@@ -12,12 +13,9 @@ namespace {
 using api::SignalState;
 using testing::Categorical;
 using testing::Counter;
+using testing::Has;
 using testing::Histogram;
 using testing::Numeric;
-
-bool Has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 class QualitySignal : public ::testing::Test {
  protected:

@@ -123,10 +123,13 @@ TEST(ErrorFromStatusTest, ReadsBodiesThatAreNoStatus) {
   EXPECT_LT(ErrorFromStatus({500, std::string(1 << 20, 'x'), {}}).message.size(), 1100u);
 }
 
-TEST(ErrorFromStatusTest, KnowsEtcdsLimitOnSize) {
-  EXPECT_EQ(
-      ErrorFromStatus({500, StatusJson(500, "", "etcdserver: request is too large"), {}}).code,
-      Errc::kTooLarge);
+TEST(ErrorFromStatusTest, KnowsEtcdsLimitsOnSize) {
+  for (const char* message : {"etcdserver: request is too large",
+                              "rpc error: code = ResourceExhausted desc = trying to send message "
+                              "larger than max (2179622 vs. 2097152)"}) {
+    EXPECT_EQ(ErrorFromStatus({500, StatusJson(500, "", message), {}}).code, Errc::kTooLarge)
+        << message;
+  }
 }
 
 TEST(ErrorFromStatusTest, TakesTheTimeToRetryFromHeaderOrDetails) {

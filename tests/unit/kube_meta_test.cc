@@ -11,7 +11,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* kObject = R"({"metadata": {
+constexpr const char* kWholeObject = R"({"metadata": {
   "name": "departures-v3", "namespace": "transit", "uid": "u-1", "resourceVersion": "42",
   "generation": 7, "creationTimestamp": "2026-11-24T12:00:00Z",
   "labels": {"app": "departures"}, "annotations": {"a": "b"},
@@ -21,7 +21,7 @@ constexpr const char* kObject = R"({"metadata": {
      "uid": "u-3", "controller": true}]}})";
 
 TEST(ParseMeta, ReadsWhatDecisionsNeed) {
-  const auto meta = ParseMeta(json::parse(kObject));
+  const auto meta = ParseMeta(json::parse(kWholeObject));
   ASSERT_TRUE(meta.ok());
   EXPECT_EQ(meta->key, (Key{"transit", "departures-v3"}));
   EXPECT_EQ(meta->uid, "u-1");
@@ -37,13 +37,13 @@ TEST(ParseMeta, ReadsWhatDecisionsNeed) {
 }
 
 TEST(ParseMeta, SeesADeletionUnderWay) {
-  json object = json::parse(kObject);
+  json object = json::parse(kWholeObject);
   object["metadata"]["deletionTimestamp"] = "2026-11-24T12:00:00Z";
   EXPECT_TRUE(ParseMeta(object)->deleting);
 }
 
 TEST(ParseMeta, TakesNoOwnerForAController) {
-  json object = json::parse(kObject);
+  json object = json::parse(kWholeObject);
   object["metadata"]["ownerReferences"].erase(1);
   const auto meta = ParseMeta(object);
   ASSERT_TRUE(meta.ok());
@@ -63,7 +63,7 @@ TEST(ParseMeta, RefusesWhatCannotBeAnObject) {
 
 // Whatever a peer sends, reading it must not throw: each value of the object is replaced in turn.
 TEST(ParseMeta, SurvivesEveryWrongType) {
-  const json whole = json::parse(kObject);
+  const json whole = json::parse(kWholeObject);
   const json flat = whole.flatten();
   for (const auto& [path, unused] : flat.items()) {
     for (const json& wrong : {json(nullptr), json(-1), json(1e300), json("x"), json::array({1}),

@@ -66,6 +66,18 @@ TEST_F(StoreTest, IsNotTakenBackInTime) {
   EXPECT_EQ(heard_.size(), 1u);
 }
 
+TEST_F(StoreTest, TakesWhatARestoredServerListsThoughItIsOlder) {
+  store_.Upsert(Make("a", "8"));
+  store_.Upsert(Make("b", "9"));
+  store_.TakeOlder();
+  store_.Upsert(Make("a", "2"));
+  store_.FinishList({{"ns", "a"}});
+  EXPECT_EQ(store_.Get({"ns", "a"})->meta.resource_version, "2");
+  EXPECT_EQ(store_.Get({"ns", "b"}), nullptr);
+  store_.Upsert(Make("a", "1"));
+  EXPECT_EQ(store_.Get({"ns", "a"})->meta.resource_version, "2") << "once";
+}
+
 TEST_F(StoreTest, TakesAnotherUidForAnotherObject) {
   store_.Upsert(Make("a", "10"));
   store_.Upsert(Make("a", "9", "t", "another"));
@@ -127,9 +139,9 @@ TEST(StoreThreads, ReadersSeeWholeObjectsWhileTheWriterWrites) {
     readers.emplace_back([&] {
       while (!end) {
         for (const auto& thing : store.ByIndex("target", "1")) wrong += thing->target != "1";
-        for (const auto& thing : store.All()) {
-          wrong += thing->target != thing->meta.resource_version.substr(0, 1);
-        }
+        store.ForEach([&](const Thing& thing) {
+          wrong += thing.target != thing.meta.resource_version.substr(0, 1);
+        });
         (void)store.Get({"ns", "3"});
       }
     });

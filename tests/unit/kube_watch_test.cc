@@ -78,13 +78,17 @@ class World {
       ASSERT_TRUE(meta.ok());
       std::string& version = objects_[meta->key];
       // As Store::Upsert does.
-      if (version.empty() || CompareResourceVersions(meta->resource_version, version) > 0) {
+      if (version.empty() || takes_older_ ||
+          CompareResourceVersions(meta->resource_version, version) > 0) {
         version = meta->resource_version;
       }
     } else if (const auto* remove = std::get_if<RemoveObject>(&effect)) {
       objects_.erase(remove->key);
+    } else if (std::holds_alternative<TakeOlder>(effect)) {
+      takes_older_ = true;
     } else {
       ++finished_;
+      takes_older_ = false;
       const auto& listed = std::get<FinishList>(effect).listed;
       std::erase_if(objects_, [&](const auto& entry) { return !listed.contains(entry.first); });
     }
@@ -93,6 +97,7 @@ class World {
   WatchPolicy policy_;
   std::map<Key, std::string> objects_;
   int finished_ = 0;
+  bool takes_older_ = false;
 };
 
 using Names = std::vector<std::string>;
@@ -264,12 +269,20 @@ TEST(WatchTest, AGarbageLineDropsTheConnectionAndListsAgain) {
   }
 }
 
-TEST(WatchTest, AFutureVersionListsAgain) {
+TEST(WatchTest, AFutureVersionListsAgainAndBelievesTheList) {
   World world;
-  world.Page({});
+  world.Page({Object("a", 8), Object("b", 9)});
   world.EndBadly(Errc::kTimeout, "HTTP 504 Timeout: Too large resource version: 9, current: 3");
   EXPECT_EQ(world.state.next, Next::kList);
   EXPECT_GT(world.Waited(), Millis{0});
+  // The API server's store was restored from a copy.
+  world.Page({Object("a", 2)}, "more");
+  world.Page({Object("c", 3)}, "", "3");
+  EXPECT_EQ(world.Held(), (Names{"a@2", "c@3"}));
+  EXPECT_EQ(world.state.version, "3");
+  // Only that list.
+  world.Line(Event("MODIFIED", Object("a", 1)));
+  EXPECT_EQ(world.Held(), (Names{"a@2", "c@3"}));
 }
 
 TEST(WatchTest, AnOptionalResourceThatIsAbsentIsEmptyAndLookedForAgain) {

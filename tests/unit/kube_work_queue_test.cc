@@ -109,7 +109,38 @@ TEST_F(WorkQueueTest, PutsChangesBeforeResyncsAndElseKeepsTheOrder) {
   queue_.Add(K("c2"));
   queue_.Add(K("r3"));  // now it changed, too
   queue_.Add(K("r1"), Priority::kResync);
-  EXPECT_EQ(Drain(), (Names{"c1", "r3", "c2", "r1", "r2"})) << "r3 came before c2";
+  EXPECT_EQ(Drain(), (Names{"c1", "c2", "r3", "r1", "r2"})) << "r3 changed after c2";
+}
+
+TEST_F(WorkQueueTest, LetsNamespacesTakeTurns) {
+  for (int i = 0; i < 18'000; ++i) queue_.Add({"many", std::to_string(i)});
+  queue_.Add({"few", "rollback"});
+  queue_.Add({"few", "another"});
+  std::vector<std::string> names;
+  for (int i = 0; i < 5; ++i) {
+    const auto key = queue_.TryTake();
+    names.push_back(key->name);
+    queue_.Done(*key);
+  }
+  EXPECT_EQ(names, (Names{"0", "rollback", "1", "another", "2"}));
+  // Who was away for long has not saved turns up.
+  for (int i = 0; i < 1'000; ++i) queue_.Done(*queue_.TryTake());
+  queue_.Add({"few", "x"});
+  queue_.Add({"few", "y"});
+  EXPECT_NE(queue_.TryTake()->ns, queue_.TryTake()->ns);
+}
+
+TEST_F(WorkQueueTest, LetsNothingStarveBehindWhatChanges) {
+  queue_.Add(K("timed"), Priority::kResync);
+  int turns = 0;
+  for (bool seen = false; !seen && turns < 100; ++turns) {
+    queue_.Add(K("busy" + std::to_string(turns)));
+    queue_.Add(K("busier" + std::to_string(turns)));
+    const auto key = queue_.TryTake();
+    seen = key->name == "timed";
+    queue_.Done(*key);
+  }
+  EXPECT_LE(turns, 9);
 }
 
 TEST_F(WorkQueueTest, LinesUpDelayedKeysByWhenTheyAreDue) {

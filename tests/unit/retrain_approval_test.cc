@@ -197,6 +197,30 @@ TEST_F(Approvals, AreAskedForByWhoeverIsStricter) {
   EXPECT_FALSE(EffectiveApproval(version_, deployment_.get()).required);
 }
 
+TEST_F(Approvals, OfAStepAreOfThatStepAlone) {
+  const auto vote = [&](const char* who, int step, bool approve = true) {
+    Vote(who, Seconds(1), approve);
+    auto approval = std::make_shared<api::ModelApproval>(*approvals_.back());
+    approval->spec.step = step;
+    approvals_.back() = std::move(approval);
+    Look(Seconds(2));
+  };
+  vote("ada", 2);
+  EXPECT_EQ(Phase(), api::VersionPhase::kAwaitingApproval) << "that it may serve, nobody has said";
+  EXPECT_EQ(version_.status.approved_steps, std::vector<int>{2});
+  Vote("ada", Seconds(1));
+  Look(Seconds(2));
+  EXPECT_EQ(Phase(), api::VersionPhase::kApproved);
+  // As many as the rule asks for, and different ones.
+  version_.spec.requirements.approval.approvers = 2;
+  vote("ada", 1);
+  EXPECT_TRUE(version_.status.approved_steps.empty());
+  vote("bob", 1);
+  EXPECT_EQ(version_.status.approved_steps, std::vector<int>{1});
+  vote("eve", 2, false);
+  EXPECT_EQ(Phase(), api::VersionPhase::kRejected) << "a rejection is of the version";
+}
+
 TEST_F(Approvals, OfAnotherDigestAreVoid) {
   Vote("ada", Seconds(1), true, "sha256:" + std::string(64, '1'));
   Look(Seconds(2));

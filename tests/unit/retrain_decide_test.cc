@@ -401,6 +401,19 @@ TEST(Retrain, GivesTheTrainingContainerItsCauseAndRefusesToBeOverruled) {
   EXPECT_EQ(job["metadata"]["ownerReferences"][0]["uid"], "uid-departures");
 }
 
+// Of a policy that was stored before its rule was there.
+TEST(Retrain, StartsNothingWithASpecThatBreaksARule) {
+  World world;
+  world.policy().spec.result.path = "a";
+  world.Drift("e1");
+  world.Step();
+  EXPECT_TRUE(world.policy().status.runs.empty());
+  const kube::Condition* stalled = kube::FindCondition(world.policy().status.conditions, "Stalled");
+  ASSERT_NE(stalled, nullptr);
+  EXPECT_EQ(stalled->reason, "InvalidSpec");
+  EXPECT_NE(stalled->message.find("spec.result"), std::string::npos) << stalled->message;
+}
+
 TEST(Retrain, SaysWhatIsMissing) {
   World world;
   Observed seen = world.See();

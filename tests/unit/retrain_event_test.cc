@@ -149,7 +149,8 @@ TEST(Event, OldOnesAreRefused) {
 class EventTriggerTest : public ::testing::Test {
  protected:
   EventTriggerTest() {
-    policy_.spec.triggers.emplace_back().event = api::EventTrigger{"rows.loaded", "/warehouse"};
+    policy_.spec.triggers.emplace_back().event =
+        api::EventTrigger{"rows.loaded", "/warehouse", api::SecretKey{"sender", "token"}};
   }
   void Take(const char* id, const char* source = "/warehouse", const char* type = "rows.loaded") {
     policy_.status.events.push_back({id, source, type, api::Time{kNow}});

@@ -284,12 +284,12 @@ TEST_F(DataWatchTest, ReadsNoAddressThatIsNotTheModels) {
 
 TEST_F(DataWatchTest, AsksNobodyWithoutTheCredentialsThatWereAskedFor) {
   api::PrometheusSource prometheus;
-  prometheus.url = "https://prometheus.monitoring.svc:9090";
-  prometheus.bearer_token = api::SecretKey{"token", "token"};
+  prometheus.server.url = "https://prometheus.monitoring.svc:9090";
+  prometheus.server.bearer_token = api::SecretKey{"token", "token"};
   policy_.spec.triggers[0].new_data->source.emplace().prometheus = prometheus;
   EXPECT_EQ(Read().note, "Secret can't be read");
   EXPECT_TRUE(samples_.TakeQueryChanges().empty());
-  prometheus.bearer_token.reset();
+  prometheus.server.bearer_token.reset();
   policy_.spec.triggers[0].new_data->source->prometheus = prometheus;
   Read();
   const auto asked = samples_.TakeQueryChanges();

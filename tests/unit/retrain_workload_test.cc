@@ -68,8 +68,10 @@ class WorkloadTest : public ::testing::Test {
     for (const auto& [resource, informer] : objects_.All()) informer->store().FinishList({});
   }
 
-  void Show(json status, const char* name = "departures-run") {
+  // Suspended by its template, and resumed by the queue unless told otherwise.
+  void Show(json status, const char* name = "departures-run", bool suspend = false) {
     json object = json::parse(*RenderWorkload(seen_, run_));
+    object["spec"]["suspend"] = suspend;
     object["metadata"]["name"] = name;
     object["metadata"]["uid"] = "uid-of-" + std::string(name);
     object["metadata"]["resourceVersion"] = std::to_string(++version_);
@@ -199,6 +201,21 @@ TEST_F(WorkloadTest, FollowsItsExpressionsAndTakesTheResultOfAPodWithTheRunsLabe
   EXPECT_EQ(spec["origin"]["jobUID"], "uid-of-departures-run");
 }
 
+TEST_F(WorkloadTest, SaysThatItsQueueKeepsIt) {
+  Watch();
+  Show(json::object(), "departures-run", /*suspend=*/true);
+  RunStep step = Advance(Millis(1000));
+  EXPECT_EQ(
+      run_.message,
+      "TrainJob departures-run is suspended until its queue, or whoever suspended it, lets it "
+      "start");
+  EXPECT_FALSE(step.hindered);
+  EXPECT_EQ(Find<kube::EmitEvent>(step), nullptr) << "nobody is warned";
+  Show({{"conditions", {{{"type", "Suspended"}, {"status", "False"}, {"reason", "Resumed"}}}}});
+  Advance(Millis(2000));
+  EXPECT_EQ(run_.message, "TrainJob departures-run is running");
+}
+
 TEST_F(WorkloadTest, IgnoresThePodsOfAnEarlierAttempt) {
   Watch();
   Show(kDone);
@@ -292,6 +309,22 @@ TEST_F(WorkloadTest, RefusesAKindThatTheAdministratorDoesNotAllow) {
                       "workloads.kinds"),
             std::string::npos)
       << text;
+}
+
+TEST_F(WorkloadTest, GivesNoResultUpThatCannotBeSeen) {
+  policy_.spec.result.from = api::ResultFrom::kConfigMap;
+  Watch();
+  Show(kDone);
+  // The controller comes up long after the end, and its first list of ConfigMaps fails.
+  objects_.Move({api::kConfigMaps}, {});
+  objects_.Move({}, {api::kConfigMaps});
+  Advance(Millis(600'000));
+  EXPECT_EQ(run_.phase, api::RunPhase::kRunning);
+  EXPECT_EQ(run_.bad_results, 0);
+  ShowConfigMap("departures-run", Result());
+  objects_.Find(api::kConfigMaps)->store().FinishList({{"transit", "departures-run"}});
+  const RunStep step = Advance(Millis(601'000));
+  EXPECT_NE(Find<kube::CreateObject>(step), nullptr) << run_.message;
 }
 
 TEST_F(WorkloadTest, NeitherMakesAgainNorGivesUpWhatCannotBeSeen) {

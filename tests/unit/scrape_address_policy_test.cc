@@ -1,5 +1,8 @@
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 
+#include <memory>
 #include <string>
 
 #include "scrape/address_policy.h"
@@ -83,7 +86,9 @@ TEST(TargetUrl, RefusesWhatCouldBecomeAnotherRequest) {
 
 TEST(AddressPolicy, IsWidenedAndNarrowedByRanges) {
   AddressPolicy policy;
-  policy.forbidden = {*ParseAddressRange("10.0.0.1"), *ParseAddressRange("fd00::/16")};
+  const auto api_server = std::make_shared<ApiServerAddresses>();
+  api_server->Set({*ParseAddressRange("10.0.0.1"), *ParseAddressRange("fd00::/16")});
+  policy.api_server = api_server;
   EXPECT_EQ(CheckAddress("10.0.0.1", policy).error().code, Errc::kForbidden);
   EXPECT_TRUE(CheckAddress("10.0.0.2", policy).ok());
   EXPECT_FALSE(CheckAddress("fd00::7", policy).ok());
@@ -92,6 +97,39 @@ TEST(AddressPolicy, IsWidenedAndNarrowedByRanges) {
   EXPECT_TRUE(CheckAddress("127.0.0.1", policy).ok());
   EXPECT_FALSE(CheckAddress("::1", policy).ok());
   EXPECT_FALSE(CheckAddress("169.254.169.254", policy).ok());
+}
+
+TEST(AddressPolicy, AllowsNothingWhileTheApiServersAddressesAreNotKnown) {
+  const auto api_server = std::make_shared<ApiServerAddresses>();
+  AddressPolicy policy;
+  policy.api_server = api_server;
+  policy.allowed = {*ParseAddressRange("10.1.0.0/16")};
+  EXPECT_EQ(CheckAddress("10.0.0.1", policy).error().code, Errc::kUnavailable);
+  EXPECT_FALSE(CheckAddress("fd00::7", policy).ok());
+  EXPECT_TRUE(CheckAddress("10.1.0.1", policy).ok()) << "who runs the controller knows it";
+  api_server->Set({});
+  EXPECT_TRUE(CheckAddress("10.0.0.1", policy).ok());
+  api_server->Set({*ParseAddressRange("10.0.0.1")});
+  EXPECT_EQ(CheckAddress("10.0.0.1", policy).error().code, Errc::kForbidden);
+  api_server->Set({*ParseAddressRange("10.0.0.2")});
+  EXPECT_TRUE(CheckAddress("10.0.0.1", policy).ok()) << "it was replaced by another";
+}
+
+Status CheckPort(std::uint16_t port, const AddressPolicy& policy = {}) {
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(port);
+  EXPECT_EQ(inet_pton(AF_INET, "10.0.0.7", &to.sin_addr), 1);
+  return CheckAddress(reinterpret_cast<const sockaddr*>(&to), policy);
+}
+
+TEST(AddressPolicy, RefusesThePortsOfANodesComponents) {
+  for (const std::uint16_t port : {10250, 10255, 10249, 10256, 10257, 10259, 2379, 2380}) {
+    ASSERT_FALSE(CheckPort(port).ok()) << port;
+    EXPECT_EQ(CheckPort(port).error().code, Errc::kForbidden);
+    EXPECT_TRUE(CheckPort(port, {.allowed = {*ParseAddressRange("10.0.0.7")}}).ok()) << port;
+  }
+  for (const std::uint16_t port : {80, 443, 8080, 9090, 9100}) EXPECT_TRUE(CheckPort(port).ok());
 }
 
 TEST(AddressPolicy, RefusesRangesThatAreNone) {

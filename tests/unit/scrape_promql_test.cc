@@ -69,6 +69,23 @@ TEST(PromAnswerTest, TellsErrorsInTheServersWordsButPrintableAndShort) {
   EXPECT_LT(error("execution", std::string(100'000, 'x')).message.size(), 300u);
 }
 
+TEST(PromAnswerTest, RepeatsNoSecretThatTheServerWasAskedWith) {
+  const std::vector<std::string> secrets{"token-of-ours", "dXNlcjpwYXNz"};
+  const std::string before(190, '-');  // the cut would go through it
+  const auto error =
+      ParsePromAnswer(R"({"status":"error","errorType":"no token-of-ours","error":")" + before +
+                          R"(Bearer token-of-ours, Basic dXNlcjpwYXNz"})",
+                      {}, secrets);
+  ASSERT_FALSE(error.ok());
+  EXPECT_EQ(error.error().message, "Prometheus answers no [redacted]: " + before + "Bearer [re...");
+  const auto warning =
+      ParsePromAnswer(R"({"status":"success","data":{"resultType":"vector","result":[]},)"
+                      R"("warnings":["token-of-ourstoken-of-ours is no good"]})",
+                      {}, secrets);
+  ASSERT_TRUE(warning.ok());
+  EXPECT_EQ(warning->warnings, (std::vector<std::string>{"[redacted][redacted] is no good"}));
+}
+
 TEST(PromAnswerTest, RefusesWhatIsNoAnswer) {
   for (const std::string& body :
        {std::string(), std::string("<html>"), std::string("[]"), std::string("{}"),
@@ -115,13 +132,13 @@ TEST(PromqlSourceTest, AsksOnlyForThePodsOfItsVariants) {
 
 TEST(PromqlSourceTest, ChecksTheUrl) {
   PromqlSource source = Source();
-  EXPECT_EQ(*QueryUrl(source), "https://prometheus.monitoring:9090/api/v1/query");
+  EXPECT_EQ(*QueryUrl(source.url), "https://prometheus.monitoring:9090/api/v1/query");
   source.url = "http://10.0.0.1/select/0/prometheus";
-  EXPECT_EQ(*QueryUrl(source), "http://10.0.0.1/select/0/prometheus/api/v1/query");
+  EXPECT_EQ(*QueryUrl(source.url), "http://10.0.0.1/select/0/prometheus/api/v1/query");
   for (const char* url : {"", "ftp://x", "http://", "http:///x", "http://u:p@x", "http://x?a=b",
                           "http://x#f", "http://x/a b", "file:///etc/passwd", "http://x\\y"}) {
     source.url = url;
-    EXPECT_FALSE(QueryUrl(source).ok()) << url;
+    EXPECT_FALSE(QueryUrl(source.url).ok()) << url;
   }
   EXPECT_EQ(QueryForm("a+b", WallTime(Millis{1'500'050}), Millis{100}),
             "query=a%2Bb&time=1500.050&timeout=100ms");
