@@ -5,14 +5,13 @@ Needs a cluster with the controller in it, and the folder of the project's progr
 the page names is replaced by one that the cluster has, with a server whose error depends on the model.
 """
 
-import http.client
 import pathlib
 import re
 import tempfile
-import threading
 import unittest
 
 import page
+import served
 import story
 
 PAGE = story.ROOT / "docs/guide/ab-test.md"
@@ -32,30 +31,6 @@ SCALE = {"1": 3.0, "2": 2.2, "3": 4.5}[os.environ["MODEL_URI"].rsplit(":", 1)[1]
     SQUARES.inc(error * error)
     PREDICTIONS.inc()
 """)
-
-
-class Riders(threading.Thread):
-    """Ask all the time, each for himself: a connection each would keep its variant."""
-
-    def __init__(self, address):
-        super().__init__(daemon=True)
-        self.address = address
-        self.failed = 0
-        self.over = threading.Event()
-
-    def run(self):
-        connection = None
-        while not self.over.wait(0.005):
-            try:
-                connection = connection or http.client.HTTPConnection(self.address, 80, timeout=10)
-                connection.request("GET", "/predict", headers={"Host": HOST})
-                answer = connection.getresponse()
-                answer.read()
-                if answer.status != 200:
-                    self.failed += 1
-            except (OSError, http.client.HTTPException):
-                self.failed += 1
-                connection = None
 
 
 def adapted(manifest):
@@ -82,15 +57,14 @@ class Guide(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         if cls.riders:
-            cls.riders.over.set()
-            cls.riders.join()
+            cls.riders.end()
         story.kubectl("delete", "namespace", SPACE, "--wait=false")
         cls.scratch.cleanup()
 
     def let_riders_ask(self):
         where = story.gateway_address(SPACE)
         story.wait_for("the model answers", 60, lambda: story.answers(where, "/healthz", HOST))
-        type(self).riders = Riders(where)
+        type(self).riders = served.Crowd(where, HOST, pause=0.005)
         self.riders.start()
 
     def test_page(self):
@@ -115,7 +89,7 @@ class Guide(unittest.TestCase):
         self.assertEqual([entry["outcome"] for entry in status["history"]],
                          ["RolledBack", "Promoted", "Promoted"])
         self.assertEqual(status["variants"][0]["model"]["uri"], "oci://models/eta:2")
-        self.assertEqual(self.riders.failed, 0)
+        self.assertEqual(self.riders.failures, [])
 
 
 if __name__ == "__main__":

@@ -26,6 +26,17 @@ def approve(kubeconfig, version):
     return done.returncode, done.stdout + done.stderr
 
 
+def may(kubeconfig, verb, *arguments):
+    """Returns what the API server has against it, if somebody does this to the ModelDeployment."""
+    dry = [] if verb == "get" else ["--dry-run=server"]
+    done = subprocess.run(
+        ["kubectl", "--kubeconfig", kubeconfig, "-n", story.TRANSIT, verb, "modeldeployment", "departures", *dry,
+         *arguments], capture_output=True, text=True, timeout=60)
+    if done.returncode == 0:
+        return ""
+    return done.stderr or f"exit code {done.returncode}"
+
+
 def version_in(phase, known):
     for version in story.get("modelversions.perennial.dev"):
         if version["metadata"]["name"] not in known and version.get("status", {}).get("phase") == phase:
@@ -38,6 +49,7 @@ class Approval(unittest.TestCase):
         self.champion = story.model_deployment()["status"]["champion"]
         self.known = {v["metadata"]["name"] for v in story.get("modelversions.perennial.dev")}
         self.failed_before = story.next_load_driver_line()["failed"]
+        self.approvals_before = story.get("modelapprovals.perennial.dev")
         self.jobs_before = {job["metadata"]["name"] for job in story.get(
             "jobs", selector="perennial.dev/retrain-policy=departures")}
 
@@ -59,6 +71,23 @@ class Approval(unittest.TestCase):
                 story.get("pods", selector=f"perennial.dev/model-version={version}"), [])
             time.sleep(1)
 
+    def check_who_may_what(self, version):
+        """Commands are annotations, for those who may edit; what was seen, and approvals, are not theirs."""
+        viewer, editor = story.user("vic", "perennial-view"), story.user("bob", "perennial-edit")
+        # Asked of the API server, and not carried out.
+        annotate = ("annotate", "--overwrite", f"perennial.dev/abort={version}")
+        status = ("patch", "--subresource=status", "--type=merge", "-p", '{"status": {"champion": "another"}}')
+        self.assertEqual(may(viewer, "get"), "")
+        self.assertIn("forbidden", may(viewer, *annotate))
+        self.assertIn("forbidden", may(viewer, *status))
+        self.assertEqual(may(editor, *annotate), "")
+        self.assertIn("forbidden", may(editor, *status))
+        for kubeconfig, name in ((viewer, "vic"), (editor, "bob")):
+            code, said = approve(kubeconfig, version)
+            self.assertNotEqual(code, 0, said)
+            self.assertIn(name, said)
+        self.assertEqual(story.get("modelapprovals.perennial.dev"), self.approvals_before)
+
     def test_a_person_agrees_and_a_crash_changes_nothing(self):
         self.require_approval()
         self.change_the_world()
@@ -71,9 +100,7 @@ class Approval(unittest.TestCase):
         self.assertEqual(made["spec"]["origin"]["triggerType"], "Drift")
         self.check_unapproved_gets_nothing(name)
 
-        code, said = approve(story.user("bob", "perennial-edit"), name)
-        self.assertNotEqual(code, 0, said)
-        self.assertIn("bob", said)
+        self.check_who_may_what(name)
         self.check_unapproved_gets_nothing(name)
         code, said = approve(story.user("ann", "perennial-approver"), name)
         self.assertEqual(code, 0, said)

@@ -98,6 +98,10 @@ class Riders(threading.Thread):
         while not self.over.wait(0.5):
             self.ask(30)
 
+    def ask_all(self):
+        for _ in range(100):
+            self.ask(30)
+
     def ask(self, rides):
         """One request, so that each pod gets its part of them."""
         query = "&".join("ride=%s,%s" % ride(self.chance, self.far) for _ in range(rides))
@@ -131,9 +135,20 @@ class Guide(unittest.TestCase):
         # Pods are ready a moment before the node's proxy leads to them.
         story.wait_for("the Service answers", 30, lambda: story.answers(address))
         cls.riders = Riders(address)
-        for _ in range(100):  # what both pods have seen before anybody looks
-            cls.riders.ask(30)
+        # The node's proxy may lead to one pod before it leads to the other.
+        story.wait_for("both pods have seen what the page needs", 120,
+                       lambda: cls.riders.ask_all() or cls.rides() >= 1_000)
         cls.riders.start()
+
+    @classmethod
+    def rides(cls):
+        """How many rides the pod has seen that has seen the fewest."""
+        pods = story.get("pods", namespace=SPACE)
+        pages = [story.kubectl("get", "--raw", f"/api/v1/namespaces/{SPACE}/pods/"
+                               f"{pod['metadata']['name']}:8080/proxy/metrics") for pod in pods]
+        counts = [re.search(r"^feature_distance_km_count\S* (\S+)$", page, re.MULTILINE)
+                  for page in pages]
+        return min(float(count[1]) if count else 0 for count in counts)
 
     @classmethod
     def tearDownClass(cls):

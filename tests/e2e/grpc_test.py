@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A model that speaks gRPC, in a namespace that is restricted by Pod Security: a GRPCRoute that the gateway
-accepts splits its calls, a Job and a DriftMonitor judge each new version, batches run, and the weights of a
-fixed split follow the data.
+accepts copies and splits its calls, a Job and a DriftMonitor judge each new version, batches run, and the weights of
+a fixed split follow the data.
 
 Needs a cluster with the controller in it. Server and clients are gRPC's own: calls/calls.py.
 """
@@ -10,6 +10,7 @@ import collections
 import json
 import time
 import unittest
+import urllib.request
 
 import story
 
@@ -21,6 +22,7 @@ BANDIT_HOST = "bandit.example.org"
 # A proxy follows the accepted route with a delay.
 PROXY_SECONDS = 1
 ROUTES = "grpcroutes.gateway.networking.k8s.io"
+SHADOW = {"weight": 0, "mirror": 50, "pause": True}
 
 
 def pod(argument, **container):
@@ -57,12 +59,13 @@ def once(command):
     return {"spec": {"backoffLimit": 0, "template": {"spec": pod(command)}}}
 
 
-def deployment(model):
+def deployment(model, *before):
+    """`before`: steps before the one with a share of the calls."""
     manifest = served(NAME, HOST, {
         "model": {"uri": model},
         "batch": {"schedule": "0 0 1 1 *", "suspend": True, "jobTemplate": once("score")},
         "rollout": {
-            "steps": [{"weight": 30, "pause": True}],
+            "steps": [*before, {"weight": 30, "pause": True}],
             "analysis": {"interval": "1s", "window": "30s", "probes": [
                 {"name": "smoke", "step": 1, "job": {"template": once("smoke")}},
                 {"name": "drift", "driftMonitor": {"name": "watch", "signals": ["error"]}},
@@ -144,10 +147,19 @@ class Grpc(unittest.TestCase):
 
     def test_batches_run_with_the_model_that_serves(self):
         variant = status()["variants"][0]
+        self.rescheduled(variant)
         story.kubectl("-n", SPACE, "create", "job", "batch", f"--from=cronjob/{variant['service']}")
         story.kubectl("-n", SPACE, "wait", "--for=condition=Complete", "job/batch", "--timeout=60s")
         printed = json.loads(story.kubectl("-n", SPACE, "logs", "job/batch"))
         self.assertEqual(printed, [variant["model"]["uri"], variant["version"], 2.0])
+
+    def rescheduled(self, variant):
+        """Another schedule is no release: the CronJob of who serves has it at once."""
+        story.kubectl("-n", SPACE, "patch", "modeldeployment", NAME, "--type=merge", "--patch",
+                      '{"spec": {"batch": {"schedule": "0 0 1 2 *"}}}')
+        self.wait_for("the CronJob has it", 60, lambda: story.get(
+            "cronjobs.batch", variant["service"], SPACE)["spec"]["schedule"] == "0 0 1 2 *")
+        self.assertEqual([row["version"] for row in status()["variants"]], [variant["version"]])
 
     def test_story(self):
         champion = status()["champion"]
@@ -164,19 +176,20 @@ class Grpc(unittest.TestCase):
         self.without_gateway()
         self.at_rest(champion)
 
-    def roll_out(self, model):
-        """Returns the challenger as soon as its step is in effect."""
-        story.apply(deployment(model))
+    def roll_out(self, model, *before):
+        """Returns the challenger as soon as its first step is in effect."""
+        story.apply(deployment(model, *before))
         self.wait_for("the step is in effect", 60,
                       lambda: status().get("rollout", {}).get("inEffect") and status().get("challenger"))
         time.sleep(PROXY_SECONDS)
         return status()["challenger"]
 
     def probed_and_promoted(self, champion):
-        challenger = self.roll_out("oci://models/calls-fine")
+        challenger = self.roll_out("oci://models/calls-fine", SHADOW)
         self.wait_for("its Job has passed", 60, lambda: verdicts().get("smoke") == "Pass")
         self.assertEqual(verdicts()["drift"], "NoData", "nobody has called it but its Job")
-        story.assert_split(self.call(400), {champion: 0.7, challenger: 0.3}, "gRPC split")
+        self.shadowed(champion, challenger)
+        story.wait_for_split(lambda: self.call(400), {champion: 0.7, challenger: 0.3}, "gRPC split")
         self.assertEqual(set(self.call(20, "yes")), {challenger})
         self.wait_for("its monitor is content", 60, lambda: verdicts() == {"smoke": "Pass", "drift": "Pass"})
         pods = self.pods(challenger)
@@ -186,21 +199,51 @@ class Grpc(unittest.TestCase):
         self.wait_for("it waits for a person alone", 30, lambda: "is a pause" in status()["why"])
         story.kubectl("-n", SPACE, "annotate", "modeldeployment", NAME, "perennial.dev/resume=" + challenger)
         self.wait_for("it is promoted", 60, lambda: status().get("champion") == challenger)
-        time.sleep(PROXY_SECONDS)
-        self.assertEqual(set(self.call(50)), {challenger})
+        self.wait_for("it alone answers", 60, lambda: set(self.call(50)) == {challenger})
         self.assertEqual(self.pods(challenger), pods, "a promotion restarts nothing")
         return challenger
 
+    def shadowed(self, champion, challenger):
+        """Half of what the champion answers really arrives at the challenger, which answers testers alone."""
+        known = self.counted(challenger)
+        # The proxy follows late on a busy machine.
+        self.wait_for("copies arrive", 60, lambda: self.call(20) and self.counted(challenger) > known)
+        self.assertEqual(set(self.call(20, "yes")), {challenger})
+        time.sleep(PROXY_SECONDS)
+        answered, copied = self.counted(champion), self.counted(challenger)
+        self.assertEqual(set(self.call(400)), {champion})
+        time.sleep(PROXY_SECONDS)
+        answered, copied = self.counted(champion) - answered, self.counted(challenger) - copied
+        self.assertEqual(answered, 400)
+        # Five standard deviations of a coin.
+        self.assertLess(abs(copied - answered / 2), 2.5 * answered**0.5, f"{copied} of {answered}")
+        print(f"{copied} of {answered} calls arrived as copies, half were to", flush=True)
+        story.kubectl("-n", SPACE, "annotate", "modeldeployment", NAME, f"perennial.dev/promote={challenger}/1")
+        self.wait_for("the next step is in effect", 60, lambda: status()["rollout"]["step"] == 1
+                      and status()["rollout"].get("inEffect"))
+        time.sleep(PROXY_SECONDS)
+
     @staticmethod
-    def pods(version):
+    def servers(version):
+        """Returns a version's pods."""
+        return story.get("pods", namespace=SPACE, selector=f"perennial.dev/model-version={version}"
+                                                           ",app.kubernetes.io/component=model-server")
+
+    def pods(self, version):
         """Returns {UID: restarts} of a version's pods."""
         def restarts(pod):  # one that was made this moment has no containers yet
             return sum(one["restartCount"] for one in pod["status"].get("containerStatuses", ()))
 
-        return {pod["metadata"]["uid"]: restarts(pod)
-                for pod in story.get("pods", namespace=SPACE,
-                                     selector=f"perennial.dev/model-version={version}"
-                                              ",app.kubernetes.io/component=model-server")}
+        return {pod["metadata"]["uid"]: restarts(pod) for pod in self.servers(version)}
+
+    def counted(self, version):
+        """Returns how many calls the pods of a version have counted themselves."""
+        total = 0
+        for pod in self.servers(version):
+            with urllib.request.urlopen(f"http://{pod['status']['podIP']}:9090/metrics", timeout=5) as answer:
+                page = answer.read().decode().splitlines()
+            total += sum(int(float(line.split()[1])) for line in page if line.startswith("prediction_error_count "))
+        return total
 
     def probe_jobs(self):
         return [job for job in story.get("jobs", namespace=SPACE)
@@ -208,12 +251,15 @@ class Grpc(unittest.TestCase):
 
     def rolled_back_by_drift(self, champion):
         challenger = self.roll_out("oci://models/calls-bad")
-        self.assertEqual(set(self.call(400)), {champion, challenger})
+        answered = collections.Counter()
+        # The proxy follows late on a busy machine.
+        self.wait_for("both answer", 60, lambda: answered.update(self.call(400)) or len(answered) == 2)
+        self.assertEqual(set(answered), {champion, challenger})
         self.wait_for("it is rolled back", 60, lambda: status()["rollout"]["phase"] == "RolledBack")
         last = status()["history"][0]
         self.assertEqual([last["version"], last["outcome"]], [challenger, "RolledBack"])
         self.assertIn("failed check drift: signal error", last["message"])
-        self.assertEqual(set(self.call(50)), {champion})
+        self.wait_for("the champion alone answers", 60, lambda: set(self.call(50)) == {champion})
 
     def without_gateway(self):
         story.kubectl("-n", SPACE, "patch", "modeldeployment", NAME, "--type=json", "--patch",
@@ -236,14 +282,14 @@ class Grpc(unittest.TestCase):
 
         versions = {variant["name"]: variant["version"] for variant in status(BANDIT)["variants"]}
         self.assertEqual(weights(), {"plain": 50, "deep": 50})
-        story.assert_split(self.ask(BANDIT_HOST, 600), {versions["plain"]: 0.5, versions["deep"]: 0.5},
-                           "before any data")
+        story.wait_for_split(lambda: self.ask(BANDIT_HOST, 600), {versions["plain"]: 0.5, versions["deep"]: 0.5},
+                             "before any data")
         story.wait_for("the better one has what one may have", 60,
                        lambda: weights() == {"plain": 10, "deep": 90}, lambda: status(BANDIT))
         time.sleep(PROXY_SECONDS)
         self.assertEqual(status(BANDIT)["comparisons"][0]["variant"], "deep")
-        story.assert_split(self.ask(BANDIT_HOST, 600), {versions["plain"]: 0.1, versions["deep"]: 0.9},
-                           "Thompson's weights")
+        story.wait_for_split(lambda: self.ask(BANDIT_HOST, 600), {versions["plain"]: 0.1, versions["deep"]: 0.9},
+                             "Thompson's weights")
         self.assertEqual([v["weight"] for v in story.model_deployment(BANDIT, SPACE)["spec"]["variants"]],
                          [50, 50], "the spec is the user's")
 

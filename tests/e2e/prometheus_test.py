@@ -2,7 +2,7 @@
 """Two monitors of the same real pods: one scrapes them, one asks Debian's Prometheus, which scrapes them in a pod of
 its own. What both have counted while neither saw a change must be the same to the last observation. Then rollouts
 whose checks ask that Prometheus for outcomes that a pod of its own knows of, late: each belongs to the version that
-predicted.
+predicted. And who reads what the controller counts itself.
 
 Needs a cluster with the controller in it.
 """
@@ -41,7 +41,24 @@ LATE_SECONDS = 3
 MONITORS = {"scraped": None, "asked": {"prometheus": {"url": f"http://prometheus.{SPACE}:9090"}}}
 
 
-def model_deployment(tag="1"):
+# How outcomes that arrive late decide: a bound, or a comparison.
+CHECKS = {"analysis": {"interval": "2s", "window": "20s", "minSamples": 60, "failureLimit": 2, "checks": [
+    {"name": "error", "kind": "Mean", "metric": "prediction_error", "max": "3"}]}}
+EXPERIMENT = {
+    # Nothing that could fail: its interval is how often the experiment is looked at.
+    "analysis": {"interval": "2s", "window": "20s", "minSamples": 20, "checks": [
+        {"name": "error", "kind": "Mean", "metric": "prediction_error", "max": "99"}]},
+    "experiment": {"primary": {"name": "error", "goal": "Decrease", "kind": "Mean", "metric": "prediction_error"},
+                   "minSamples": 100, "expectedSamples": 400}}
+# A query of one's own: what no pod counts of itself.
+QUERY = {"analysis": {"interval": "2s", "window": "20s", "failureLimit": 2, "probes": [{
+    "name": "wrong", "success": "result < 3",
+    "prometheus": {**MONITORS["asked"]["prometheus"], "query": """
+        sum(increase(prediction_error_sum{model_version="${version}"}[20s]))
+        / sum(increase(prediction_error_count{model_version="${version}"}[20s]) > 60)"""}}]}}
+
+
+def model_deployment(tag="1", decided_by=None):
     container = {
         "name": "model", "image": rides.IMAGE, "imagePullPolicy": "IfNotPresent",
         "command": ["python3", "-c", SERVER],
@@ -59,8 +76,7 @@ def model_deployment(tag="1"):
             "rollout": {
                 "steps": [{"weight": 50}],
                 "source": {"prometheus": {**MONITORS["asked"]["prometheus"], "versionLabel": "model_version"}},
-                "analysis": {"interval": "2s", "window": "20s", "minSamples": 60, "failureLimit": 2, "checks": [
-                    {"name": "error", "kind": "Mean", "metric": "prediction_error", "max": "3"}]},
+                **(decided_by or CHECKS),
             },
         },
     }
@@ -181,6 +197,18 @@ def judged(name):
     return signals[0] if signals and signals[0].get("value") else None
 
 
+def page_of_the_controller(token=None):
+    """Returns status and text of the controller's own metrics, asked for with a token."""
+    address = story.get("services", "perennial-metrics", story.SYSTEM)["spec"]["clusterIP"]
+    connection = http.client.HTTPConnection(address, 8080, timeout=30)
+    try:
+        connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {token}"} if token else {})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
 def model():
     return story.model_deployment("eta", SPACE).get("status", {})
 
@@ -200,6 +228,7 @@ class Agreement(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         story.kubectl("delete", "namespace", SPACE, "--wait=false")
+        story.chart_with("controller.anonymousQueries=false")
 
     def test_both_sources_count_the_same(self):
         for name, source in MONITORS.items():
@@ -233,20 +262,84 @@ class Agreement(unittest.TestCase):
             self.assertEqual(worse["phase"], "RolledBack")
             self.assertIn("failed check error", model()["history"][0]["message"])
             self.assertEqual(model()["champion"], good)
+            self.compared(good)
+            self.queried(good)
         finally:
             riders.over.set()
 
-    def released(self, tag):
-        """Returns the ended rollout of a model, whose check had a verdict of enough samples."""
+    def test_the_controllers_own_page_is_for_those_who_may_read_it(self):
+        """Nobody without a token; of two service accounts the one that has the chart's role."""
+        tokens = {}
+        for name in ("reader", "stranger"):
+            story.kubectl("-n", SPACE, "create", "serviceaccount", name)
+            tokens[name] = story.kubectl("-n", SPACE, "create", "token", name).strip()
+        self.addCleanup(story.kubectl, "delete", "clusterrolebinding", f"{SPACE}-reader", "--ignore-not-found")
+        story.apply({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+            "metadata": {"name": f"{SPACE}-reader"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
+                        "name": "perennial-metrics-reader"},
+            "subjects": [{"kind": "ServiceAccount", "name": "reader", "namespace": SPACE}]})
+        self.assertEqual(page_of_the_controller()[0], 401)
+        self.assertEqual(page_of_the_controller("a.made-up.token")[0], 401)
+        self.assertEqual(page_of_the_controller(tokens["stranger"])[0], 403)
+
+        def read():
+            status, text = page_of_the_controller(tokens["reader"])
+            return text if status == 200 else None
+
+        # The API server may hear of the binding late, and a refusal is remembered for 10 s.
+        self.assertRegex(story.wait_for("it may read", 60, read), r"(?m)^perennial_writes_total\{.+\} [0-9]")
+        self.assertEqual(page_of_the_controller(tokens["stranger"])[0], 403, "nobody reads by another's leave")
+
+    def compared(self, good):
+        """Each version is told apart from the other by the outcomes of its own predictions."""
+        rollout = self.ended("4-worse", EXPERIMENT)
+        look = rollout["experiment"]
+        print(f"4-worse: {rollout['phase']}, {look}", flush=True)
+        self.assertEqual([rollout["phase"], look["verdict"], model()["champion"]], ["RolledBack", "Fail", good])
+        self.assertIn("failed experiment: error changes by", model()["history"][0]["message"])
+        # 8 against 1, each as its own buckets show it.
+        self.assertTrue(4 < float(look["effect"]) < 10, look)
+        self.assertGreaterEqual(min(look["championSamples"], look["challengerSamples"]), 100)
+
+    def queried(self, good):
+        """Any query decides; a server that answers anybody is asked where the chart allows it."""
+        worse, better = "5-worse", "6"
         before = model()["rollout"]["version"]
-        story.apply(model_deployment(tag))
+        story.apply(model_deployment(worse, QUERY))
+        story.wait_for("nobody asks without a Secret", 120,
+                       lambda: "a query is asked with a Secret of this namespace alone" in model().get("why", ""), model)
+        story.chart_with("controller.anonymousQueries=true")
+        rollout = self.over(worse, before)
+        print(f"{worse}: {rollout['phase']}, {rollout['checks']}", flush=True)
+        self.assertEqual([rollout["phase"], model()["champion"]], ["RolledBack", good])
+        self.assertIn("failed check wrong: result is", model()["history"][0]["message"])
+        rollout = self.ended(better, QUERY)
+        print(f"{better}: {rollout['phase']}, {rollout['checks']}", flush=True)
+        self.assertEqual([rollout["phase"], rollout["checks"][0]["verdict"]], ["Promoted", "Pass"])
+        self.assertTrue(0 < float(rollout["checks"][0]["challenger"]) < 3)
+
+    def ended(self, tag, decided_by):
+        """Returns the ended rollout of a model."""
+        before = model()["rollout"]["version"]
+        story.apply(model_deployment(tag, decided_by))
+        return self.over(tag, before)
+
+    @staticmethod
+    def over(tag, before):
+        """Returns the rollout after that of version `before`, once it has ended."""
 
         def ended():
             rollout = model()["rollout"]
             return rollout if rollout["version"] != before and rollout["phase"] in ("Promoted", "RolledBack") else None
 
-        rollout = story.wait_for(f"the rollout of {tag} ends", 240, ended,
-                                 lambda: (model().get("why"), model().get("rollout")))
+        return story.wait_for(f"the rollout of {tag} ends", 240, ended,
+                              lambda: (model().get("why"), model().get("rollout")))
+
+    def released(self, tag):
+        """Returns the ended rollout of a model, whose check had a verdict of enough samples."""
+        rollout = self.ended(tag, CHECKS)
         check = rollout["checks"][0]
         print(f"{tag}: {rollout['phase']}, {check}", flush=True)
         self.assertEqual(check["verdict"], "Pass" if rollout["phase"] == "Promoted" else "Fail")

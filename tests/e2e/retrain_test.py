@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Training on a cluster, side by side: two models in one real Job, begun by hand and by a signed event through the
-chart's Service; Jobs that crash, hang, leave garbage, and are evicted; a controller that is killed on the way; and
-what is left of it all when every status is lost.
+chart's Service; Jobs that crash, hang, leave garbage, lose a label, and are evicted; a controller that is killed on
+the way; and what is left of it all when every status is lost.
 
 Needs a cluster with the controller in it, and the folder of the project's programs in $PERENNIAL_BIN.
 """
@@ -19,7 +19,6 @@ import served
 import story
 import trained
 
-CHART = story.ROOT / "charts/perennial"
 KEY = secrets.token_hex(16)
 
 TOGETHER = """
@@ -35,12 +34,6 @@ while not os.path.exists("/word/go"):
     time.sleep(1)
 leave()
 """
-
-
-def chart_with(*values):
-    """Changes the values of the release that is there."""
-    story.run("helm", "upgrade", "perennial", CHART, "--namespace", story.SYSTEM, "--reuse-values", "--wait",
-              "--timeout", "120s", *(f"--set-json={value}" for value in values))
 
 
 def event(name, about):
@@ -73,13 +66,13 @@ class Retrain(trained.Scenes):
         super().setUpClass()
         story.apply({"apiVersion": "v1", "kind": "Secret", "stringData": {"key": KEY}, "metadata": {
             "name": "warehouse", "namespace": cls.space, "labels": {"perennial.dev/use": "events"}}})
-        chart_with("events.enabled=true", f'rbac.secretNamespaces=["{cls.space}"]')
+        story.chart_with("events.enabled=true", f'rbac.secretNamespaces=["{cls.space}"]')
         # The killing waits for it: nobody answers meanwhile.
         cls.posted = threading.Event()
 
     @classmethod
     def tearDownClass(cls):
-        chart_with("events.enabled=false", "rbac.secretNamespaces=[]")
+        story.chart_with("events.enabled=false", "rbac.secretNamespaces=[]")
         super().tearDownClass()
 
     def test_training(self):
@@ -200,6 +193,7 @@ else:
         """The Job makes another pod, and no attempt is counted: there would be none left."""
         self.declare("evicted", AFTER_THE_WORD, retries=0)
         pod = self.running_pod("evicted")
+        self.labelled_again("evicted")
         name = pod["metadata"]["name"]
         answer = story.kubectl("create", "--raw", f"/api/v1/namespaces/{self.space}/pods/{name}/eviction", "-f", "-",
                                text=json.dumps({"apiVersion": "policy/v1", "kind": "Eviction",
@@ -213,6 +207,19 @@ else:
         self.assertEqual(len(uids), 1)
         self.assertNotIn(pod["metadata"]["uid"], uids, "another pod did the work")
         self.assertEqual(len(self.versions("evicted")), 1)
+
+    def labelled_again(self, name):
+        """A running Job whose label somebody takes away, by which it is found, gets it back and is not made again."""
+        label = "app.kubernetes.io/managed-by"
+        self.wait("it is known to run", lambda: self.last_run(name).get("phase") == "Running", 60)
+        job, = self.jobs(name)
+        story.kubectl("-n", self.space, "label", "job", job["metadata"]["name"], label + "-")
+
+        def labels():
+            return story.get("jobs", job["metadata"]["name"], self.space)["metadata"]["labels"]
+
+        story.wait_for("it has its label again", 60, lambda: labels() == job["metadata"]["labels"], labels)
+        self.assertEqual([one["metadata"]["uid"] for one in self.jobs(name)], [job["metadata"]["uid"]])
 
     def killed(self):
         """Whatever the controller was about to do, and for all others of this story too."""

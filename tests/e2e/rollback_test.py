@@ -58,11 +58,8 @@ class Rollback(unittest.TestCase):
 
         story.wait_for(
             "the challenger gets a share of the traffic", 120,
-            lambda: len(story.route_weights()) == 2, story.route_weights,
+            lambda: sorted(story.route_weights().values()) == [20, 80], story.route_weights,
         )
-        with_challenger = story.route_weights()
-        self.assertEqual(sum(with_challenger.values()), 100)
-        self.assertEqual(min(with_challenger.values()), 20, with_challenger)
 
         def rolled_back():
             rollout = story.model_deployment()["status"].get("rollout") or {}

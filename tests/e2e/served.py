@@ -6,6 +6,7 @@ import collections
 import concurrent.futures
 import http.client
 import json
+import os
 import threading
 import time
 import unittest
@@ -19,10 +20,13 @@ PROXY_SECONDS = 1
 PATIENCE = 240
 
 # Words in the tag of its model decide: broken (never ready), slow (loads for a while), worse and vague (its
-# predictions err by more), late (what was true is known seconds after the prediction).
+# predictions err by more), failing (it counts every other prediction as failed), late (what was true is known seconds
+# after the prediction). Asked for /ill and /well, it is no longer ready, and again.
 PROGRAM = '''
-import http.server, os, queue, random, threading, time
+import http.server, os, queue, random, signal, threading, time
 import prometheus_client as metrics
+# At once, whoever waits for an answer.
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 WORDS = os.environ["MODEL_URI"].rsplit(":", 1)[1].split("-")
 MEAN = 5 if "worse" in WORDS else 2 if "vague" in WORDS else 1
 LOADED = time.monotonic() + (4 if "slow" in WORDS else 0)
@@ -30,6 +34,13 @@ ERROR = metrics.Histogram("prediction_error", "Absolute error.", buckets=[1, 2, 
 SQUARES = metrics.Counter("prediction_error_squares", "Squares of the same.")
 PREDICTIONS = metrics.Counter("predictions", "Requests for a prediction.")
 FAILURES = metrics.Counter("prediction_failures", "Requests that got none.")
+# A request asks for some items at once: what an item takes is a ratio of two numbers of each request.
+SECONDS = metrics.Counter("item_seconds", "Of all items of a request.")
+SECONDS_SQUARES = metrics.Counter("item_seconds_squares", "Squares of the same.")
+ITEMS = metrics.Counter("items", "Of a request.")
+ITEMS_SQUARES = metrics.Counter("items_squares", "Squares of the same.")
+PRODUCTS = metrics.Counter("item_products", "Seconds times items of a request.")
+ILL = threading.Event()
 
 def learn(error):
     ERROR.observe(error)
@@ -47,6 +58,15 @@ threading.Thread(target=learn_later, daemon=True).start()
 
 def predict():
     PREDICTIONS.inc()
+    if "failing" in WORDS and random.random() < 0.5:
+        FAILURES.inc()
+    items = random.randint(1, 5)
+    seconds = items * MEAN * random.uniform(0.5, 1.5)
+    SECONDS.inc(seconds)
+    SECONDS_SQUARES.inc(seconds * seconds)
+    ITEMS.inc(items)
+    ITEMS_SQUARES.inc(items * items)
+    PRODUCTS.inc(seconds * items)
     # Narrow: twenty of them tell one mean from another, and no story ends by chance.
     error = MEAN * random.uniform(0.5, 1.5)
     if "late" in WORDS:
@@ -58,12 +78,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
-        ready = "broken" not in WORDS and time.monotonic() >= LOADED
+        ready = "broken" not in WORDS and time.monotonic() >= LOADED and not ILL.is_set()
         status, body = 200, b"ok"
         if self.path == "/metrics":
             body = metrics.generate_latest()
         elif self.path == "/predict":
             predict()
+        elif self.path == "/slow":
+            time.sleep(4)
+        elif self.path in ("/ill", "/well"):
+            (ILL.set if self.path == "/ill" else ILL.clear)()
         elif self.path == "/model":
             with open(os.environ["MODEL_PATH"] + "/model.txt", "rb") as file:
                 body = file.read()
@@ -83,6 +107,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
 '''.strip()
 IMAGE = "perennial.dev/departures:dev"
+
+
+# What checks and experiments of its numbers look at.
+ERROR = {"kind": "Mean", "metric": "prediction_error"}
+FAILURES = {"kind": "Proportion", "numerator": "prediction_failures_total", "denominator": "predictions_total"}
+
+
+def analysis(*checks, probes=()):
+    return {"interval": "2s", "window": "10s", "minSamples": 20, "failureLimit": 2, "inconclusiveLimit": 1,
+            "checks": list(checks), "probes": list(probes)}
 
 
 def container(program=PROGRAM, **more):
@@ -131,6 +165,12 @@ class Model:
     def annotate(self, command, value):
         story.kubectl("-n", self.board.space, "annotate", "modeldeployment", self.name, "--overwrite",
                       f"perennial.dev/{command}={value}")
+
+    def resume(self, version, nonce=""):
+        """Resumes the version's rollout as soon as it is paused: before that there is nothing to resume."""
+        self.wait(f"{version} is paused", lambda: (
+            self.rollout().get("version") == version and self.rollout()["phase"] == "Paused"))
+        self.annotate("resume", version + nonce)
 
     def object(self):
         return self.board.object("ModelDeployment", self.name)
@@ -263,6 +303,10 @@ class Crowd(threading.Thread):
         story.wait_for(f"{requests} answers", PATIENCE, lambda: (self.answers - before).total() >= requests)
         return self.answers - before
 
+    def wait_for_split(self, requests, wanted, what):
+        """Waits until so many requests are answered by {version: share}."""
+        story.wait_for_split(lambda: self.next(requests), wanted, what)
+
     def end(self):
         self.over.set()
         self.join()
@@ -300,6 +344,22 @@ class Scenes(unittest.TestCase):
         crowd.start()
         self.crowds.append(crowd)
         return crowd
+
+    def begin(self, name, spec, traffic=None, first="1", **crowd):
+        """Returns a model that serves its first version, the version, and a crowd that asks it."""
+        model = Model(self.board, name, spec, traffic)
+        version = model.release(first)
+        model.wait_for_end(version, "Promoted")
+        return model, version, self.crowd(model.host, **crowd)
+
+    def backends(self, name):
+        """Returns {service: weight} of a model's split, as its route has it now."""
+        route = story.get("httproutes.gateway.networking.k8s.io", name, self.space)
+        return {backend["name"]: backend["weight"] for backend in route["spec"]["rules"][0]["backendRefs"]}
+
+    def plugin(self, *words):
+        """Runs the plugin as whoever the tests are; returns what it says."""
+        return story.run(os.path.join(os.environ["PERENNIAL_BIN"], "kubectl-perennial"), "-n", self.space, *words)
 
     def judge_crowds(self):
         for crowd in self.crowds:

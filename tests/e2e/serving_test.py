@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Pods on a cluster, side by side: a server that speaks the Open Inference Protocol warms up, is spread and
-protected; models that are images come into their pods; and what status says of pods that can't start, so
-that nobody has to look for it.
+protected; models that are images come into their pods; pods come ahead of traffic and go after it, however many, and
+a rollout rests while there are none; and what status says of pods that can't start, so that nobody has to look for it.
 
 Needs a cluster with the controller in it.
 """
@@ -12,6 +12,7 @@ import http.client
 import json
 import unittest
 
+import capacity
 import served
 import story
 
@@ -27,12 +28,13 @@ def since(begin, end):
     return (datetime.datetime.fromisoformat(end) - datetime.datetime.fromisoformat(begin)).total_seconds()
 
 
-class Serving(served.Scenes):
+class Serving(capacity.Capacity):
     space = "parts"
 
     def test_pods(self):
         served.side_by_side(self.open_inference, self.delivered, self.not_delivered, self.can_not_start,
-                            self.not_supported)
+                            self.refused, self.not_supported, self.scaled_down, self.ahead, self.falls_ill)
+        self.judge_crowds()
 
     def open_inference(self):
         """Probed where the protocol says, not asked before it has loaded, and not restarted meanwhile."""
@@ -59,6 +61,7 @@ class Serving(served.Scenes):
             self.assertEqual(state["restartCount"], 0)
         story.wait_for("it answers", 30, lambda: story.answers(self.address, "/predict", model.host))
         self.evicted(name, [pod["metadata"]["name"] for pod in pods])
+        self.changed(model, name)
 
     def evicted(self, budget, pods):
         """One pod may be drained away, and not both."""
@@ -74,6 +77,25 @@ class Serving(served.Scenes):
         self.assertIn("Success", evict(pods[0]))
         self.assertIn("disruption budget", evict(pods[1]))
 
+    def changed(self, model, budget):
+        """Another budget, and no gateway any more: the one object changes, the other goes, and no pod does."""
+        route = ("httproutes.gateway.networking.k8s.io", model.name, self.space)
+        self.assertTrue(story.get(*route))
+        pods = model.pods(model.status()["champion"])
+        model.spec["disruptionBudget"] = {"minAvailable": 1}
+        del model.spec["traffic"]["gateway"]
+        model.release("1-slow")
+
+        def kept():
+            spec = story.get("poddisruptionbudgets.policy", budget, self.space)["spec"]
+            return {field: spec[field] for field in ("minAvailable", "maxUnavailable") if field in spec}
+
+        story.wait_for("the budget is the other one", 60, lambda: kept() == {"minAvailable": 1}, kept)
+        story.wait_for("the route is gone", 60, lambda: not story.get(*route), lambda: story.get(*route))
+        address = story.get("services", model.name, self.space)["spec"]["clusterIP"]
+        story.wait_for("its Service answers", 60, lambda: story.answers(address, "/predict"))
+        self.assertLessEqual(pods.items(), model.pods(model.status()["champion"]).items())
+
     def delivered(self):
         """Models that are images: the kubelet mounts each version's own, and servers answer from its file."""
         model = served.Model(self.board, "weights", {
@@ -83,18 +105,28 @@ class Serving(served.Scenes):
         story.wait_for("it answers", 30, lambda: story.answers(self.address, "/predict", model.host))
         self.assertEqual(self.read(model.host), {first: {MODELS["1"]}})
         self.assertIn("ro", self.mount(first)[3].split(","))
-        crowd = served.Crowd(self.address, model.host)
-        crowd.start()
+        crowd = self.crowd(model.host)
         second = model.release("2", "perennial.dev/weights")
         model.wait_for_step(second, 0)
         crowd.meets(first, second)
         self.assertEqual(self.read(model.host), {first: {MODELS["1"]}, second: {MODELS["2"]}})
-        model.annotate("resume", second)
+        model.resume(second)
         model.wait_for_end(second, "Promoted")
         crowd.meets(second)
         self.assertEqual(self.read(model.host), {second: {MODELS["2"]}})
-        crowd.end()
-        self.assertEqual(crowd.failures, [])
+        self.not_pulled(model, second, crowd)
+
+    def not_pulled(self, model, champion, crowd):
+        """Challengers that are nowhere, twice in a row."""
+        # Long enough for a kubelet that is busy to try it.
+        model.spec["rollout"]["progressDeadline"] = "20s"
+        for tag in ("3", "4"):
+            version = model.release(tag, NO_REGISTRY)
+            message = model.wait_for_end(version, "RolledBack")
+            self.assertIn("not ready within progressDeadline 20s: 0 of 1 pods ready", message)
+            self.assertIn("waits: ImagePullBackOff: ", message)
+            self.assertEqual([model.condition("Ready"), model.status()["champion"]], ["True", champion])
+        crowd.meets(champion)
 
     def read(self, host):
         """Returns {version: what its model's file says} of 40 answers."""
@@ -131,8 +163,6 @@ class Serving(served.Scenes):
         model.wait("it is well again", lambda: model.condition("Stalled") is None
                    and model.condition("Reconciling") is None)
         crowd.meets(first)
-        crowd.end()
-        self.assertEqual(crowd.failures, [])
 
     def can_not_start(self):
         """First versions that wait for what never comes, and say for what."""
@@ -158,6 +188,24 @@ class Serving(served.Scenes):
             self.assertIn(why, next(c["message"] for c in model.status()["conditions"] if c["type"] == "Stalled"))
             self.assertEqual(model.condition("Ready"), "False")
         self.write_nothing(models["fetched"])
+
+    def refused(self):
+        """A template that the API server doesn't take is told of in its words, and serves once it is corrected."""
+        model = served.Model(self.board, "refused", {"template": served.server(
+            resources={"requests": {"cpu": "200m"}, "limits": {"cpu": "100m"}})})
+        version = model.release("1")
+
+        def told():
+            return any(c["type"] == "Stalled" and c["reason"] == "WriteRefused"
+                       and "must be less than or equal to cpu limit" in c["message"]
+                       for c in model.status().get("conditions", ()))
+
+        story.wait_for("it is told", 60, told, model.status)
+        self.assertEqual(model.condition("Ready"), "False")
+        model.spec["template"] = served.server()
+        model.release("1")
+        model.wait_for_end(version, "Promoted")
+        self.assertIsNone(model.condition("Stalled"))
 
     def not_supported(self):
         """What a Gateway's implementation says that it can't do is not tried, and who serves goes on."""

@@ -133,6 +133,38 @@ def kill_controller():
         raise AssertionError(f"killed {killed} processes of {len(pods)} controllers")
 
 
+def restart_api_server():
+    run(ROOT / "hack" / "cluster", "restart", "kube-apiserver")
+    wait_for("the API server answers", 60, lambda: kubectl("get", "--raw", "/readyz", check=False) == "ok")
+
+
+def chart_with(*values):
+    """Changes the values of the release that is there."""
+    run("helm", "upgrade", "perennial", ROOT / "charts/perennial", "--namespace", SYSTEM, "--reuse-values", "--wait",
+        "--timeout", "120s", *(f"--set-json={value}" for value in values))
+
+
+def lose_status(name, namespace):
+    """Stops the controller, takes a ModelDeployment's status away and starts it again; returns what was left."""
+    label = "app.kubernetes.io/component=controller"
+
+    def controllers():
+        return get("pods", namespace=SYSTEM, selector=label)
+
+    def scale(replicas):
+        kubectl("-n", SYSTEM, "scale", "deployment", "-l", label, f"--replicas={replicas}")
+
+    before = len(controllers())
+    scale(0)
+    try:
+        wait_for("the controller is gone", 60, lambda: not controllers())
+        kubectl("-n", namespace, "patch", "modeldeployment", name, "--subresource=status", "--type=json", "-p",
+                json.dumps([{"op": "replace", "path": "/status", "value": {}}]))
+        return model_deployment(name, namespace).get("status", {})
+    finally:
+        scale(before)
+
+
 # At 0.1 %, by the number of versions: a right split fails one run in a thousand.
 CHI_SQUARE_LIMITS = {2: 10.83, 3: 13.82}
 
@@ -146,6 +178,17 @@ def assert_split(counts, wanted, what="split"):
     print(f"{what} {dict(counts)}, wanted {wanted}: chi-square {chi_square:.2f}", flush=True)
     if chi_square >= CHI_SQUARE_LIMITS[len(wanted)]:
         raise AssertionError(f"{what}: chi-square {chi_square:.2f}")
+
+
+def wait_for_split(sample, wanted, what="split"):
+    """Takes samples until one has the wanted split: a proxy follows the accepted route late on a busy machine."""
+    for last in (False, False, True):
+        counts = sample()  # a request that fails is no matter of splits
+        try:
+            return assert_split(counts, wanted, what)
+        except AssertionError:
+            if last:
+                raise
 
 
 def answers(address, path="/", host=None, port=80):

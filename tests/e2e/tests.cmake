@@ -19,6 +19,8 @@ endfunction()
 
 # An API server and its controllers, without a node: for integration.
 perennial_cluster(api --control-plane-only --controller-manager)
+# One cluster at a time.
+set_tests_properties(cluster.api.up PROPERTIES DEPENDS e2e.rights)
 if(TARGET integration)
   set_tests_properties(integration PROPERTIES FIXTURES_REQUIRED api)
 endif()
@@ -31,8 +33,8 @@ set_tests_properties(cluster.full.images PROPERTIES LABELS cluster TIMEOUT 3600 
 # The longest chain of all begins first.
 set_tests_properties(cluster.full.up cluster.full.images PROPERTIES COST 1000)
 
-# One after the other: they share the cluster and measure time on it. They wait more than they work,
-# so that what only computes (and yields to them, see YIELDING) runs beside them.
+# They share the cluster and measure time on it. They wait more than they work, so that what only
+# computes (and yields to them, see YIELDING) runs beside them.
 function(perennial_story name)
   cmake_parse_arguments(ARG "" "SETUP" "FIXTURES;COMMAND;AFTER" ${ARGN})
   if(ARG_UNPARSED_ARGUMENTS)
@@ -40,7 +42,8 @@ function(perennial_story name)
   endif()
   add_test(NAME e2e.${name} COMMAND ${ARG_COMMAND})
   set_tests_properties(e2e.${name} PROPERTIES LABELS e2e TIMEOUT 900 COST 1000
-    RESOURCE_LOCK full_cluster FIXTURES_REQUIRED "${ARG_FIXTURES}" DEPENDS "${ARG_AFTER}")
+    FIXTURES_REQUIRED "${ARG_FIXTURES}" DEPENDS "${ARG_AFTER}")
+  measures_time(e2e.${name})
   if(ARG_SETUP)
     set_tests_properties(e2e.${name} PROPERTIES FIXTURES_SETUP ${ARG_SETUP})
   endif()
@@ -55,6 +58,8 @@ perennial_story(traffic FIXTURES full demo AFTER e2e.approval COMMAND ${in_full}
 foreach(name rollout serving variants)
   perennial_story(${name} FIXTURES full demo AFTER e2e.traffic COMMAND ${in_full} ${e2e}/${name}_test.py)
 endforeach()
+set_tests_properties(e2e.rollout PROPERTIES
+  ENVIRONMENT "PERENNIAL_BIN=${CMAKE_BINARY_DIR}/bin")
 perennial_story(grpc FIXTURES full demo AFTER e2e.traffic COMMAND ${in_full} ${e2e}/grpc_test.py)
 perennial_story(ab_guide FIXTURES full demo AFTER e2e.grpc COMMAND ${in_full} ${e2e}/ab_guide_test.py)
 set_tests_properties(e2e.ab_guide PROPERTIES
@@ -67,17 +72,19 @@ perennial_story(approval_guide FIXTURES full demo AFTER e2e.ab_guide
   COMMAND ${in_full} ${e2e}/approval_guide_test.py)
 set_tests_properties(e2e.approval_guide PROPERTIES
   ENVIRONMENT "PERENNIAL_BIN=${CMAKE_BINARY_DIR}/bin")
-perennial_story(rights FIXTURES full demo AFTER e2e.approval_guide COMMAND ${in_full} ${e2e}/rights_test.py)
-# After the rights of a default installation were checked: the guide grants one more.
-perennial_story(drift_guide FIXTURES full demo AFTER e2e.rights COMMAND ${in_full} ${e2e}/drift_guide_test.py)
+perennial_story(drift_guide FIXTURES full demo AFTER e2e.approval_guide COMMAND ${in_full} ${e2e}/drift_guide_test.py)
 set_tests_properties(e2e.drift_guide PROPERTIES
   ENVIRONMENT "PERENNIAL_BIN=${CMAKE_BINARY_DIR}/bin")
-# For the same reason: events and a Secret are asked for.
 perennial_story(retrain FIXTURES full demo AFTER e2e.drift_guide COMMAND ${in_full} ${e2e}/retrain_test.py)
 set_tests_properties(e2e.retrain PROPERTIES
   ENVIRONMENT "PERENNIAL_BIN=${CMAKE_BINARY_DIR}/bin")
-perennial_story(triggers FIXTURES full demo AFTER e2e.rights COMMAND ${in_full} ${e2e}/triggers_test.py)
+perennial_story(triggers FIXTURES full demo AFTER e2e.approval_guide COMMAND ${in_full} ${e2e}/triggers_test.py)
 set_tests_properties(e2e.triggers PROPERTIES
   ENVIRONMENT "PERENNIAL_BIN=${CMAKE_BINARY_DIR}/bin")
 perennial_story(prometheus FIXTURES full demo AFTER e2e.grpc COMMAND ${in_full} ${e2e}/prometheus_test.py)
+# After all others: it reads what the API server saw of them.
+perennial_story(rights FIXTURES full demo COMMAND ${in_full} ${e2e}/rights_test.py
+  AFTER e2e.install e2e.rollback e2e.approval e2e.traffic e2e.rollout e2e.serving e2e.variants e2e.grpc
+    e2e.ab_guide e2e.approval_guide e2e.drift_guide e2e.retrain e2e.triggers e2e.prometheus)
+perennial_check(rights.rules unit ${Python3_EXECUTABLE} ${e2e}/rights_rules_test.py)
 perennial_check(chart lint ${e2e}/chart_test)

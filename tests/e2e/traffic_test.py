@@ -2,9 +2,9 @@
 """What clients get from the gateway while versions come, go and return: the share that was asked for, one
 version for a client that stays, and no failed request.
 
-All the time clients ask, while the controller is killed, the API server is restarted, and pods that serve
-are killed. Needs a cluster with the controller in it. The model server is an Envoy that answers with its
-version, and counts.
+All the time clients ask, while the controller is killed, the API server is restarted (in a step, in a rollback
+and in a promotion), status is lost, pods come and go by number and by template, and pods that serve are killed.
+Needs a cluster with the controller in it. The model server is an Envoy that answers with its version, and counts.
 """
 
 import collections
@@ -21,8 +21,20 @@ SPACE = "split"
 NAME = "split"
 HOST = "split.example.org"
 IMAGE = "perennial.dev/envoy-proxy:dev"
+CLIENTS = 4
+# Written out as the API server fills it in, so that what it has is what was said.
+SCALING = {
+    "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {
+        "type": "Utilization", "averageUtilization": 65}}}],
+    "behavior": {direction: {"selectPolicy": "Min", "stabilizationWindowSeconds": seconds,
+                             "policies": [{"type": "Pods", "value": 1, "periodSeconds": 15}]}
+                 for direction, seconds in (("scaleUp", 5), ("scaleDown", 120))},
+}
 # How long after its end clients may still be sent to a pod that was killed.
 KILLED_POD_SECONDS = 5
+# The cluster's own controllers and the gateway's follow late after a restart of the API server: a client of Kubernetes'
+# own library lets up to 60 s pass between two attempts, and who loses its lease begins anew.
+AFTER_RESTART_SECONDS = 180
 
 
 def server_config():
@@ -54,7 +66,7 @@ def server_config():
     }]}})
 
 
-def deployment(model):
+def deployment(model, more_pods=0, annotations=None):
     container = {
         "name": "model", "image": IMAGE, "imagePullPolicy": "IfNotPresent",
         "args": ["--config-yaml", server_config(), "--concurrency", "1"],
@@ -67,11 +79,12 @@ def deployment(model):
         "metadata": {"name": NAME, "namespace": SPACE},
         "spec": {
             "model": {"uri": model},
-            "autoscaling": {"minReplicas": 2, "maxReplicas": 3},
+            "autoscaling": {"minReplicas": 2, "maxReplicas": 3 + more_pods, **SCALING},
             "disruptionBudget": {"maxUnavailable": 1},
             "batch": {"schedule": "0 0 1 1 *", "suspend": True, "jobTemplate": {"spec": {"template": {
                 "spec": {"containers": [{"name": "score", "image": IMAGE}]}}}}},
-            "template": {"spec": {"containers": [container], "terminationGracePeriodSeconds": 1}},
+            "template": {"metadata": {"annotations": annotations or {}},
+                         "spec": {"containers": [container], "terminationGracePeriodSeconds": 1}},
             "traffic": {
                 "gateway": {"parentRefs": [{"name": "edge"}], "hostnames": [HOST]},
                 "sticky": {"cookie": "variant", "ttl": "10m"},
@@ -142,6 +155,14 @@ def status():
     return story.model_deployment(NAME, SPACE).get("status", {})
 
 
+def why():
+    """Returns what the controller waits for, and what the gateway has said about the route."""
+    route = story.get("httproutes.gateway.networking.k8s.io", NAME, SPACE)
+    seen = [condition.get("observedGeneration") for parent in route.get("status", {}).get("parents", [])
+            for condition in parent["conditions"]]
+    return f"{status().get('why')} (generation {route['metadata']['generation']} of the route, {seen} seen)"
+
+
 def pods_of(version):
     """Returns the ready pods of a version."""
     return [
@@ -166,10 +187,9 @@ def kill_controller():
                   "-l", "app.kubernetes.io/name=perennial")
 
 
-def restart_api_server():
-    story.run(story.ROOT / "hack" / "cluster", "restart", "kube-apiserver")
-    story.wait_for("the API server answers", 60,
-                   lambda: story.kubectl("get", "--raw", "/readyz", check=False) == "ok")
+def child_of(version):
+    """Returns the name of a version's Deployment, Service and autoscaler."""
+    return next(row["service"] for row in status()["variants"] if row["version"] == version)
 
 
 def annotate(command, value):
@@ -186,27 +206,29 @@ class Traffic(unittest.TestCase):
         story.wait_until_promoted(NAME, SPACE)
         cls.address = story.gateway_address(SPACE)
         story.wait_for("the gateway answers", 30, lambda: story.answers(cls.address, host=HOST))
-        cls.steady = Steady(cls.address)
-        cls.steady.start()
+        cls.steady = [Steady(cls.address) for _ in range(CLIENTS)]
+        for client in cls.steady:
+            client.start()
 
     @classmethod
     def tearDownClass(cls):
-        cls.steady.over.set()
-        cls.steady.join()
+        for client in cls.steady:
+            client.over.set()
+            client.join()
         story.kubectl("delete", "namespace", SPACE, "--wait=false")
 
-    def wait_for_step(self, step):
+    def wait_for_step(self, step, seconds=60):
         story.wait_for(
-            f"step {step} is in effect", 60,
+            f"step {step} is in effect", seconds,
             lambda: status().get("rollout", {}).get("step") == step
-            and status()["rollout"].get("inEffect"), lambda: status().get("why"),
+            and status()["rollout"].get("inEffect"), why,
         )
         time.sleep(1)  # the proxy follows the accepted route
 
-    def wait_for_champion(self, version):
-        story.wait_for(f"{version} is the champion", 60,
+    def wait_for_champion(self, version, seconds=60):
+        story.wait_for(f"{version} is the champion", seconds,
                        lambda: status().get("champion") == version
-                       and status()["rollout"]["phase"] == "Promoted", lambda: status().get("why"))
+                       and status()["rollout"]["phase"] == "Promoted", why)
         time.sleep(1)
 
     def split(self, requests=1000):
@@ -220,12 +242,16 @@ class Traffic(unittest.TestCase):
         jar = self.assigned(champion)
         self.moved(champion, jar)
         self.held()
+        self.lost(champion)
         self.rolled_back(champion, jar)
         self.promoted_and_undone(champion)
+        self.scaled(champion)
         killed = self.killed(champion)
-        self.assertEqual(self.steady.failed_outside(killed), [])
-        self.assertGreater(self.steady.answered, 500)
-        print(f"{self.steady.answered} steady requests, {len(self.steady.failures)} failed, all of them "
+        self.assertEqual([line for client in self.steady for line in client.failed_outside(killed)], [])
+        for client in self.steady:
+            self.assertGreater(client.answered, 500)
+        print(f"{sum(client.answered for client in self.steady)} steady requests of {CLIENTS} clients, "
+              f"{sum(len(client.failures) for client in self.steady)} failed, all of them "
               f"within {KILLED_POD_SECONDS} s of the end of {len(killed)} killed pods", flush=True)
 
     def shadow(self, champion):
@@ -253,7 +279,7 @@ class Traffic(unittest.TestCase):
         """Returns the cookies of clients that were assigned at 20 %."""
         self.wait_for_step(1)
         challenger = status()["challenger"]
-        story.assert_split(self.split(), {champion: 0.8, challenger: 0.2})
+        story.wait_for_split(self.split, {champion: 0.8, challenger: 0.2})
         client = Client(self.address)
         jar = [client.ask() for _ in range(300)]
         self.assertTrue(all(cookie for _, cookie in jar), "no cookie is set")
@@ -268,17 +294,18 @@ class Traffic(unittest.TestCase):
         challenger = status()["challenger"]
         annotate("promote", f"{challenger}/2")
         kill_controller()
-        restart_api_server()
-        self.wait_for_step(2)
+        story.restart_api_server()
+        self.wait_for_step(2, AFTER_RESTART_SECONDS)
         for version in (champion, challenger):
-            name = status()["variants"][0 if version == champion else 1]["service"]
-            scaler = story.get("horizontalpodautoscalers.autoscaling", name, SPACE)
-            self.assertEqual(scaler["spec"]["scaleTargetRef"]["name"], name)
+            name = child_of(version)
+            scaler = story.get("horizontalpodautoscalers.autoscaling", name, SPACE)["spec"]
+            self.assertEqual(scaler["scaleTargetRef"]["name"], name)
+            self.assertEqual({field: scaler[field] for field in SCALING}, SCALING, "as they are written")
             self.assertTrue(story.get("poddisruptionbudgets.policy", name, SPACE))
         rules = story.get("httproutes.gateway.networking.k8s.io", NAME, SPACE)["spec"]["rules"]
         self.assertEqual({rule["timeouts"]["request"] for rule in rules}, {"10s"})
         self.assertEqual({a == b for a, b in self.replay(jar)}, {True}, "a client lost its variant")
-        story.assert_split(self.split(), {champion: 0.4, challenger: 0.6})
+        story.wait_for_split(self.split, {champion: 0.4, challenger: 0.6})
 
     def held(self):
         """A pause of a person's own is over when he says so, and ends no step."""
@@ -290,11 +317,26 @@ class Traffic(unittest.TestCase):
                            lambda: status().get("commands"))
         self.assertEqual(status()["rollout"]["step"], 2)
 
+    def lost(self, champion):
+        """Without its status the same version serves, and the challenger begins at the first step again."""
+        challenger = status()["challenger"]
+        self.assertEqual(story.lose_status(NAME, SPACE), {})
+        story.wait_for("the rollout begins again", 120,
+                       lambda: status().get("challenger") == challenger and "rollout" in status(),
+                       lambda: status().get("why"))
+        self.assertEqual(status()["champion"], champion)
+        self.wait_for_step(0)
+        self.assertEqual(set(self.split(100)), {champion})
+
     def rolled_back(self, champion, jar):
         """Nobody gets the bad version any more, whatever cookie he brings."""
         annotate("abort", status()["challenger"])
-        story.wait_for("it is rolled back", 60,
-                       lambda: status()["rollout"]["phase"] == "RolledBack", lambda: status().get("why"))
+        story.wait_for("it is rolled back", 30,
+                       lambda: status()["rollout"]["phase"] in ("RollingBack", "RolledBack"))
+        self.assertEqual(status()["rollout"]["phase"], "RollingBack")
+        story.restart_api_server()
+        story.wait_for("it is rolled back", AFTER_RESTART_SECONDS,
+                       lambda: status()["rollout"]["phase"] == "RolledBack", why)
         self.assertEqual({answer for _, answer in self.replay(jar)}, {champion})
         self.assertEqual(Client(self.address).ask("tester=yes")[0], champion)
 
@@ -304,16 +346,53 @@ class Traffic(unittest.TestCase):
         again = story.wait_for("the retry is a new version", 30, lambda: status().get("challenger"))
         self.assertNotEqual(again, bad)
         annotate("promote", f"{again}:1")
-        self.wait_for_champion(again)
+        story.wait_for("it is being promoted", AFTER_RESTART_SECONDS,
+                       lambda: status()["rollout"]["phase"] in ("Promoting", "Promoted"), why)
+        print(f"the API server is restarted while {status()['rollout']['phase']}", flush=True)
+        story.restart_api_server()
+        self.wait_for_champion(again, AFTER_RESTART_SECONDS)
         self.assertEqual(set(self.split(100)), {again})
+        self.handed_over(again)
         kept = {pod["metadata"]["uid"] for pod in pods_of(champion)}
-        self.assertTrue(kept, "keepPrevious keeps the pods of the version before")
+        self.assertEqual(len(kept), 2, "keepPrevious keeps all the pods of the version before")
         kill_controller()
         annotate("undo", f"{champion}:1")
         self.wait_for_champion(champion)
         self.assertEqual(set(self.split(100)), {champion})
+        self.handed_over(champion)
         self.assertLessEqual(kept, {pod["metadata"]["uid"] for pod in pods_of(champion)},
                              "a way back inside of keepPrevious starts no pod")
+
+    def handed_over(self, champion):
+        """Whoever serves scores the batches, and nobody else."""
+        def jobs():
+            return {job["metadata"]["name"] for job in story.get("cronjobs.batch", namespace=SPACE)}
+
+        story.wait_for("only the champion has a CronJob", 30, lambda: jobs() == {child_of(champion)}, jobs)
+
+    def scaled(self, champion):
+        """The number that an autoscaler gave stays; its limits are no release; nobody notices pods that go."""
+        name = child_of(champion)
+
+        def settled(pods, annotations):
+            found = story.get("pods", namespace=SPACE, selector=f"perennial.dev/model-version={champion}")
+            return len(found) == pods and len(pods_of(champion)) == pods and all(
+                pod["metadata"].get("annotations", {}).items() >= annotations.items() for pod in found)
+
+        # As an autoscaler does it, which has no numbers here to do it by.
+        story.kubectl("-n", SPACE, "scale", "deployment", name, "--replicas=3")
+        story.wait_for("three pods serve", 60, lambda: settled(3, {}))
+        rollout = status()["rollout"]
+        story.apply(deployment("oci://models/split:2", annotations={"example.org/changed": "yes"}))
+        story.wait_for("all have the new template", 120, lambda: settled(3, {"example.org/changed": "yes"}))
+        story.apply(deployment("oci://models/split:2", 1, {"example.org/changed": "yes"}))
+        story.wait_for("the autoscaler may go further", 30, lambda: story.get(
+            "horizontalpodautoscalers.autoscaling", name, SPACE)["spec"]["maxReplicas"] == 4)
+        story.kubectl("-n", SPACE, "scale", "deployment", name, "--replicas=2")
+        story.wait_for("two pods are left", 60, lambda: settled(2, {}))
+        self.assertEqual([status()["rollout"][field] for field in ("version", "phase", "started")],
+                         [rollout[field] for field in ("version", "phase", "started")])
+        self.assertFalse(status().get("challenger"))
 
     def killed(self, champion):
         """One of two pods dies at once: others answer. Returns the times of the ends of pods."""

@@ -1,7 +1,6 @@
 """Policies for stories about training: what trains is a real Job, and what came of it is told."""
 
 import json
-import os
 
 import served
 import story
@@ -116,6 +115,3 @@ class Scenes(served.Scenes):
 
     def why(self, name):
         return self.plugin("why", name)
-
-    def plugin(self, *words):
-        return story.run(os.path.join(os.environ["PERENNIAL_BIN"], "kubectl-perennial"), "-n", self.space, *words)
