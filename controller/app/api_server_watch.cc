@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "api/names.h"
+#include "kube/http_transport.h"
 
 namespace perennial::app {
 namespace {
@@ -40,19 +41,10 @@ std::vector<std::string> AddressesOf(const json& slice) {
   return out;
 }
 
-// "https://[fd00::1]:6443/path" is at fd00::1.
-std::string HostOf(const std::string& url) {
-  const std::size_t scheme = url.find("://");
-  const std::string rest = scheme == url.npos ? url : url.substr(scheme + 3);
-  const std::string authority = rest.substr(0, rest.find_first_of("/?#"));
-  if (authority.starts_with('[')) return authority.substr(1, authority.find(']') - 1);
-  return authority.substr(0, authority.find(':'));
-}
-
 // Outside of a cluster these may be a load balancer's, which is on no slice.
 scrape::ApiServerAddresses::Ranges AddressesAt(const std::string& server) {
   scrape::ApiServerAddresses::Ranges ranges;
-  const std::string host = HostOf(server);
+  const std::string host = kube::HostOf(server);
   addrinfo* found = nullptr;
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;

@@ -69,16 +69,10 @@ CheckStatus Ask(const api::LookRules& rules, double challenger, double champion,
                 CheckStatus status) {
   const nlohmann::json object = {
       {"challenger", challenger}, {"champion", champion}, {"samples", status.samples}};
-  status.verdict = VerdictOf(rules, object.dump());
-  status.threshold = rules.success.empty() ? "not " + rules.failure : rules.success;
-  const std::string values = "challenger " + NumberText(challenger) +
-                             (status.champion.empty() ? "" : ", champion " + NumberText(champion));
-  if (status.verdict == Verdict::kFail) {
-    status.message =
-        values + ": " + (rules.failure.empty() ? "not " + rules.success : rules.failure);
-  } else if (status.verdict == Verdict::kInconclusive) {
-    status.message = values + ": neither success nor failure";
-  }
+  JudgeLook(rules, object.dump(),
+            "challenger " + NumberText(challenger) +
+                (status.champion.empty() ? "" : ", champion " + NumberText(champion)),
+            status);
   return status;
 }
 

@@ -220,6 +220,17 @@ Verdict VerdictOf(const api::LookRules& rules, const std::string& object) {
   return rules.failure.empty() ? Verdict::kFail : Verdict::kInconclusive;
 }
 
+void JudgeLook(const api::LookRules& rules, const std::string& object, const std::string& values,
+               CheckStatus& look) {
+  look.verdict = VerdictOf(rules, object);
+  look.threshold = rules.success.empty() ? "not " + rules.failure : rules.success;
+  if (look.verdict == Verdict::kFail) {
+    look.message = values + ": " + (rules.failure.empty() ? "not " + rules.success : rules.failure);
+  } else if (look.verdict == Verdict::kInconclusive) {
+    look.message = values + ": neither success nor failure";
+  }
+}
+
 CheckStatus LookAtProbe(const Observed& seen, const api::RolloutStatus& rollout,
                         const api::AnalysisProbe& probe, const CheckStatus* before) {
   if (probe.query) return LookAtAnswer(seen, probe);

@@ -21,4 +21,9 @@ std::vector<kube::CreateObject> MissingJobs(const Observed& seen);
 // The verdict of `success` and `failure` over `object` (JSON text). One alone decides both ways.
 api::Verdict VerdictOf(const api::LookRules& rules, const std::string& object);
 
+// Fills in a look's verdict by these rules, its threshold and its message. `values` is what the
+// rules judged, in words: "result is 3".
+void JudgeLook(const api::LookRules& rules, const std::string& object, const std::string& values,
+               api::CheckStatus& look);
+
 }  // namespace perennial::deployment

@@ -1,6 +1,5 @@
 #include "deployment/query_probe.h"
 
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
@@ -12,8 +11,6 @@
 #include "source/access.h"
 
 namespace perennial::deployment {
-
-using api::Verdict;
 
 Result<std::string> FilledIn(const std::string& query, const api::ModelDeployment& deployment,
                              const std::string& champion, const std::string& version) {
@@ -82,17 +79,9 @@ api::CheckStatus LookAtAnswer(const Observed& seen, const api::AnalysisProbe& pr
     look.message = "the Prometheus has not answered lately";
     return look;
   }
-  const std::string& success = probe.rules.success;
-  const std::string& failure = probe.rules.failure;
   look.challenger = NumberText(*answer.value);
-  look.threshold = success.empty() ? "not " + failure : success;
-  look.verdict = VerdictOf(probe.rules, nlohmann::json({{"result", *answer.value}}).dump());
-  const std::string value = "result is " + look.challenger + ": ";
-  if (look.verdict == Verdict::kFail) {
-    look.message = value + (failure.empty() ? "not " + success : failure);
-  } else if (look.verdict == Verdict::kInconclusive) {
-    look.message = value + "neither success nor failure";
-  }
+  JudgeLook(probe.rules, nlohmann::json({{"result", *answer.value}}).dump(),
+            "result is " + look.challenger, look);
   return look;
 }
 

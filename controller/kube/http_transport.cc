@@ -452,7 +452,7 @@ Result<std::unique_ptr<Transport>> MakeHttpTransport(const ConnectionConfig& con
     std::call_once(threads,
                    [] { crossplat::threadpool::initialize_with_threads(kLibraryThreads); });
     web::uri_builder server{web::uri(config.server)};
-    const std::string host = WithoutBrackets(server.host());
+    const std::string host = HostOf(config.server);
     // With brackets the library neither resolves nor verifies an IPv6 address.
     server.set_host(host);
     const bool tls = server.scheme() == "https";
@@ -483,6 +483,10 @@ Result<std::unique_ptr<Transport>> MakeHttpTransport(const ConnectionConfig& con
   } catch (const std::exception& e) {
     return Error{Errc::kInvalid, "server \"" + config.server + "\": " + e.what()};
   }
+}
+
+std::string HostOf(const std::string& server) {
+  return web::uri::validate(server) ? WithoutBrackets(web::uri(server).host()) : "";
 }
 
 }  // namespace perennial::kube

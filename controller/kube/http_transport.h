@@ -27,4 +27,7 @@ Result<std::unique_ptr<Transport>> MakeHttpTransport(const ConnectionConfig& con
                                                      const Clock& clock,
                                                      HttpTransportOptions options = {});
 
+// Of an API server's URL: "https://[fd00::1]:6443" is at fd00::1. Empty if it is no URL.
+std::string HostOf(const std::string& server);
+
 }  // namespace perennial::kube

@@ -6,6 +6,7 @@
 
 #include "api/names.h"
 #include "support/controller_world.h"
+#include "support/eventually.h"
 #include "support/in_process.h"
 
 namespace perennial::app {

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "scrape/address_policy.h"
 #include "support/controller_world.h"
+#include "support/eventually.h"
 #include "support/in_process.h"
 #include "support/raw_client.h"
 #include "support/socket_server.h"

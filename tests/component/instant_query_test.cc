@@ -2,40 +2,28 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "scrape/instant_query_pool.h"
+#include "support/eventually.h"
 #include "support/socket_server.h"
 
 namespace perennial::scrape {
 namespace {
 
+using perennial::testing::Eventually;
 using test::Connection;
 using test::HttpAnswer;
 using test::SocketServer;
-
-std::string ReadRequest(Connection& peer) {
-  std::string request = peer.ReadHead();
-  const std::size_t length = request.find("Content-Length: ");
-  if (length != request.npos) request += peer.ReadBytes(std::stoul(request.substr(length + 16)));
-  return request;
-}
 
 std::string Vector(const std::string& value) {
   return HttpAnswer("200 OK", "Content-Type: application/json\r\n",
                     R"({"status":"success","data":{"resultType":"vector","result":[{"metric":{},)"
                     R"("value":[1700000000,")" +
                         value + "\"]}]}}");
-}
-
-bool Eventually(const std::function<bool()>& happens) {
-  const Millis end = SystemClock().Steady() + Millis{10'000};
-  while (!happens() && SystemClock().Steady() < end) std::this_thread::sleep_for(Millis{10});
-  return happens();
 }
 
 PromqlOptions Options() {
@@ -56,7 +44,7 @@ class Counting {
 
  private:
   void Serve(Connection& peer) {
-    const std::string request = ReadRequest(peer);
+    const std::string request = peer.ReadRequest();
     std::size_t n = 0;
     {
       const std::lock_guard lock(mutex_);

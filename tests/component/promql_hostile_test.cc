@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <ostream>
@@ -9,12 +8,14 @@
 #include <vector>
 
 #include "scrape/promql_pool.h"
+#include "support/eventually.h"
 #include "support/gzip.h"
 #include "support/socket_server.h"
 
 namespace perennial::scrape {
 namespace {
 
+using perennial::testing::Eventually;
 using test::Connection;
 using test::Gzip;
 using test::HttpAnswer;
@@ -26,14 +27,6 @@ constexpr std::size_t kMostSent = std::size_t{240} << 20;
 
 std::string Json(const std::string& body, const char* status = "200 OK") {
   return HttpAnswer(status, "Content-Type: application/json\r\n", body);
-}
-
-// Head and form.
-std::string ReadRequest(Connection& peer) {
-  std::string request = peer.ReadHead();
-  const std::size_t length = request.find("Content-Length: ");
-  if (length != request.npos) request += peer.ReadBytes(std::stoul(request.substr(length + 16)));
-  return request;
 }
 
 std::string Matrix(const std::string& series) {
@@ -71,19 +64,8 @@ WindowView ViewOf(const SampleStore& store) {
 
 // Until a round is over, or 10 s have passed.
 WindowView AfterRounds(SampleStore& store, std::uint64_t rounds) {
-  const Millis end = SystemClock().Steady() + Millis{10'000};
-  while (store.Generation("m") < rounds && SystemClock().Steady() < end) {
-    std::this_thread::sleep_for(Millis{10});
-  }
-  EXPECT_GE(store.Generation("m"), rounds);
+  EXPECT_TRUE(Eventually([&] { return store.Generation("m") >= rounds; }));
   return ViewOf(store);
-}
-
-// Rounds go on while a subscription changes: what the new one brings is waited for, up to 10 s.
-bool Eventually(const std::function<bool()>& happens) {
-  const Millis end = SystemClock().Steady() + Millis{10'000};
-  while (!happens() && SystemClock().Steady() < end) std::this_thread::sleep_for(Millis{10});
-  return happens();
 }
 
 struct Hostile {
@@ -149,7 +131,7 @@ class HostilePrometheus : public ::testing::TestWithParam<Hostile> {};
 
 TEST_P(HostilePrometheus, CostsBoundedBytesAndSaysWhatIsWrong) {
   SocketServer server([&](Connection& peer) {
-    ReadRequest(peer);
+    peer.ReadRequest();
     GetParam().handler(peer);
   });
   SampleStore store(SystemClock());
@@ -173,7 +155,7 @@ INSTANTIATE_TEST_SUITE_P(Every, HostilePrometheus, ::testing::ValuesIn(AllHostil
 // HTTP/1.0 without a length is an old proxy, not an attack.
 TEST(PromqlPoolTest, ReadsAnAnswerThatEndsWithTheConnection) {
   SocketServer server([](Connection& peer) {
-    ReadRequest(peer);
+    peer.ReadRequest();
     peer.Send("HTTP/1.0 200 OK\r\n\r\n" + Matrix(""));
   });
   SampleStore store(SystemClock());
@@ -190,7 +172,7 @@ TEST(PromqlPoolTest, AsksALargeRangeInPieces) {
   std::mutex mutex;
   std::vector<long> ranges;
   SocketServer server([&](Connection& peer) {
-    const std::string form = ReadRequest(peer);
+    const std::string form = peer.ReadRequest();
     const std::size_t end = form.find("ms%5D&time");
     const std::size_t begin = form.rfind("%5B", end);
     const long range = end == form.npos ? 0 : std::stol(form.substr(begin + 3));
@@ -226,7 +208,7 @@ TEST(PromqlPoolTest, SendsCredentialsOverTlsOnly) {
   std::string asked;
   const auto answer = [&](Connection& peer) {
     const std::lock_guard lock(mutex);
-    asked += ReadRequest(peer);
+    asked += peer.ReadRequest();
     peer.Send(Json(Matrix("")));
   };
   SocketServer plain(answer);
@@ -263,7 +245,7 @@ TEST(PromqlPoolTest, SendsCredentialsOverTlsOnly) {
 }
 
 TEST(PromqlPoolTest, RefusesAddressesThatUsersMustNotReach) {
-  SocketServer server([](Connection& peer) { ReadRequest(peer); });
+  SocketServer server([](Connection& peer) { peer.ReadRequest(); });
   SampleStore store(SystemClock());
   PromqlOptions options = Options();
   const auto api_server = std::make_shared<ApiServerAddresses>();

@@ -3,35 +3,25 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <functional>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "scrape/sample_store.h"
+#include "support/eventually.h"
 #include "support/gzip.h"
 #include "support/socket_server.h"
 
 namespace perennial::scrape {
 namespace {
 
+using perennial::testing::Eventually;
 using test::Connection;
 using test::Gzip;
 using test::HttpAnswer;
 using test::MakeTlsIdentity;
 using test::SocketServer;
 using test::TlsIdentity;
-
-// Waits for what another thread brings about.
-bool Eventually(const std::function<bool()>& condition, Millis patience = Millis{15'000}) {
-  const Millis end = SystemClock().Steady() + patience;
-  while (!condition()) {
-    if (SystemClock().Steady() > end) return false;
-    std::this_thread::sleep_for(Millis{5});
-  }
-  return true;
-}
 
 // A counter that grows by one at every request, and the heads of the requests.
 class CountingPage {

@@ -388,5 +388,12 @@ TEST_F(StreamTest, SurvivesResetsWhileItIsStoppedAndDestroyed) {
   EXPECT_TRUE(Get().ok());
 }
 
+TEST(HttpTransport, TellsTheHostOfAnApiServer) {
+  EXPECT_EQ(kube::HostOf("https://api.example.org:6443/path"), "api.example.org");
+  EXPECT_EQ(kube::HostOf("https://10.0.0.1"), "10.0.0.1");
+  EXPECT_EQ(kube::HostOf("https://[fd00::1]:6443"), "fd00::1");
+  EXPECT_EQ(kube::HostOf("no URL"), "");
+}
+
 }  // namespace
 }  // namespace perennial::testing

@@ -18,6 +18,7 @@
 
 #include "kube/http_transport.h"
 #include "support/controller_world.h"
+#include "support/eventually.h"
 #include "support/fake_api_server.h"
 #include "support/slowdown.h"
 #include "support/tallies.h"

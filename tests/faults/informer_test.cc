@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "kube/http_transport.h"
+#include "support/eventually.h"
 #include "support/fake_api_server.h"
 
 namespace perennial::testing {
@@ -35,16 +36,6 @@ Match MapLists() {
 }
 Match MapWatches() {
   return {.method = "GET", .path = "/configmaps", .watch = true, .body = ""};
-}
-
-template <class Done>
-::testing::AssertionResult Eventually(const Done& done, Millis limit = Millis{5'000}) {
-  const Millis begin = SystemClock().Steady();
-  while (!done()) {
-    if (SystemClock().Steady() - begin > limit) return ::testing::AssertionFailure() << "too late";
-    std::this_thread::sleep_for(Millis{2});
-  }
-  return ::testing::AssertionSuccess();
 }
 
 // true: over loopback with the real client; false: in step with the server.
@@ -95,10 +86,10 @@ class InformerTest : public ::testing::TestWithParam<bool> {
     const std::lock_guard lock(mutex_);
     return std::exchange(news_, {});
   }
-  ::testing::AssertionResult Becomes(const std::string& name, const std::string& value) {
+  bool Becomes(const std::string& name, const std::string& value) {
     return Eventually([&] { return Value(name) == value; });
   }
-  ::testing::AssertionResult Watching() {
+  bool Watching() {
     return Eventually([&] { return server_.open_watches() == 1; });
   }
 

@@ -21,6 +21,7 @@
 #include "kube/client.h"
 #include "kube/shards.h"
 #include "support/controller_world.h"
+#include "support/eventually.h"
 #include "support/in_process.h"
 
 namespace perennial::testing {

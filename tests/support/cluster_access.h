@@ -72,7 +72,7 @@ void InstallManifests(const std::string& path);
 // A Role of these rules in the namespace, bound to the user.
 void Grant(const std::string& ns, const std::string& user, const nlohmann::json& rules);
 
-// Looks again until `holds` or half a minute has passed; returns whether it did.
+// Looks again until `holds` or 90 s have passed; returns whether it did.
 bool Eventually(const std::function<bool()>& holds);
 // What a shell command prints, with the administrator's kubeconfig and kubectl in PATH.
 std::string Output(const std::string& command);

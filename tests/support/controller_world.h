@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -16,7 +15,6 @@
 #include "app/controller.h"
 #include "kube/client.h"
 #include "support/fake_api_server.h"
-#include "support/slowdown.h"
 
 namespace perennial::testing {
 
@@ -79,21 +77,6 @@ class Front final : public kube::Transport {
 
   kube::Transport& inner_;
 };
-
-// True once `holds`, false after this time; sanitizers may take more. Looking takes no more than a
-// third of a processor, since what is waited for needs the rest.
-template <class Condition>
-bool Eventually(Condition holds, Millis most = Millis(10'000)) {
-  using Clock = std::chrono::steady_clock;
-  const auto end = Clock::now() + most * kSlowdown;
-  while (true) {
-    const auto begin = Clock::now();
-    if (holds()) return true;
-    const auto now = Clock::now();
-    if (now >= end) return false;
-    std::this_thread::sleep_for(std::max<Clock::duration>(Millis(5), 2 * (now - begin)));
-  }
-}
 
 // The whole controller with its threads, against an API server in this process. The parts of the
 // cluster that it relies on (deployment and endpoint controllers, kubelet) are played here.

@@ -108,6 +108,14 @@ std::string Connection::ReadHead() {
   return head;
 }
 
+std::string Connection::ReadRequest() {
+  constexpr std::string_view kLength = "Content-Length: ";
+  std::string request = ReadHead();
+  const std::size_t at = request.find(kLength);
+  if (at != request.npos) request += ReadBytes(std::stoul(request.substr(at + kLength.size())));
+  return request;
+}
+
 std::string Connection::ReadBytes(std::size_t size) {
   std::string bytes;
   char byte = 0;

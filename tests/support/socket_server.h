@@ -34,6 +34,8 @@ class Connection {
 
   // The next request up to its empty line; less if the peer left or the server stops.
   std::string ReadHead();
+  // The next request with its body, of the length that its head tells.
+  std::string ReadRequest();
   // So many bytes of a body; less if the peer left or the server stops.
   std::string ReadBytes(std::size_t size);
   // false if the peer has gone or the server stops.

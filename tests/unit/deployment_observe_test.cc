@@ -75,6 +75,11 @@ class DeploymentObserve : public ::testing::Test {
     md_.status.rollout->step_started = api::Time{clock_.Wall()};
     Write();
   }
+  DeploymentReconciler::Stores Stores() const {
+    return {deployments_, versions_, workloads_,    services_, routes_,
+            grpc_routes_, slices_,   autoscalers_,  budgets_,  cron_jobs_,
+            jobs_,        monitors_, pending_pods_, gateways_, gateway_classes_};
+  }
   std::optional<Observed> Observe() { return reconciler_.Observe(kKey, {clock_.Wall(), "oops"}); }
 
   static const inline kube::Key kKey{"transit", "departures"};
@@ -95,12 +100,7 @@ class DeploymentObserve : public ::testing::Test {
   kube::Store<api::GatewayView> gateways_;
   kube::Store<api::GatewayClassView> gateway_classes_;
   scrape::SampleStore samples_{clock_};
-  DeploymentReconciler reconciler_{
-      {deployments_, versions_, workloads_, services_, routes_, grpc_routes_, slices_, autoscalers_,
-       budgets_, cron_jobs_, jobs_, monitors_, pending_pods_, gateways_, gateway_classes_},
-      samples_,
-      clock_,
-      "us"};
+  DeploymentReconciler reconciler_{Stores(), samples_, clock_, "us"};
   api::ModelDeployment md_;
   int revision_ = 0;
 };
@@ -231,14 +231,7 @@ TEST_F(DeploymentObserve, FindsWhatProbesAsk) {
 
 TEST_F(DeploymentObserve, SaysWhyAQueryIsNotAsked) {
   scrape::InstantQueryPool pool{clock_};
-  DeploymentReconciler asking{
-      {deployments_, versions_, workloads_, services_, routes_, grpc_routes_, slices_, autoscalers_,
-       budgets_, cron_jobs_, jobs_, monitors_, pending_pods_, gateways_, gateway_classes_},
-      samples_,
-      clock_,
-      "us",
-      nullptr,
-      {&pool, false}};
+  DeploymentReconciler asking{Stores(), samples_, clock_, "us", nullptr, {&pool, false}};
   md_.spec.rollout.analysis = api::Analysis{};
   md_.spec.rollout.analysis->probes.resize(2);
   for (int i = 0; i < 2; ++i) {
@@ -278,12 +271,7 @@ TEST_F(DeploymentObserve, MeasuresBothVariantsOnlyDuringARollout) {
   Write();
   EXPECT_TRUE(Observe()->carried.empty());
   // Another process begins with what is on record.
-  DeploymentReconciler other{
-      {deployments_, versions_, workloads_, services_, routes_, grpc_routes_, slices_, autoscalers_,
-       budgets_, cron_jobs_, jobs_, monitors_, pending_pods_, gateways_, gateway_classes_},
-      samples_,
-      clock_,
-      "us"};
+  DeploymentReconciler other{Stores(), samples_, clock_, "us"};
   const auto carried = other.Observe(kKey, {clock_.Wall(), ""})->carried;
   ASSERT_TRUE(carried.contains("v2"));
   EXPECT_EQ(carried.at("v2").front().champion.sum, "20");
