@@ -64,5 +64,5 @@ perennial_check(lint.format lint hack/format --check)
 perennial_check(lint.scripts lint hack/lint-scripts)
 perennial_check(lint.tidy lint ${YIELDING} hack/tidy)
 # With an empty cache for minutes.
-set_tests_properties(lint.tidy PROPERTIES TIMEOUT 2400)
+set_tests_properties(lint.tidy PROPERTIES TIMEOUT 3600)
 perennial_check(sample.departures sample samples/departures/run_tests.sh)
