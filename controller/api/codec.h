@@ -11,8 +11,8 @@
 #include "base/result.h"
 
 // JSON <-> the five kinds. Decoding is strict about types and ranges (kInvalid names the field's
-// path and what was expected), ignores fields that it doesn't know (an older controller under a
-// newer CRD), and reads a missing or undecodable status as the default one. Thread-safe.
+// path and what was expected), of spec and of status alike, and ignores fields that it doesn't know
+// (an older controller under a newer CRD). A missing status is the default one. Thread-safe.
 namespace perennial::api {
 
 Result<ModelDeployment> DecodeModelDeployment(const nlohmann::json& object);

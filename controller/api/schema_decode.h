@@ -129,8 +129,9 @@ bool Read(const nlohmann::json& value, const Path& path, const Rules& rules, T& 
   }
 }
 
-// A whole object of one of our kinds. An undecodable status is read as the default one: it is ours
-// and can be made again, and must never keep us from acting on the spec.
+// A whole object of one of our kinds. A status that can't be read was written by a newer
+// controller: taken for an empty one, it would make a served model start anew, and what it
+// remembers be lost.
 template <class Kind>
 Result<Kind> DecodeKind(const nlohmann::json& object) {
   Kind kind;
@@ -142,7 +143,7 @@ Result<Kind> DecodeKind(const nlohmann::json& object) {
   if constexpr (requires { kind.status; }) {
     const nlohmann::json* status = Member(object, "status");
     if (status != nullptr && !ReadObject(*status, Path("status"), kind.status, error)) {
-      kind.status = {};
+      return Error{Errc::kInvalid, error + "; if a newer controller wrote it, run that one again"};
     }
   }
   return kind;

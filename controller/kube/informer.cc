@@ -153,11 +153,12 @@ class InformerLoop::Impl {
 
   void Undecodable(std::string_view json, const Error& why) {
     Count([](InformerCounters& counters) { ++counters.undecodable; });
+    const auto meta = ScanMeta(json);
+    if (meta.ok()) sink_.Remove(meta->key, "");
     const Millis now = clock_.Steady();
     if (last_undecodable_log_ && now - *last_undecodable_log_ < kLogInterval) return;
     last_undecodable_log_ = now;
-    const auto meta = ScanMeta(json);
-    spdlog::error("{} {} can't be read and is left as it was: {}", resource_.kind,
+    spdlog::error("{} {} can't be read and nothing is done about it: {}", resource_.kind,
                   meta.ok() ? ToString(meta->key) : "?", Redact(why.message));
   }
 

@@ -20,8 +20,9 @@ namespace perennial::kube {
 // Where an informer's objects go, whatever their type.
 class InformerSink {
  public:
-  // Takes in one object's JSON; the error says why it cannot be read, and the object is then left
-  // as it was in the store.
+  // Takes in one object's JSON; the error says why it cannot be read. It is removed then: whoever
+  // went on with what it was before would undo what its writer, most likely a newer controller,
+  // did.
   virtual Status Put(std::string_view json) = 0;
   // The object with this UID is gone; another one of the same name is not meant.
   virtual void Remove(const Key& key, const std::string& uid) = 0;

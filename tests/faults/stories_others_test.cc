@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "api/names.h"
+#include "faults/story_children.h"
 #include "faults/story_plots.h"
 
 namespace perennial::testing {
@@ -106,6 +107,50 @@ TEST(Names, WhatSomebodyElseHasIsNeverTaken) {
     world.Run(minutes(10));
     EXPECT_LE(world.writes() - before, 10) << "the name is asked for over and over";
   }
+}
+
+// ---- another version of the controller, or of its CRDs ----
+
+// An upgrade that was taken back while the CRDs stayed: its verdicts are not ours to forget.
+TEST(Versions, WhatANewerControllerWroteIsLeftAlone) {
+  const Plot plot = AnEditBehindAGrpcRoute();
+  StoryWorld world(plot.options);
+  Begin(world);
+  Settle(world);
+  const std::string champion = Champion(world);
+  const auto write_phase = [&](const std::string& phase) {
+    json object = world.Object(api::kModelDeployments, "departures");
+    const std::string before = object["status"]["rollout"]["phase"];
+    object["status"]["rollout"]["phase"] = phase;
+    world.api().Put(api::kModelDeployments, object);
+    return before;
+  };
+  const std::string phase = write_phase("OfTomorrow");
+  world.EditDeployment({{"replicas", 3}});
+  const json newer = world.Object(api::kModelDeployments, "departures");
+  const std::string children = ChildrenText(world);
+  world.Run(minutes(30));
+  EXPECT_EQ(world.Object(api::kModelDeployments, "departures"), newer);
+  EXPECT_EQ(ChildrenText(world), children);
+  write_phase(phase);
+  world.Run(minutes(10));
+  EXPECT_EQ(Champion(world), champion);
+  EXPECT_EQ(world.Listed(api::kDeployments).at(0)["spec"]["replicas"], 3);
+  EXPECT_EQ(world.violations(), std::vector<std::string>());
+}
+
+// The chart's CRDs are upgraded by hand, and so often later than the controller.
+TEST(Versions, WhatAnOlderCrdLeavesOutIsNotWrittenOverAndOver) {
+  const Plot plot = AnEditBehindAGrpcRoute();
+  const Told reference = Tell(plot);
+  const Told told = Tell(plot, {}, {}, [](StoryWorld& world) {
+    world.pruned = {"why", "commands"};
+  });
+  EXPECT_EQ(told.children, reference.children);
+  EXPECT_EQ(told.tally, reference.tally);
+  EXPECT_EQ(told.violations, std::vector<std::string>());
+  EXPECT_LE(told.writes, 2 * reference.writes);
+  EXPECT_EQ(told.idle_writes, 0);
 }
 
 }  // namespace

@@ -46,10 +46,7 @@ void Fill(const std::vector<json>& objects, kube::Informer<T>& informer, Decode 
   for (const json& object : objects) {
     if (!label.empty() && LabelOf(object, label).empty()) continue;
     auto decoded = decode(object);
-    if (!decoded.ok()) {
-      listed.insert({kStoryNamespace, NameOf(object)});  // left as it was
-      continue;
-    }
+    if (!decoded.ok()) continue;  // what can't be read is not there
     listed.insert(decoded->meta.key);
     informer.store().Upsert(std::make_shared<const T>(*std::move(decoded)));
   }
@@ -135,15 +132,18 @@ class StoryWorld::Line final : public kube::Transport {
     }
     return nullptr;
   }
-  // As a mutating webhook leaves it: within the request, so that nobody sees it without.
+  // As a CRD and a mutating webhook leave it: within the request, so that nobody sees it without.
   kube::Request Admitted(kube::Request request) const {
-    if (!world_.admit || request.method != "PATCH" ||
-        request.path.find("/deployments/") == std::string::npos) {
-      return request;
+    if (request.method != "PATCH") return request;
+    if (world_.admit && request.path.find("/deployments/") != std::string::npos) {
+      json body = json::parse(request.body);
+      if (body.contains("spec")) world_.admit(body);
+      request.body = body.dump();
+    } else if (request.path.find("/modeldeployments/departures/status") != std::string::npos) {
+      json body = json::parse(request.body);
+      for (const std::string& field : world_.pruned) body["status"].erase(field);
+      request.body = body.dump();
     }
-    json body = json::parse(request.body);
-    if (body.contains("spec")) world_.admit(body);
-    request.body = body.dump();
     return request;
   }
   Error Die(const Trouble& trouble) {

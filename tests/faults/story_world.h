@@ -129,6 +129,8 @@ class StoryWorld {
   std::string finalizer;                 // what somebody else puts on each Deployment
   // What somebody's mutating webhook makes of a Deployment that we apply.
   std::function<void(json& deployment)> admit;
+  // What an older CRD does not know of a ModelDeployment's status, and leaves out.
+  std::vector<std::string> pruned;
   std::optional<Outage> now;  // an outage that goes on until it is taken away
   void EditDeployment(const json& patch);
   void Decide(const std::string& version, const std::string& decision);

@@ -176,11 +176,15 @@ TEST(Codec, ReadsAWholeNumberWrittenAsAFraction) {
   EXPECT_EQ(decoded->spec.replicas, 5);
 }
 
-TEST(Codec, ReadsAStatusThatIsMissingOrBrokenAsTheDefaultOne) {
+TEST(Codec, ReadsAMissingStatusAsTheDefaultOneAndNoOtherAsThat) {
   json object = ObjectOf("ModelDeployment", "x", ValidSpec("ModelDeployment"));
   EXPECT_EQ(DecodeModelDeployment(object)->status, ModelDeploymentStatus{});
-  object["status"] = {{"champion", "v1"}, {"replicas", "many"}};
-  EXPECT_EQ(DecodeModelDeployment(object)->status, ModelDeploymentStatus{});
+  object["status"] = {{"champion", "v1"},
+                      {"rollout", {{"version", "v2"}, {"phase", "OfTomorrow"}}}};
+  const auto newer = DecodeModelDeployment(object);
+  ASSERT_FALSE(newer.ok());
+  EXPECT_NE(newer.error().message.find("status.rollout.phase"), std::string::npos);
+  EXPECT_NE(newer.error().message.find("newer controller"), std::string::npos);
   object["status"] = {{"champion", "v1"}, {"replicas", 2}};
   EXPECT_EQ(DecodeModelDeployment(object)->status.champion, "v1");
 }
