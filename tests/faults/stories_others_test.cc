@@ -139,7 +139,7 @@ TEST(Versions, WhatANewerControllerWroteIsLeftAlone) {
   EXPECT_EQ(world.violations(), std::vector<std::string>());
 }
 
-// The chart's CRDs are upgraded by hand, and so often later than the controller.
+// Whoever installs CRDs apart from the controller may upgrade them later.
 TEST(Versions, WhatAnOlderCrdLeavesOutIsNotWrittenOverAndOver) {
   const Plot plot = AnEditBehindAGrpcRoute();
   const Told reference = Tell(plot);
