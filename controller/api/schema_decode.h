@@ -129,9 +129,8 @@ bool Read(const nlohmann::json& value, const Path& path, const Rules& rules, T& 
   }
 }
 
-// A whole object of one of our kinds. A status that can't be read was written by a newer
-// controller: taken for an empty one, it would make a served model start anew, and what it
-// remembers be lost.
+// A whole object of one of our kinds. A status that can't be read, since a newer controller wrote
+// it, is not an empty one: a served model would begin anew, and what it remembers be lost.
 template <class Kind>
 Result<Kind> DecodeKind(const nlohmann::json& object) {
   Kind kind;

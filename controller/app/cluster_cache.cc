@@ -28,6 +28,13 @@ kube::InformerOptions Options(const Scope& scope, std::uint64_t seed) {
   return options;
 }
 
+// Of our own kinds, which a newer controller may have written.
+kube::InformerOptions Own(const Scope& scope, std::uint64_t seed, kube::Unreadable& unreadable) {
+  kube::InformerOptions options = Options(scope, seed);
+  options.unreadable = &unreadable;
+  return options;
+}
+
 // What we made carries this label; EndpointSlices take it over from our Services.
 kube::InformerOptions Ours(const Scope& scope, std::uint64_t seed) {
   kube::InformerOptions options = Options(scope, seed);
@@ -100,15 +107,15 @@ std::vector<std::string> UidOf(const T& object) {
 
 ClusterCache::ClusterCache(kube::Transport& transport, const Clock& clock, const std::string& ns,
                            std::vector<kube::Resource> kinds, const Keep& keep)
-    : model_deployments(transport, clock, api::kModelDeployments, Options(Scope{ns, keep}, 1),
-                        api::DecodeModelDeployment),
-      drift_monitors(transport, clock, api::kDriftMonitors, Options(Scope{ns, keep}, 2),
+    : model_deployments(transport, clock, api::kModelDeployments,
+                        Own(Scope{ns, keep}, 1, unreadable), api::DecodeModelDeployment),
+      drift_monitors(transport, clock, api::kDriftMonitors, Own(Scope{ns, keep}, 2, unreadable),
                      api::DecodeDriftMonitor),
-      retrain_policies(transport, clock, api::kRetrainPolicies, Options(Scope{ns, keep}, 3),
+      retrain_policies(transport, clock, api::kRetrainPolicies, Own(Scope{ns, keep}, 3, unreadable),
                        api::DecodeRetrainPolicy),
-      model_versions(transport, clock, api::kModelVersions, Options(Scope{ns, keep}, 4),
+      model_versions(transport, clock, api::kModelVersions, Own(Scope{ns, keep}, 4, unreadable),
                      api::DecodeModelVersion),
-      model_approvals(transport, clock, api::kModelApprovals, Options(Scope{ns, keep}, 5),
+      model_approvals(transport, clock, api::kModelApprovals, Own(Scope{ns, keep}, 5, unreadable),
                       api::DecodeModelApproval),
       deployments(transport, clock, api::kDeployments, Ours(Scope{ns, keep}, 6),
                   api::DecodeDeploymentView),

@@ -48,6 +48,7 @@ struct ClusterCache {
   ClusterCache(kube::Transport& transport, const Clock& clock, const std::string& ns,
                std::vector<kube::Resource> workload_kinds = {}, const Keep& keep = {});
 
+  kube::Unreadable unreadable;  // of our own kinds; first, since informers write to it
   kube::Informer<api::ModelDeployment> model_deployments;
   kube::Informer<api::DriftMonitor> drift_monitors;
   kube::Informer<api::RetrainPolicy> retrain_policies;

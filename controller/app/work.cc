@@ -11,7 +11,7 @@ namespace perennial::app {
 namespace {
 
 kube::RunnerCore::Dependencies For(kube::Client& client, const Work::Dependencies& from) {
-  return {client, from.events, from.clock, from.permit};
+  return {client, from.events, from.clock, from.permit, &from.cache.unreadable};
 }
 
 template <class Runner>

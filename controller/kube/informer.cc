@@ -135,13 +135,20 @@ class InformerLoop::Impl {
     if (const auto* put = std::get_if<PutObject>(&effect)) {
       if (!Wanted(put->json)) return;
       const Status taken = sink_.Put(put->json);
-      if (!taken.ok()) Undecodable(put->json, taken.error());
+      if (!taken.ok()) return Undecodable(put->json, taken.error());
+      if (options_.unreadable == nullptr || options_.unreadable->empty()) return;
+      if (const auto meta = ScanMeta(put->json); meta.ok()) {
+        options_.unreadable->Remove(resource_.kind, meta->key);
+      }
     } else if (const auto* remove = std::get_if<RemoveObject>(&effect)) {
       sink_.Remove(remove->key, remove->uid);
+      if (options_.unreadable != nullptr) options_.unreadable->Remove(resource_.kind, remove->key);
     } else if (std::holds_alternative<TakeOlder>(effect)) {
       sink_.TakeOlder();
     } else {
-      sink_.FinishList(std::get<FinishList>(effect).listed);
+      const auto& listed = std::get<FinishList>(effect).listed;
+      sink_.FinishList(listed);
+      if (options_.unreadable != nullptr) options_.unreadable->FinishList(resource_.kind, listed);
     }
   }
 
@@ -154,12 +161,14 @@ class InformerLoop::Impl {
   void Undecodable(std::string_view json, const Error& why) {
     Count([](InformerCounters& counters) { ++counters.undecodable; });
     const auto meta = ScanMeta(json);
-    if (meta.ok()) sink_.Remove(meta->key, "");
+    const bool holds_up = meta.ok() && options_.unreadable != nullptr;
+    if (holds_up) options_.unreadable->Add(resource_.kind, meta->key);
     const Millis now = clock_.Steady();
     if (last_undecodable_log_ && now - *last_undecodable_log_ < kLogInterval) return;
     last_undecodable_log_ = now;
-    spdlog::error("{} {} can't be read and nothing is done about it: {}", resource_.kind,
-                  meta.ok() ? ToString(meta->key) : "?", Redact(why.message));
+    spdlog::error("{} {} can't be read{}: {}", resource_.kind,
+                  meta.ok() ? ToString(meta->key) : "?",
+                  holds_up ? ", and nothing is done in its namespace" : "", Redact(why.message));
   }
 
   void LogTrouble() {

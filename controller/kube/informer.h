@@ -14,15 +14,15 @@
 #include "kube/meta.h"
 #include "kube/store.h"
 #include "kube/transport.h"
+#include "kube/unreadable.h"
 
 namespace perennial::kube {
 
 // Where an informer's objects go, whatever their type.
 class InformerSink {
  public:
-  // Takes in one object's JSON; the error says why it cannot be read. It is removed then: whoever
-  // went on with what it was before would undo what its writer, most likely a newer controller,
-  // did.
+  // Takes in one object's JSON; the error says why it cannot be read, and the object is then left
+  // as it was in the store.
   virtual Status Put(std::string_view json) = 0;
   // The object with this UID is gone; another one of the same name is not meant.
   virtual void Remove(const Key& key, const std::string& uid) = 0;
@@ -49,6 +49,8 @@ struct InformerOptions {
   // counts as empty, and is looked for again after this time.
   bool optional = false;
   Millis absent_retry{30'000};
+  // Where set: is told of what can't be read, and outlives the informer.
+  Unreadable* unreadable = nullptr;
   std::uint64_t seed = 1;
 };
 

@@ -44,6 +44,12 @@ void RunnerCore::AddSeconds(double seconds) {
   counters_.seconds += seconds;
 }
 
+bool RunnerCore::MayAct(const Key& key) {
+  if (dependencies_.unreadable == nullptr || !dependencies_.unreadable->In(key.ns)) return true;
+  queue_.Retry(key);
+  return false;
+}
+
 bool RunnerCore::MayDecide(const Key& key, const Meta& seen) {
   Millis wait{0};
   {

@@ -19,6 +19,7 @@
 #include "kube/plan.h"
 #include "kube/repeats.h"
 #include "kube/store.h"
+#include "kube/unreadable.h"
 #include "kube/work_queue.h"
 
 namespace perennial::kube {
@@ -72,6 +73,7 @@ class RunnerCore {
     EventRecorder& events;
     const Clock& clock;
     WritePermit permit;
+    const Unreadable* unreadable = nullptr;  // null: everything can be read
   };
 
   RunnerCore(std::string name, Resource resource, Dependencies dependencies);
@@ -80,6 +82,9 @@ class RunnerCore {
   const std::string& name() const { return name_; }
   RunnerCounters Counters() const;
 
+  // False while something of the namespace can't be read (kube/unreadable.h); the key is looked at
+  // again later, within five minutes.
+  bool MayAct(const Key& key);
   // False while the store's version of the object is older than our own last write of it; the key
   // is looked at again soon (and after 5 s without news regardless, since watches can be lost).
   bool MayDecide(const Key& key, const Meta& seen);
@@ -155,7 +160,7 @@ class Runner {
   void Reconcile(const Key& key) {
     const Millis begin = core_.Steady();
     const auto object = primary_.Get(key);
-    if (object != nullptr && !core_.MayDecide(key, object->meta)) return;
+    if (object != nullptr && (!core_.MayAct(key) || !core_.MayDecide(key, object->meta))) return;
     const Attempt attempt{core_.Now(), core_.LastError(key)};
     const auto seen = reconciler_.Observe(key, attempt);
     if (!seen || object == nullptr) {

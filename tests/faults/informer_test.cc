@@ -95,6 +95,7 @@ class InformerTest : public ::testing::TestWithParam<bool> {
 
   FakeApiServer server_;
   std::unique_ptr<kube::Transport> http_;
+  kube::Unreadable unreadable_;
   InformerOptions options_;
   std::mutex mutex_;
   std::vector<std::string> news_;
@@ -264,6 +265,7 @@ TEST_P(InformerTest, GarbageAndHalfLinesLoseNothing) {
 }
 
 TEST_P(InformerTest, AnObjectThatCannotBeReadHoldsUpNoOther) {
+  options_.unreadable = &unreadable_;
   SetValue("a", "1");
   server_.Put(ConfigMaps(), MakeObject({ConfigMaps(), {"ns", "b"}}, R"({"data":{"bad":"x"}})"));
   server_.Put(ConfigMaps(), MakeObject({ConfigMaps(), {"ns", "c"}}, R"({"data":{"w":"x"}})"));
@@ -272,7 +274,7 @@ TEST_P(InformerTest, AnObjectThatCannotBeReadHoldsUpNoOther) {
   EXPECT_EQ(informer_->store().size(), 2u);
   EXPECT_EQ(informer_->Counters().undecodable, 2u);
   ASSERT_TRUE(Watching());
-  // One that was readable is gone, through lists too, until it can be read again.
+  // One that was readable stays as it was, through lists too, until it can be read or is gone.
   server_.Put(ConfigMaps(), MakeObject({ConfigMaps(), {"ns", "a"}}, R"({"data":{"bad":"x"}})"));
   SetValue("d", "2");
   EXPECT_TRUE(Becomes("d", "2"));
@@ -281,12 +283,17 @@ TEST_P(InformerTest, AnObjectThatCannotBeReadHoldsUpNoOther) {
   server_.CloseConnections();
   EXPECT_TRUE(Eventually([&] { return informer_->Counters().lists == 2; }));
   EXPECT_TRUE(Watching());
-  EXPECT_EQ(Value("a"), "");
+  EXPECT_EQ(Value("a"), "1");
   SetValue("a", "3");
   EXPECT_TRUE(Becomes("a", "3"));
+  EXPECT_TRUE(unreadable_.In("ns")) << "b and c are still there";
   Delete("b");
   Delete("a");
   EXPECT_TRUE(Eventually([&] { return informer_->store().size() == 1; }));
+  EXPECT_TRUE(unreadable_.In("ns"));
+  SetValue("c", "1");
+  EXPECT_TRUE(Becomes("c", "1"));
+  EXPECT_TRUE(Eventually([&] { return unreadable_.empty(); }));
 }
 
 TEST_P(InformerTest, AnOptionalResourceComesAndGoes) {

@@ -41,13 +41,19 @@ constexpr const char* kToken = "a-token-that-is-long-enough";
 // Takes what the API server has into the store, as an informer that has caught up does.
 template <class T, class Decode>
 void Fill(const std::vector<json>& objects, kube::Informer<T>& informer, Decode decode,
-          std::string_view label) {
+          std::string_view label, std::string_view kind, kube::Unreadable& unreadable) {
   std::set<kube::Key> listed;
   for (const json& object : objects) {
     if (!label.empty() && LabelOf(object, label).empty()) continue;
     auto decoded = decode(object);
-    if (!decoded.ok()) continue;  // what can't be read is not there
-    listed.insert(decoded->meta.key);
+    const kube::Key key{kStoryNamespace, NameOf(object)};
+    listed.insert(key);
+    const bool ours = label.empty();
+    if (!decoded.ok()) {
+      if (ours) unreadable.Add(kind, key);
+      continue;  // left as it was
+    }
+    unreadable.Remove(kind, key);
     informer.store().Upsert(std::make_shared<const T>(*std::move(decoded)));
   }
   informer.store().FinishList(listed);
@@ -288,7 +294,8 @@ bool StoryWorld::Feed() {
       all = false;
       return;
     }
-    Fill(Stale() ? old_view_[resource.plural] : api_.List(resource), informer, decode, label);
+    Fill(Stale() ? old_view_[resource.plural] : api_.List(resource), informer, decode, label,
+         resource.kind, process_->cache.unreadable);
     seen = version;
   };
   app::ClusterCache& cache = process_->cache;
