@@ -34,6 +34,15 @@ scrape::PromqlOptions QueryOptions(const RunOptions& options, const Stack::Depen
   return out;
 }
 
+// Of answers that are one number: many at a time, so that a slow server of one namespace holds up
+// no other's rollouts, in as much memory.
+scrape::PromqlOptions ProbeOptions(const RunOptions& options, const Stack::Dependencies& from) {
+  scrape::PromqlOptions out = QueryOptions(options, from);
+  out.in_flight = 64;
+  out.fetch.wire_bytes = out.fetch.body_bytes = std::size_t{256} << 10;
+  return out;
+}
+
 std::function<bool(std::string_view)> Keep(int shard, int shards) {
   if (shards <= 1) return {};
   return [=](std::string_view ns) { return kube::ShardOf(ns, shards) == shard; };
@@ -60,7 +69,7 @@ Stack::Stack(const RunOptions& options, int shard, Dependencies dependencies)
       samples_(dependencies_.clock),
       pool_(samples_, dependencies_.clock, ScrapeOptions(options_, dependencies_)),
       queries_(samples_, dependencies_.clock, QueryOptions(options_, dependencies_)),
-      probes_(dependencies_.clock, QueryOptions(options_, dependencies_)) {}
+      probes_(dependencies_.clock, ProbeOptions(options_, dependencies_)) {}
 
 Stack::~Stack() {
   Stop();
