@@ -322,8 +322,9 @@ void DeploymentReconciler::AddSamples(const kube::Key& key, Observed& seen, Wall
   const api::RolloutStatus& rollout = *seen.deployment->status.rollout;
   const auto& analysis = seen.deployment->spec.rollout.analysis;
   const Millis steady = clock_.Steady();
-  const EvenTime even =
-      EvenTimeOf(seen, std::chrono::duration_cast<Millis>(now - rollout.step_started.value));
+  // After a restart the step is older than what was counted of it.
+  const auto step = std::chrono::duration_cast<Millis>(now - rollout.step_started.value);
+  const EvenTime even = EvenTimeOf(seen, std::min(step, steady - EvenSince(key, seen)));
   for (const std::string& version : {rollout.champion, rollout.version}) {
     Samples samples;
     if (analysis) samples.window = samples_.View(id, version, analysis->window.value, {}, steady);
@@ -377,9 +378,9 @@ void DeploymentReconciler::AddTotals(const kube::Key& key, Observed& seen) {
   }
 }
 
-// While a variant is not ready, the others have its share.
+// While a fixed variant is not ready, the others have its share.
 Millis DeploymentReconciler::EvenSince(const kube::Key& key, const Observed& seen) {
-  const bool even = SplitsAsWanted(seen);
+  const bool even = seen.deployment->spec.variants.empty() || SplitsAsWanted(seen);
   const std::lock_guard lock(mutex_);
   Measuring& known = measuring_[key];
   if (!even) known.even_since = clock_.Steady();

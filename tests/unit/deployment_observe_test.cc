@@ -321,6 +321,28 @@ TEST_F(DeploymentObserve, CountsTotalsAndTheStepFromWhatPodsSay) {
   EXPECT_EQ(increase(Observe()->samples["v1"].totals), -1);
 }
 
+// The step is old, and counted by this process for seconds: one version for a scrape longer.
+TEST_F(DeploymentObserve, ComparesTheSplitForNoLongerThanItHasCounted) {
+  AddVariant("v1", "10.0.0.1");
+  AddVariant("v2", "10.0.0.2");
+  BeginRollout();
+  Observe();
+  clock_.Advance(Seconds(3600));
+  const double long_counted = Observe()->samples["v2"].step_edges;
+  EXPECT_GT(long_counted, 0);
+  EXPECT_LT(long_counted, 0.01);
+  scrape::SampleStore samples{clock_};
+  DeploymentReconciler restarted{Stores(), samples, clock_, "us"};
+  const auto step = [&] {
+    return restarted.Observe(kKey, {clock_.Wall(), ""})->samples["v2"].step_edges;
+  };
+  EXPECT_EQ(step(), 0) << "nothing is compared yet";
+  clock_.Advance(Seconds(30));
+  EXPECT_EQ(step(), 1) << "all of it may be of one version's time alone";
+  clock_.Advance(Seconds(3600));
+  EXPECT_LE(step(), long_counted);
+}
+
 TEST_F(DeploymentObserve, ForgetsWhatIsGone) {
   AddVariant("v1", "10.0.0.1");
   BeginRollout();
