@@ -322,6 +322,34 @@ TEST_F(DeploymentObserve, CountsTotalsAndTheStepFromWhatPodsSay) {
   EXPECT_EQ(Increase(Observe()->samples["v1"].totals), -1);
 }
 
+// Squares that are counted from the edit on are not those of a sum from before it.
+TEST_F(DeploymentObserve, CountsAnewWhenAQuantityIsDefinedAnew) {
+  AddVariant("v1", "10.0.0.1");
+  AddVariant("v2", "10.0.0.2");
+  BeginRollout();
+  Observe();
+  Scraped(5);
+  clock_.Advance(Seconds(10));
+  Scraped(12);
+  api::Experiment& experiment = *md_.spec.rollout.experiment;
+  experiment.primary.quantity.name = "the error";
+  experiment.alpha.value = 0.01;
+  Write();
+  EXPECT_EQ(Increase(Observe()->samples["v2"].totals), 7) << "what is counted is the same";
+  md_.status.rollout->experiment = api::ExperimentStatus{};
+  md_.status.rollout->experiment->counts = {{"failures", {"10", "1", ""}, {"11", "2", ""}}};
+  experiment.primary.quantity.metric = "seconds";
+  Write();
+  auto seen = Observe();
+  EXPECT_EQ(Increase(seen->samples["v2"].totals), -1);
+  ASSERT_TRUE(seen->carried.contains("v2")) << "what others have counted goes on";
+  EXPECT_EQ(seen->carried.at("v2").front().challenger.n, "11");
+  Scraped(12);
+  clock_.Advance(Seconds(10));
+  Scraped(15);
+  EXPECT_EQ(Increase(Observe()->samples["v2"].totals), 3);
+}
+
 // A readiness that flickers, or an edit of the route, in the first step in which both have traffic.
 TEST_F(DeploymentObserve, KeepsItsTotalsWhileAStepIsNotInEffectForAMoment) {
   AddVariant("v1", "10.0.0.1");
