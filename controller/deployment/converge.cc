@@ -199,8 +199,8 @@ class Converger {
         kube::DeleteObject{{resource, meta.key}, meta.uid, meta.resource_version});
   }
 
-  // The version before the champion, whose pods stay for a while so that it can come back at once,
-  // whatever is rolled out meanwhile. Empty: none.
+  // The version before the champion, whose pods stay for a while so that it can come back at once.
+  // Empty: none.
   std::string Previous() const {
     const api::HistoryEntry* promotion = Promotion();
     if (promotion == nullptr) return "";
@@ -212,8 +212,16 @@ class Converger {
     return before->version;
   }
 
+  // Behind a gateway pods get what the route says, whatever is rolled out meanwhile. Without one a
+  // split is among all pods of the model: none may be there that is not to have a share.
+  bool MayKeep() const {
+    if (md_.spec.traffic.gateway) return true;
+    return md_.spec.variants.empty() && ActiveRollout(md_.status) == nullptr;
+  }
+
   // True while it is kept.
   bool Kept(const std::string& child) const {
+    if (!MayKeep()) return false;
     const std::string previous = Previous();
     if (previous.empty() || ChildName(md_, previous) != child) return false;
     const WallTime until = Promotion()->at.value + md_.spec.rollout.keep_previous.value;

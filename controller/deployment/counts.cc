@@ -39,16 +39,6 @@ void AddIfKnown(const std::optional<double>& carried, std::optional<double>& sum
   }
 }
 
-std::string DefinitionOf(const api::Quantity& quantity) {
-  std::string text = std::to_string(static_cast<int>(quantity.kind));
-  for (const std::string& part :
-       {quantity.metric, quantity.squares, quantity.numerator, quantity.denominator, quantity.units,
-        quantity.denominator_squares, quantity.products}) {
-    text += ' ' + part;
-  }
-  return ShortHash(text);
-}
-
 api::ArmCounts CountsOf(const Measured& measured) {
   if (!measured.value) return {};
   const stats::Arm& arm = measured.arm;
@@ -90,6 +80,16 @@ void Add(const stats::Arm& carried, Measured& measured) {
 }
 
 }  // namespace
+
+std::string DefinitionOf(const api::Quantity& quantity) {
+  std::string text = std::to_string(static_cast<int>(quantity.kind));
+  for (const std::string& part :
+       {quantity.metric, quantity.squares, quantity.numerator, quantity.denominator, quantity.units,
+        quantity.denominator_squares, quantity.products}) {
+    text += ' ' + part;
+  }
+  return ShortHash(text);
+}
 
 stats::Arm ArmOf(const api::ArmCounts& counts) {
   stats::Arm arm{NumberOf(counts.n), NumberOf(counts.sum), KnownNumberOf(counts.squares)};

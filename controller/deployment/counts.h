@@ -11,6 +11,9 @@ namespace perennial::deployment {
 // What was counted of one quantity in both variants since the experiment began, across restarts of
 // the controller: `measured` is what this process saw, `carried` what was on record before.
 
+// What the quantity is counted of, whatever its name: another text is another quantity.
+std::string DefinitionOf(const api::Quantity& quantity);
+
 stats::Arm ArmOf(const api::ArmCounts& counts);
 
 // The record of the quantity as it is defined now, or nullptr: a metric of another name under the

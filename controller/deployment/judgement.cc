@@ -220,6 +220,8 @@ bool BothHaveTraffic(const api::ModelDeployment& deployment) {
   if (!deployment.spec.variants.empty()) return !ComparedVersions(deployment).empty();
   const RolloutStatus* rollout = ActiveRollout(deployment.status);
   if (rollout == nullptr) return false;
+  // What was counted then stays, though the first step with weight is not in effect for a moment.
+  if (rollout->experiment_started) return true;
   const int in_effect = rollout->in_effect ? rollout->step : rollout->step - 1;
   for (int step = 0; step <= in_effect; ++step) {
     if (StepWeight(deployment.spec, step) > 0) return true;

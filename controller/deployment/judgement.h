@@ -37,7 +37,7 @@ Millis LookInterval(const api::Rollout& rollout);
 // of a fixed split.
 bool BeingMeasured(const api::ModelDeployment& deployment);
 // Whether what the pods count is of traffic that both get, as an experiment needs it: not in steps
-// without weight before the first with one.
+// without weight before the first with one. Once so, it stays so.
 bool BothHaveTraffic(const api::ModelDeployment& deployment);
 
 }  // namespace perennial::deployment

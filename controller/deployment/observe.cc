@@ -8,6 +8,7 @@
 #include "api/store_index.h"
 #include "deployment/allocation.h"
 #include "deployment/comparison.h"
+#include "deployment/counts.h"
 #include "deployment/effect.h"
 #include "deployment/fleet.h"
 #include "deployment/judgement.h"
@@ -76,17 +77,24 @@ void AddForeign(const kube::Store<T>& store, const kube::Resource& resource, con
   if (owner == nullptr || owner->uid != uid) foreign.push_back({resource, key});
 }
 
-std::vector<std::string> MetricsOf(const api::Rollout& rollout) {
-  std::set<std::string> names;
-  const auto add = [&](const api::Quantity& quantity) {
-    for (std::string& name : deployment::MetricsOf(quantity)) names.insert(std::move(name));
-  };
+std::vector<const api::Quantity*> QuantitiesOf(const api::Rollout& rollout) {
+  std::vector<const api::Quantity*> quantities;
   if (rollout.analysis) {
-    for (const api::AnalysisCheck& check : rollout.analysis->checks) add(check.quantity);
+    for (const auto& check : rollout.analysis->checks) quantities.push_back(&check.quantity);
   }
   if (rollout.experiment) {
-    add(rollout.experiment->primary.quantity);
-    for (const api::Guardrail& guardrail : rollout.experiment->guardrails) add(guardrail.quantity);
+    quantities.push_back(&rollout.experiment->primary.quantity);
+    for (const auto& guardrail : rollout.experiment->guardrails) {
+      quantities.push_back(&guardrail.quantity);
+    }
+  }
+  return quantities;
+}
+
+std::vector<std::string> MetricsOf(const api::Rollout& rollout) {
+  std::set<std::string> names;
+  for (const api::Quantity* quantity : QuantitiesOf(rollout)) {
+    for (std::string& name : deployment::MetricsOf(*quantity)) names.insert(std::move(name));
   }
   return {names.begin(), names.end()};
 }
@@ -144,9 +152,17 @@ Result<scrape::Access> AccessOf(const Observed& seen, const api::SecretLookup& s
                                   : source::AccessTo(spec.metrics, ns, secrets);
 }
 
+// What makes counts comparable. A metric that an edit leaves in has been counted for longer than
+// those that it brings: quantities of both would mix two times.
 std::string IdentityOf(const api::ModelDeployment& deployment) {
-  if (!deployment.spec.variants.empty()) return ComparisonIdentity(deployment);
-  return deployment.status.rollout->version;
+  std::string identity = deployment.spec.variants.empty() ? deployment.status.rollout->version
+                                                          : ComparisonIdentity(deployment);
+  std::set<std::string> definitions;
+  for (const api::Quantity* quantity : QuantitiesOf(deployment.spec.rollout)) {
+    definitions.insert(DefinitionOf(*quantity));
+  }
+  for (const std::string& definition : definitions) identity += ' ' + definition;
+  return identity;
 }
 
 // What is on record of the experiment, by the version that is compared.
@@ -322,8 +338,9 @@ void DeploymentReconciler::AddSamples(const kube::Key& key, Observed& seen, Wall
   const api::RolloutStatus& rollout = *seen.deployment->status.rollout;
   const auto& analysis = seen.deployment->spec.rollout.analysis;
   const Millis steady = clock_.Steady();
-  const EvenTime even =
-      EvenTimeOf(seen, std::chrono::duration_cast<Millis>(now - rollout.step_started.value));
+  // After a restart the step is older than what was counted of it.
+  const auto step = std::chrono::duration_cast<Millis>(now - rollout.step_started.value);
+  const EvenTime even = EvenTimeOf(seen, std::min(step, steady - EvenSince(key, seen)));
   for (const std::string& version : {rollout.champion, rollout.version}) {
     Samples samples;
     if (analysis) samples.window = samples_.View(id, version, analysis->window.value, {}, steady);
@@ -377,9 +394,9 @@ void DeploymentReconciler::AddTotals(const kube::Key& key, Observed& seen) {
   }
 }
 
-// While a variant is not ready, the others have its share.
+// While a fixed variant is not ready, the others have its share.
 Millis DeploymentReconciler::EvenSince(const kube::Key& key, const Observed& seen) {
-  const bool even = SplitsAsWanted(seen);
+  const bool even = seen.deployment->spec.variants.empty() || SplitsAsWanted(seen);
   const std::lock_guard lock(mutex_);
   Measuring& known = measuring_[key];
   if (!even) known.even_since = clock_.Steady();
@@ -393,8 +410,8 @@ void DeploymentReconciler::Subscribe(const kube::Key& key, Observed& seen) {
     const std::lock_guard lock(mutex_);
     Measuring& known = measuring_[key];
     if (known.subscription != subscription || known.identity != identity) {
-      // Another object of the same name, another challenger or another split: counts of the one
-      // before are not its. What is on record was counted by a process before this one.
+      // Another object of the same name, another challenger, split or quantity: counts of the one
+      // before are not its. What is on record was counted before those that begin now.
       if (!known.subscription.empty()) Forget(known.subscription);
       known = {identity, subscription, RecordedCounts(*seen.deployment), clock_.Steady()};
     }

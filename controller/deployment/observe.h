@@ -95,7 +95,8 @@ class DeploymentReconciler {
     std::string identity;  // what makes counts comparable
     std::string subscription;
     std::map<std::string, std::vector<api::QuantityCounts>> carried;
-    Millis even_since{0};  // steady: since when a fixed split has been what the spec asks for
+    // Steady: since when this process has counted, and a fixed split is what the spec asks for.
+    Millis even_since{0};
   };
   std::map<kube::Key, Measuring> measuring_;
 };

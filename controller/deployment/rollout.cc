@@ -114,6 +114,20 @@ std::string HowToResume(const RolloutStatus& rollout) {
   return "kubectl perennial resume, or annotate perennial.dev/resume=" + rollout.version;
 }
 
+// Without a gateway a step gives a share to all pods of the model: those that an earlier version
+// still has must be gone by then.
+bool OthersHavePods(const Turn& turn) {
+  const auto& variants = turn.intent.variants;
+  const auto left_over = [&](const auto& pods) {
+    return pods->ready_replicas > 0 &&
+           std::none_of(variants.begin(), variants.end(), [&](const WantedVariant& variant) {
+             return ChildName(*turn.seen.deployment, variant.version) == pods->meta.key.name;
+           });
+  };
+  const auto& all = turn.seen.deployments;
+  return !Spec(turn).traffic.gateway && std::any_of(all.begin(), all.end(), left_over);
+}
+
 // Its pods are ready. No traffic moves on a route that the gateway refuses: nobody could tell what
 // it does.
 void TakeFirstStep(Turn& turn, const Selection& selection) {
@@ -130,6 +144,9 @@ void TakeFirstStep(Turn& turn, const Selection& selection) {
     const std::string why = message.empty() ? "the champion's traffic is about to be set" : message;
     AwaitRoute(turn, why);
     return Wait(turn, RolloutPhase::kStarting, start + why);
+  }
+  if (OthersHavePods(turn)) {
+    return Wait(turn, RolloutPhase::kStarting, start + "the pods of an earlier version go first");
   }
   EnterStep(turn, std::clamp(Rollout(turn).step, 0, last));
 }

@@ -47,6 +47,16 @@ std::string Void(const Votes& votes, const api::ModelVersion& version) {
   return out;
 }
 
+// Adds what the other rule asks for beyond this one.
+void Tighten(api::ApprovalRule& rule, const api::ApprovalRule& other) {
+  rule.approvers = std::max(rule.approvers, other.approvers);
+  rule.separation_of_duties |= other.separation_of_duties;
+  if (!rule.expires_after ||
+      (other.expires_after && other.expires_after->value < rule.expires_after->value)) {
+    rule.expires_after = other.expires_after;
+  }
+}
+
 std::string HaveOf(const api::ApprovalRule& rule, const Votes& votes) {
   return std::to_string(votes.approved.size()) + " of " + std::to_string(rule.approvers) +
          " approvals";
@@ -58,16 +68,10 @@ api::ApprovalRule EffectiveApproval(const api::ModelVersion& version,
                                     const api::ModelDeployment* deployment) {
   api::ApprovalRule rule = version.spec.requirements.approval;
   if (deployment != nullptr && deployment->spec.approval && deployment->spec.approval->required) {
-    const api::ApprovalRule& other = *deployment->spec.approval;
     if (!rule.required) {
-      rule = other;
+      rule = *deployment->spec.approval;
     } else {
-      rule.approvers = std::max(rule.approvers, other.approvers);
-      rule.separation_of_duties |= other.separation_of_duties;
-      if (!rule.expires_after ||
-          (other.expires_after && other.expires_after->value < rule.expires_after->value)) {
-        rule.expires_after = other.expires_after;
-      }
+      Tighten(rule, *deployment->spec.approval);
     }
   }
   rule.approvers = std::max(rule.approvers, 1);
@@ -109,8 +113,14 @@ Votes CountVotes(const api::ModelVersion& version, const api::ApprovalRule& rule
   return votes;
 }
 
-std::vector<int> ApprovedSteps(const api::ModelVersion& version, api::ApprovalRule rule,
-                               const Approvals& approvals) {
+// `required` speaks of the first pod alone: it is the step that asks for its approval.
+std::vector<int> ApprovedSteps(const api::ModelVersion& version,
+                               const api::ModelDeployment* deployment, const Approvals& approvals) {
+  api::ApprovalRule rule = version.spec.requirements.approval;
+  if (deployment != nullptr && deployment->spec.approval) {
+    Tighten(rule, *deployment->spec.approval);
+  }
+  rule.approvers = std::max(rule.approvers, 1);
   rule.required = true;
   rule.expires_after.reset();
   std::set<int> steps;

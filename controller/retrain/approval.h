@@ -36,9 +36,10 @@ using Approvals = std::vector<std::shared_ptr<const api::ModelApproval>>;
 Votes CountVotes(const api::ModelVersion& version, const api::ApprovalRule& rule,
                  const Approvals& approvals, int step = 0);
 
-// The steps that as many people approved as the rule asks for, be one required or not; ascending.
-std::vector<int> ApprovedSteps(const api::ModelVersion& version, api::ApprovalRule rule,
-                               const Approvals& approvals);
+// The steps that as many people approved as policy and deployment ask for, whether or not they
+// require one before the first pod; ascending.
+std::vector<int> ApprovedSteps(const api::ModelVersion& version,
+                               const api::ModelDeployment* deployment, const Approvals& approvals);
 
 // What is missing and what to do, in one sentence.
 std::string WhyAwaiting(const api::ModelVersion& version, const api::ApprovalRule& rule,

@@ -119,7 +119,7 @@ kube::Plan DecideVersion(const VersionObserved& seen, WallTime now) {
   status.gates = EvaluateGates(version, compared);
   KeepComparisons(seen, compared, status.gates);
   status.approved_by.assign(votes.approved.begin(), votes.approved.end());
-  status.approved_steps = ApprovedSteps(version, rule, seen.approvals);
+  status.approved_steps = ApprovedSteps(version, seen.deployment.get(), seen.approvals);
   status.rejected_by = votes.rejection == nullptr ? "" : votes.rejection->spec.approver;
   const Standing standing = Judge(seen, status.gates, rule, votes, now);
   status.phase = standing.phase;

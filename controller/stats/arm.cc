@@ -51,6 +51,9 @@ std::string FlawOf(ArmKind kind, const Arm& arm) {
   if (kind == ArmKind::kMean && !Known(arm.sum_squares)) {
     return "no sum of squares, so its variance is unknown";
   }
+  if (kind == ArmKind::kMean && arm.n > 1 && !VarianceOfUnits(arm)) {
+    return "a sum of squares that can't be of the same samples as its sum";
+  }
   if (kind != ArmKind::kRatio) return "";
   if (!arm.divisor || !(arm.divisor->sum > 0)) return "a denominator of zero";
   if (!Known(arm.sum_squares) || !Known(arm.divisor->squares) || !Known(arm.divisor->products)) {

@@ -198,6 +198,51 @@ TEST(Commands, KeptPodsStayThroughTheNextRollout) {
   EXPECT_TRUE(world.HasPods(v2)) << "which is the previous one now";
 }
 
+// A split is among all pods of the model there, so a version that has retired would get a share.
+struct KeptWithoutAGateway : Commands {
+  KeptWithoutAGateway() {
+    spec["traffic"].erase("gateway");
+    spec["rollout"]["keepPrevious"] = "1h";
+    ++generation;
+    Settle();
+    v2 = Release();
+    Ask(api::kAnnotationPromote, v2);
+    Live(minutes(5));
+    EXPECT_EQ(Champion(), v2);
+    EXPECT_TRUE(HasPods(v1));
+    after_step = [this] { EXPECT_FALSE(IsSplit() && HasPods(v1)); };
+  }
+  bool IsSplit() {
+    const auto& selector = Object(api::kServices, "departures")["spec"]["selector"];
+    return !selector.contains(std::string(api::kLabelVersion));
+  }
+  std::string v2;
+};
+
+TEST(Commands, WithoutAGatewayKeptPodsGoBeforeTheNextStep) {
+  KeptWithoutAGateway world;
+  world.Release("oci://m:3");
+  EXPECT_EQ(world.Phase(), RolloutPhase::kStarting) << "ready, but the proxies still know of v1";
+  EXPECT_NE(world.Status().why.find("the pods of an earlier version go first"), std::string::npos)
+      << world.Status().why;
+  world.Live(Seconds(30));
+  EXPECT_TRUE(world.Status().rollout->in_effect);
+  EXPECT_TRUE(world.IsSplit());
+  EXPECT_FALSE(world.HasPods(world.v1));
+}
+
+TEST(Commands, WithoutAGatewayKeptPodsGoBeforeVariantsShareTheTraffic) {
+  KeptWithoutAGateway world;
+  world.spec.erase("model");
+  world.spec["variants"] = nlohmann::json::parse(R"([
+    {"name": "a", "weight": 50, "model": {"uri": "oci://a:1"}},
+    {"name": "b", "weight": 50, "model": {"uri": "oci://b:1"}}])");
+  ++world.generation;
+  world.Live(Seconds(30));
+  EXPECT_TRUE(world.IsSplit());
+  EXPECT_FALSE(world.HasPods(world.v1));
+}
+
 TEST(Commands, UndoToAnOlderVersionIsANewVersionOfItsArtifact) {
   Commands world;
   for (const char* uri : {"oci://m:2", "oci://m:3"}) {

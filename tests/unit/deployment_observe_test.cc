@@ -80,6 +80,20 @@ class DeploymentObserve : public ::testing::Test {
             grpc_routes_, slices_,   autoscalers_,  budgets_,  cron_jobs_,
             jobs_,        monitors_, pending_pods_, gateways_, gateway_classes_};
   }
+  // A page of the challenger's pod.
+  void Scraped(double value, const char* metric = "error_squares") {
+    scrape::Scrape page;
+    scrape::Series series;
+    series.metric = metric;
+    series.kind = scrape::SeriesKind::kCounter;
+    series.value = value;
+    page.series = {series};
+    const auto job = samples_.FindJob(SubscriptionOf("md-uid"), "v2-pod");
+    samples_.Record(*job, page, clock_.Steady(), clock_.Wall());
+  }
+  static double Increase(const scrape::WindowView& view) {
+    return view.series.empty() ? -1.0 : view.series[0].increase;
+  }
   std::optional<Observed> Observe() { return reconciler_.Observe(kKey, {clock_.Wall(), "oops"}); }
 
   static const inline kube::Key kKey{"transit", "departures"};
@@ -295,30 +309,99 @@ TEST_F(DeploymentObserve, CountsTotalsAndTheStepFromWhatPodsSay) {
   AddVariant("v2", "10.0.0.2");
   BeginRollout();
   Observe();
-  const auto scraped = [&](double value) {
-    scrape::Scrape page;
-    scrape::Series series;
-    series.metric = "error_squares";
-    series.kind = scrape::SeriesKind::kCounter;
-    series.value = value;
-    page.series = {series};
-    const auto job = samples_.FindJob(SubscriptionOf("md-uid"), "v2-pod");
-    samples_.Record(*job, page, clock_.Steady(), clock_.Wall());
-  };
-  const auto increase = [](const scrape::WindowView& view) {
-    return view.series.empty() ? -1.0 : view.series[0].increase;
-  };
-  scraped(5);
+  Scraped(5);
   clock_.Advance(Seconds(10));
-  scraped(12);
-  EXPECT_EQ(increase(Observe()->samples["v2"].totals), 7);
-  EXPECT_EQ(increase(Observe()->samples["v2"].step), -1) << "the split is too fresh to be counted";
+  Scraped(12);
+  EXPECT_EQ(Increase(Observe()->samples["v2"].totals), 7);
+  EXPECT_EQ(Increase(Observe()->samples["v2"].step), -1) << "the split is too fresh to be counted";
   clock_.Advance(Seconds(40));
-  scraped(20);
+  Scraped(20);
   clock_.Advance(Seconds(10));
-  scraped(25);
-  EXPECT_EQ(increase(Observe()->samples["v2"].totals), 20);
-  EXPECT_EQ(increase(Observe()->samples["v1"].totals), -1);
+  Scraped(25);
+  EXPECT_EQ(Increase(Observe()->samples["v2"].totals), 20);
+  EXPECT_EQ(Increase(Observe()->samples["v1"].totals), -1);
+}
+
+// Squares that are counted from the edit on are not those of a sum from before it.
+TEST_F(DeploymentObserve, CountsAnewWhenAQuantityIsDefinedAnew) {
+  AddVariant("v1", "10.0.0.1");
+  AddVariant("v2", "10.0.0.2");
+  BeginRollout();
+  Observe();
+  Scraped(5);
+  clock_.Advance(Seconds(10));
+  Scraped(12);
+  api::Experiment& experiment = *md_.spec.rollout.experiment;
+  experiment.primary.quantity.name = "the error";
+  experiment.alpha.value = 0.01;
+  Write();
+  EXPECT_EQ(Increase(Observe()->samples["v2"].totals), 7) << "what is counted is the same";
+  md_.status.rollout->experiment = api::ExperimentStatus{};
+  md_.status.rollout->experiment->counts = {{"failures", {"10", "1", ""}, {"11", "2", ""}}};
+  experiment.primary.quantity.metric = "seconds";
+  Write();
+  auto seen = Observe();
+  EXPECT_EQ(Increase(seen->samples["v2"].totals), -1);
+  ASSERT_TRUE(seen->carried.contains("v2")) << "what others have counted goes on";
+  EXPECT_EQ(seen->carried.at("v2").front().challenger.n, "11");
+  Scraped(12);
+  clock_.Advance(Seconds(10));
+  Scraped(15);
+  EXPECT_EQ(Increase(Observe()->samples["v2"].totals), 3);
+}
+
+// A readiness that flickers, or an edit of the route, in the first step in which both have traffic.
+TEST_F(DeploymentObserve, KeepsItsTotalsWhileAStepIsNotInEffectForAMoment) {
+  AddVariant("v1", "10.0.0.1");
+  AddVariant("v2", "10.0.0.2");
+  md_.spec.rollout.steps.resize(2);
+  md_.spec.rollout.steps[1].weight = 20;
+  BeginRollout();
+  md_.status.rollout->step = 1;
+  md_.status.rollout->in_effect = false;
+  Write();
+  Observe();
+  Scraped(5);
+  clock_.Advance(Seconds(10));
+  Scraped(12);
+  EXPECT_EQ(Increase(Observe()->samples["v2"].totals), -1) << "before both had traffic";
+  md_.status.rollout->in_effect = true;
+  md_.status.rollout->experiment_started = api::Time{clock_.Wall()};
+  Write();
+  Observe();
+  for (const double value : {20, 25}) {
+    clock_.Advance(Seconds(10));
+    Scraped(value);
+  }
+  EXPECT_EQ(Increase(Observe()->samples["v2"].totals), 13);
+  md_.status.rollout->in_effect = false;
+  Write();
+  EXPECT_EQ(Increase(Observe()->samples["v2"].totals), 13);
+  md_.status.rollout->in_effect = true;
+  Write();
+  EXPECT_EQ(Increase(Observe()->samples["v2"].totals), 13);
+}
+
+// The step is old, and counted by this process for seconds: one version for a scrape longer.
+TEST_F(DeploymentObserve, ComparesTheSplitForNoLongerThanItHasCounted) {
+  AddVariant("v1", "10.0.0.1");
+  AddVariant("v2", "10.0.0.2");
+  BeginRollout();
+  Observe();
+  clock_.Advance(Seconds(3600));
+  const double long_counted = Observe()->samples["v2"].step_edges;
+  EXPECT_GT(long_counted, 0);
+  EXPECT_LT(long_counted, 0.01);
+  scrape::SampleStore samples{clock_};
+  DeploymentReconciler restarted{Stores(), samples, clock_, "us"};
+  const auto step = [&] {
+    return restarted.Observe(kKey, {clock_.Wall(), ""})->samples["v2"].step_edges;
+  };
+  EXPECT_EQ(step(), 0) << "nothing is compared yet";
+  clock_.Advance(Seconds(30));
+  EXPECT_EQ(step(), 1) << "all of it may be of one version's time alone";
+  clock_.Advance(Seconds(3600));
+  EXPECT_LE(step(), long_counted);
 }
 
 TEST_F(DeploymentObserve, ForgetsWhatIsGone) {

@@ -41,6 +41,14 @@ class Approvals : public ::testing::Test {
     approvals_.push_back(std::move(approval));
   }
 
+  void VoteOnStep(const char* who, int step, bool approve = true) {
+    Vote(who, Seconds(1), approve);
+    auto approval = std::make_shared<api::ModelApproval>(*approvals_.back());
+    approval->spec.step = step;
+    approvals_.back() = std::move(approval);
+    Look(Seconds(2));
+  }
+
   // Decides, and keeps the status as the API server would.
   kube::Plan Look(Millis after) {
     VersionObserved seen;
@@ -198,14 +206,7 @@ TEST_F(Approvals, AreAskedForByWhoeverIsStricter) {
 }
 
 TEST_F(Approvals, OfAStepAreOfThatStepAlone) {
-  const auto vote = [&](const char* who, int step, bool approve = true) {
-    Vote(who, Seconds(1), approve);
-    auto approval = std::make_shared<api::ModelApproval>(*approvals_.back());
-    approval->spec.step = step;
-    approvals_.back() = std::move(approval);
-    Look(Seconds(2));
-  };
-  vote("ada", 2);
+  VoteOnStep("ada", 2);
   EXPECT_EQ(Phase(), api::VersionPhase::kAwaitingApproval) << "that it may serve, nobody has said";
   EXPECT_EQ(version_.status.approved_steps, std::vector<int>{2});
   Vote("ada", Seconds(1));
@@ -213,12 +214,27 @@ TEST_F(Approvals, OfAStepAreOfThatStepAlone) {
   EXPECT_EQ(Phase(), api::VersionPhase::kApproved);
   // As many as the rule asks for, and different ones.
   version_.spec.requirements.approval.approvers = 2;
-  vote("ada", 1);
+  VoteOnStep("ada", 1);
   EXPECT_TRUE(version_.status.approved_steps.empty());
-  vote("bob", 1);
+  VoteOnStep("bob", 1);
   EXPECT_EQ(version_.status.approved_steps, std::vector<int>{1});
-  vote("eve", 2, false);
+  VoteOnStep("eve", 2, false);
   EXPECT_EQ(Phase(), api::VersionPhase::kRejected) << "a rejection is of the version";
+}
+
+// `required` is about the first pod; a step that waits for approval asks for one itself.
+TEST_F(Approvals, OfAStepFollowTheRuleThoughNoneIsRequiredBeforeTheFirstPod) {
+  rule() = {};
+  version_.spec.origin.author = "ada";
+  deployment_ = std::make_shared<api::ModelDeployment>();
+  deployment_->spec.approval = api::ApprovalRule{.approvers = 2, .separation_of_duties = true};
+  VoteOnStep("bob", 1);
+  EXPECT_EQ(Phase(), api::VersionPhase::kApproved);
+  EXPECT_TRUE(version_.status.approved_steps.empty()) << "one of two";
+  VoteOnStep("ada", 1);
+  EXPECT_TRUE(version_.status.approved_steps.empty()) << "the author's own doesn't count";
+  VoteOnStep("eve", 1);
+  EXPECT_EQ(version_.status.approved_steps, std::vector<int>{1});
 }
 
 TEST_F(Approvals, OfAnotherDigestAreVoid) {

@@ -140,6 +140,8 @@ TEST(CompareArms, SaysWhatIsWrongWithTheNumbers) {
             std::string::npos);
   EXPECT_NE(note(ArmKind::kMean, Means(1000, 1, 0), Means(1000, 2, 0)).find("all equal"),
             std::string::npos);
+  EXPECT_EQ(note(ArmKind::kMean, Means(1000, 1, 1), {1000, 1000, 900.0}),
+            "the challenger has a sum of squares that can't be of the same samples as its sum");
   EXPECT_NE(note(ArmKind::kMean, {1000, std::nan(""), 1.0}, Means(1000, 2, 1)).find("not a number"),
             std::string::npos);
 }
