@@ -170,11 +170,12 @@ void Start(Turn& turn, const Selection& selection) {
        "waiting until the pods of " + rollout.version + " are ready: " + why);
 }
 
-// Whether the step's weight is what the traffic does now.
+// Whether the step's weight is what the traffic does now, and its pods answer. Where nobody's pods
+// are left the route keeps its weights, and says nothing.
 bool StepInEffect(const Turn& turn) {
   const RolloutStatus& rollout = *turn.status.rollout;
   const int weight = StepWeight(Spec(turn), rollout.step);
-  if (weight == 0 && !RunningOf(turn.seen, rollout.version).Serving()) return false;
+  if (!RunningOf(turn.seen, rollout.version).Serving()) return false;
   return turn.effect.settled && turn.intent.shares == turn.intent.wanted &&
          WeightOf(turn.intent.wanted, rollout.version) == weight &&
          (Spec(turn).traffic.gateway ||
@@ -320,7 +321,10 @@ void Progress(Turn& turn, const Selection& selection) {
 void FinishPromotion(Turn& turn) {
   RolloutStatus& rollout = Rollout(turn);
   const std::vector<Share> all{{rollout.version, 100}};
-  if (turn.effect.settled && turn.intent.shares == all) {
+  const bool serving = RunningOf(turn.seen, rollout.version).Serving();
+  // The champion's pods go then: not while they are the ones that are ready.
+  const bool may_take_over = serving || !ChampionServes(turn);
+  if (turn.effect.settled && turn.intent.shares == all && may_take_over) {
     const std::string before = turn.status.champion;
     const std::string message =
         before.empty() || before == rollout.version
@@ -337,7 +341,6 @@ void FinishPromotion(Turn& turn) {
   }
   const WallTime deadline = rollout.step_started.value + Deadline(turn);
   // Where the traffic may move, some pod that is missing is no reason to take it back.
-  const bool serving = RunningOf(turn.seen, rollout.version).Serving();
   const bool has_pods = turn.intent.shares == all ? serving : HasItsPods(turn);
   const std::string why = has_pods ? WhyNotInEffect(turn) : WhyNotReady(turn, rollout.version);
   const bool may_return = !has_pods && ChampionServes(turn);
