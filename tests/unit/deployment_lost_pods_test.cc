@@ -112,5 +112,56 @@ TEST(LostPods, OfBothEndNoStep) {
   EXPECT_EQ(world.Phase(), RolloutPhase::kProgressing);
 }
 
+TEST(LostPods, OfTheChampionKeepTheChallengerThatServesInItsPlace) {
+  LostPods world;
+  const std::string v2 = world.Release();
+  world.Break({world.v1});
+  EXPECT_EQ(world.Weights(), (Weights{{v2, 100}}));
+  world.Live(minutes(11));
+  EXPECT_EQ(world.Phase(), RolloutPhase::kProgressing);
+  world.LeaveOne(v2);
+  EXPECT_EQ(world.Status().rollout->then, "Stalled says what is missing");
+  world.Live(minutes(11));
+  EXPECT_EQ(world.Phase(), RolloutPhase::kProgressing) << "its pods are the only ones";
+  EXPECT_EQ(world.Weights(), (Weights{{v2, 100}}));
+  EXPECT_EQ(world.Condition("Stalled"), "True/ProgressDeadlineExceeded");
+  EXPECT_NE(world.Message("Stalled").find("1 of 2 pods ready"), std::string::npos)
+      << world.Message("Stalled");
+  world.now += minutes(1);
+  EXPECT_FALSE(Decide(world.See(), world.now).status.has_value()) << "waiting writes nothing";
+  world.Mend();
+  EXPECT_EQ(world.Weights(), (Weights{{world.v1, 90}, {v2, 10}}));
+  EXPECT_EQ(world.Condition("Stalled"), "-");
+  world.Live(minutes(4));
+  EXPECT_EQ(world.Champion(), v2);
+}
+
+// What the gateway has used up of the deadline is not the pods' fault.
+TEST(LostPods, HaveAWholeDeadlineAfterARouteThatWasRefused) {
+  for (const RolloutPhase phase : {RolloutPhase::kProgressing, RolloutPhase::kPromoting}) {
+    SCOPED_TRACE(phase == RolloutPhase::kPromoting ? "promoting" : "in a step");
+    LostPods world;
+    const std::string v2 = world.Release();
+    world.gateway_accepts = false;
+    world.React();
+    if (phase == RolloutPhase::kPromoting) world.Annotate(api::kAnnotationPromote, v2);
+    world.Settle();
+    world.Live(minutes(11));
+    ASSERT_EQ(world.Phase(), phase);
+    ASSERT_EQ(world.Condition("Stalled"), "True/RouteNotAccepted");
+    world.Break({v2});
+    EXPECT_EQ(world.Phase(), phase) << "a drained node";
+    world.Live(minutes(5));
+    EXPECT_EQ(world.Phase(), phase);
+    world.Mend();
+    EXPECT_EQ(world.Phase(), phase);
+    world.gateway_accepts = true;
+    world.React();
+    world.Settle();
+    world.Live(minutes(4));
+    EXPECT_EQ(world.Champion(), v2);
+  }
+}
+
 }  // namespace
 }  // namespace perennial::deployment
