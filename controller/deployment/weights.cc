@@ -302,8 +302,11 @@ std::vector<api::RolloutStep> StepsOf(const api::Rollout& rollout) {
   if (!rollout.steps.empty()) return rollout.steps;
   if (rollout.experiment) return {{50, 0, {}, false}};
   if (rollout.analysis) {
-    // A Job or a monitor takes the time that it takes.
-    const bool metrics = !rollout.analysis->checks.empty();
+    // A Job or a monitor takes the time that it takes; what is measured needs traffic first.
+    const auto& probes = rollout.analysis->probes;
+    const bool metrics = !rollout.analysis->checks.empty() ||
+                         std::any_of(probes.begin(), probes.end(),
+                                     [](const auto& probe) { return probe.query.has_value(); });
     return {{kAll, 0, metrics ? rollout.analysis->window : api::Duration{}, false}};
   }
   return {};
