@@ -126,7 +126,7 @@ struct Schema<RolloutStatus> {
       Field{"inEffect", &T::in_effect, "Whether the route has the step's weight.", Rules{}},
       Field{"paused", &T::paused, "Whether somebody paused it, by annotation.", Rules{}},
       Field{"podsReady", &T::pods_ready,
-            "Before the first step: the pods are ready and the route is awaited, which has a "
+            "Before a step is in effect: the pods are ready and the route is awaited, which has a "
             "progressDeadline of its own.",
             Rules{}},
       Field{"scaledToZero", &T::scaled_to_zero,

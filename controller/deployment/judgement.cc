@@ -40,11 +40,10 @@ class Looks {
  public:
   explicit Looks(const Turn& turn) : turn_(turn), rollout_(*turn.status.rollout) {}
 
-  // `step`: the only one that it belongs to, counted from 1; 0: to all.
   template <class Look>
-  void Take(const std::string& name, int step, const Limits& limits, Look look) {
+  void Take(const std::string& name, const api::LookRules& rules, const Limits& limits, Look look) {
     const api::CheckStatus* before = Recorded(rollout_, name);
-    const bool ours = step == 0 || step == rollout_.step + 1;
+    const bool ours = IsLookedAt(rules, rollout_);
     const bool over = before != nullptr && (!ours || Ended(limits, *before));
     if (!over && !ours) return;
     rows_.push_back(over ? *before : Tally(limits, before, look(before), turn_.now));
@@ -63,14 +62,13 @@ void LookAtChecks(Turn& turn, const api::Analysis& analysis, Measurement& measur
   RolloutStatus& rollout = *turn.status.rollout;
   Looks looks(turn);
   for (const api::AnalysisCheck& check : analysis.checks) {
-    looks.Take(check.quantity.name, check.rules.step, LimitsOf(analysis, check.rules),
-               [&](const auto*) {
-                 return LookAtCheck(analysis, check, SamplesOf(turn, rollout.champion).window,
-                                    SamplesOf(turn, rollout.version).window);
-               });
+    looks.Take(check.quantity.name, check.rules, LimitsOf(analysis, check.rules), [&](const auto*) {
+      return LookAtCheck(analysis, check, SamplesOf(turn, rollout.champion).window,
+                         SamplesOf(turn, rollout.version).window);
+    });
   }
   for (const api::AnalysisProbe& probe : analysis.probes) {
-    looks.Take(probe.name, probe.rules.step, LimitsOf(analysis, probe),
+    looks.Take(probe.name, probe.rules, LimitsOf(analysis, probe),
                [&](const api::CheckStatus* before) {
                  return LookAtProbe(turn.seen, rollout, probe, before);
                });
@@ -214,6 +212,10 @@ Millis LookInterval(const api::Rollout& rollout) {
   for (const api::AnalysisCheck& check : rollout.analysis->checks) consider(check.rules);
   for (const api::AnalysisProbe& probe : rollout.analysis->probes) consider(probe.rules);
   return std::max(kShortestInterval, interval);
+}
+
+bool IsLookedAt(const api::LookRules& rules, const RolloutStatus& rollout) {
+  return rules.step == 0 || (rules.step == rollout.step + 1 && rollout.in_effect);
 }
 
 bool BothHaveTraffic(const api::ModelDeployment& deployment) {

@@ -36,6 +36,9 @@ Millis LookInterval(const api::Rollout& rollout);
 // Whether anything is measured now: about the rollout in its current phase, or between the variants
 // of a fixed split.
 bool BeingMeasured(const api::ModelDeployment& deployment);
+// Whether a check or probe of these rules is looked at now. One of a step only while that step's
+// weight is in effect: what was before is not of its traffic.
+bool IsLookedAt(const api::LookRules& rules, const api::RolloutStatus& rollout);
 // Whether what the pods count is of traffic that both get, as an experiment needs it: not in steps
 // without weight before the first with one. Once so, it stays so.
 bool BothHaveTraffic(const api::ModelDeployment& deployment);

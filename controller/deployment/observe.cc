@@ -359,10 +359,10 @@ void DeploymentReconciler::AddAnswers(Observed& seen) const {
   const std::vector<api::AnalysisProbe> none;
   const std::vector<api::AnalysisProbe>& probes = analysis ? analysis->probes : none;
   const std::string id = SubscriptionOf(seen.deployment->meta.uid);
-  const int current = seen.deployment->status.rollout->step + 1;
+  const api::RolloutStatus& rollout = *seen.deployment->status.rollout;
   scrape::InstantQueryPool::Queries wanted;
   for (const api::AnalysisProbe& probe : probes) {
-    if (!probe.query || (probe.rules.step != 0 && probe.rules.step != current)) continue;
+    if (!probe.query || !IsLookedAt(probe.rules, rollout)) continue;
     auto query = QueryOf(*seen.deployment, probe, queries_.anonymous, secrets_);
     if (query.ok()) {
       wanted.emplace(probe.name, *std::move(query));

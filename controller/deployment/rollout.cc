@@ -54,6 +54,14 @@ bool ChampionServes(const Turn& turn) {
   return RunningOf(turn.seen, turn.status.champion).Serving();
 }
 
+// The pods and then the gateway have the whole deadline each: neither pays for the other.
+void NotePods(Turn& turn, bool ready) {
+  RolloutStatus& rollout = Rollout(turn);
+  if (ready == rollout.pods_ready) return;
+  rollout.pods_ready = ready;
+  rollout.step_started = api::Time{turn.now};
+}
+
 // Not the version's fault: the traffic stays where it is until people mend the route.
 void AwaitRoute(Turn& turn, const std::string& why) {
   const WallTime deadline = Rollout(turn).step_started.value + Deadline(turn);
@@ -165,12 +173,8 @@ void Start(Turn& turn, const Selection& selection) {
   if (Rollout(turn).paused) {
     return Wait(turn, RolloutPhase::kStarting, "paused by annotation: " + HowToResume(rollout));
   }
-  // The pods and then the gateway have the whole deadline each: neither pays for the other.
   const bool ready = running.Complete(WantedPods(turn)) && running.Serving();
-  if (ready != rollout.pods_ready) {
-    rollout.pods_ready = ready;
-    rollout.step_started = api::Time{turn.now};
-  }
+  NotePods(turn, ready);
   if (ready) return TakeFirstStep(turn, selection);
   const WallTime deadline = rollout.step_started.value + Deadline(turn);
   const std::string why = WhyNotReady(turn, rollout.version);
@@ -187,11 +191,12 @@ void Start(Turn& turn, const Selection& selection) {
        "waiting until the pods of " + rollout.version + " are ready: " + why);
 }
 
-// Whether the step's weight is what the traffic does now.
+// Whether the step's weight is what the traffic does now, and its pods answer. Where nobody's pods
+// are left the route keeps its weights, and says nothing.
 bool StepInEffect(const Turn& turn) {
   const RolloutStatus& rollout = *turn.status.rollout;
   const int weight = StepWeight(Spec(turn), rollout.step);
-  if (weight == 0 && !RunningOf(turn.seen, rollout.version).Serving()) return false;
+  if (!RunningOf(turn.seen, rollout.version).Serving()) return false;
   return turn.effect.settled && turn.intent.shares == turn.intent.wanted &&
          WeightOf(turn.intent.wanted, rollout.version) == weight &&
          (Spec(turn).traffic.gateway ||
@@ -214,15 +219,21 @@ bool HasItsPods(const Turn& turn) {
 
 void AwaitEffect(Turn& turn) {
   RolloutStatus& rollout = Rollout(turn);
+  const bool has_pods = HasItsPods(turn);
+  NotePods(turn, has_pods);
   const WallTime deadline = rollout.step_started.value + Deadline(turn);
   const std::string why = WhyNotInEffect(turn);
-  if (HasItsPods(turn)) {
+  // Where it answers in the champion's place, its pods are all there is, however few.
+  const bool may_return = ChampionServes(turn) || !RunningOf(turn.seen, rollout.version).Serving();
+  if (has_pods) {
     AwaitRoute(turn, why);
-  } else if (turn.now >= deadline) {
+  } else if (turn.now < deadline) {
+    EndsAt(turn, deadline, may_return ? kRollsBack : kStalls);
+  } else if (may_return) {
     return RollBack(turn, "its pods are not ready for " + FormatDuration(Deadline(turn)) + ": " +
                               WhyNotReady(turn, rollout.version));
   } else {
-    EndsAt(turn, deadline, kRollsBack);
+    turn.blocked = Blocked{"ProgressDeadlineExceeded", WhyNotReady(turn, rollout.version)};
   }
   Wait(turn, RolloutPhase::kProgressing,
        "waiting until step " + std::to_string(rollout.step + 1) + " is in effect: " + why);
@@ -308,6 +319,7 @@ void Progress(Turn& turn, const Selection& selection) {
   const bool in_effect = StepInEffect(turn);
   if (in_effect != rollout.in_effect) {
     rollout.in_effect = in_effect;
+    rollout.pods_ready = false;
     rollout.step_started = api::Time{turn.now};
     // Measured from when the record says so: a step without hold would end before the first look.
     if (in_effect && !rollout.paused) {
@@ -337,7 +349,10 @@ void Progress(Turn& turn, const Selection& selection) {
 void FinishPromotion(Turn& turn) {
   RolloutStatus& rollout = Rollout(turn);
   const std::vector<Share> all{{rollout.version, 100}};
-  if (turn.effect.settled && turn.intent.shares == all) {
+  const bool serving = RunningOf(turn.seen, rollout.version).Serving();
+  // The champion's pods go then: not while they are the ones that are ready.
+  const bool may_take_over = serving || !ChampionServes(turn);
+  if (turn.effect.settled && turn.intent.shares == all && may_take_over) {
     const std::string before = turn.status.champion;
     const std::string message =
         before.empty() || before == rollout.version
@@ -352,10 +367,10 @@ void FinishPromotion(Turn& turn) {
     turn.why = rollout.version + " " + message;
     return;
   }
-  const WallTime deadline = rollout.step_started.value + Deadline(turn);
   // Where the traffic may move, some pod that is missing is no reason to take it back.
-  const bool serving = RunningOf(turn.seen, rollout.version).Serving();
   const bool has_pods = turn.intent.shares == all ? serving : HasItsPods(turn);
+  NotePods(turn, has_pods);
+  const WallTime deadline = rollout.step_started.value + Deadline(turn);
   const std::string why = has_pods ? WhyNotInEffect(turn) : WhyNotReady(turn, rollout.version);
   const bool may_return = !has_pods && ChampionServes(turn);
   if (turn.now < deadline) {

@@ -119,11 +119,13 @@ bool Resolved(const Observed& seen, const std::string& version) {
 }
 
 // A version takes everything only with as many pods as are to serve and known to the gateway, or
-// where it is all there is. Once it has it, scaling moves no traffic back.
+// where it is all there is. Once it has it, scaling moves no traffic back, nor does a missing pod;
+// only when none is left does the champion serve again.
 bool MayTakeAll(const Observed& seen, const std::string& champion, const std::string& version) {
-  return champion.empty() || HasAll(seen, version) ||
-         (RunningOf(seen, version).Complete(PodsForAll(seen)) && Resolved(seen, version)) ||
-         !RunningOf(seen, champion).Serving();
+  if (champion.empty() || !RunningOf(seen, champion).Serving()) return true;
+  const Running running = RunningOf(seen, version);
+  return running.Serving() &&
+         (HasAll(seen, version) || (running.Complete(PodsForAll(seen)) && Resolved(seen, version)));
 }
 
 // Pods come ahead of weight. Once a step is in effect, scaling moves no traffic back.
@@ -143,14 +145,16 @@ std::vector<Share> WantedShares(const Observed& seen, const std::string& champio
   const bool steps =
       rollout->phase == RolloutPhase::kProgressing || rollout->phase == RolloutPhase::kPaused;
   if (!steps && rollout->phase != RolloutPhase::kPromoting) return alone;
-  // The share that the challenger has until it may take more: of the step that was in effect last.
-  const int last = !steps && rollout->in_effect ? rollout->step : rollout->step - 1;
-  const int held = last < 0 ? 0 : StepWeight(seen.deployment->spec, last);
   const int next = steps ? StepWeight(seen.deployment->spec, rollout->step) : kAll;
+  // The share that the challenger has until it may take more: of the step that was in effect last.
+  int last = !steps && rollout->in_effect ? rollout->step : rollout->step - 1;
+  // Where it had everything and has lost it, of the one before: its first pod can't carry all.
+  while (next == kAll && last >= 0 && StepWeight(seen.deployment->spec, last) == kAll) --last;
+  const int held = last < 0 ? 0 : StepWeight(seen.deployment->spec, last);
   const bool take = next < kAll ? HasPodsFor(seen, *rollout, held, next)
                                 : MayTakeAll(seen, champion, rollout->version);
   if (champion.empty()) return {{rollout->version, kAll}};
-  return Pair(champion, rollout->version, take ? next : std::min(held, kAll - 1));
+  return Pair(champion, rollout->version, take ? next : held);
 }
 
 // Who of them counts in the split: those that can take traffic. Where nobody can, whoever has ready
@@ -298,8 +302,11 @@ std::vector<api::RolloutStep> StepsOf(const api::Rollout& rollout) {
   if (!rollout.steps.empty()) return rollout.steps;
   if (rollout.experiment) return {{50, 0, {}, false}};
   if (rollout.analysis) {
-    // A Job or a monitor takes the time that it takes.
-    const bool metrics = !rollout.analysis->checks.empty();
+    // A Job or a monitor takes the time that it takes; what is measured needs traffic first.
+    const auto& probes = rollout.analysis->probes;
+    const bool metrics = !rollout.analysis->checks.empty() ||
+                         std::any_of(probes.begin(), probes.end(),
+                                     [](const auto& probe) { return probe.query.has_value(); });
     return {{kAll, 0, metrics ? rollout.analysis->window : api::Duration{}, false}};
   }
   return {};

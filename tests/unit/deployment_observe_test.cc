@@ -258,6 +258,13 @@ TEST_F(DeploymentObserve, SaysWhyAQueryIsNotAsked) {
   const auto seen = asking.Observe(kKey, {clock_.Wall(), ""});
   ASSERT_EQ(seen->answers.size(), 1u) << "the other one is of a later step";
   EXPECT_EQ(seen->answers.at("now").value.error().code, Errc::kForbidden);
+  md_.status.rollout->step = 1;
+  for (const bool in_effect : {false, true}) {
+    md_.status.rollout->in_effect = in_effect;
+    Write();
+    EXPECT_EQ(asking.Observe(kKey, {clock_.Wall(), ""})->answers.contains("later"), in_effect)
+        << "an answer from before would be of another step's traffic";
+  }
 }
 
 TEST_F(DeploymentObserve, MeasuresBothVariantsOnlyDuringARollout) {

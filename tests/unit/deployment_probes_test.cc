@@ -346,6 +346,41 @@ TEST(Probes, BelongToTheirStep) {
   EXPECT_EQ(world.Champion(), world.v2);
 }
 
+// Its second step waits for pods: five of ten, where one was enough for the first.
+struct AwaitedStep : Probed {
+  explicit AwaitedStep(const char* probe) : Probed(probe) {
+    Signal(v2, api::SignalState::kOk);
+    spec["replicas"] = 10;
+    spec["rollout"]["challengerReplicas"] = "Proportional";
+    Settle();
+    pods_stay = true;
+    Live(minutes(2));
+    EXPECT_EQ(Status().rollout->step, 1);
+    EXPECT_FALSE(Status().rollout->in_effect);
+  }
+};
+
+TEST(Probes, LookAtAStepOnlyWhileItsWeightIsInEffect) {
+  AwaitedStep world(R"({"name": "drift", "driftMonitor": {"name": "watch"}, "step": 2, "count": 3,
+                        "interval": "10s"})");
+  EXPECT_TRUE(world.Status().rollout->checks.empty()) << "no traffic of that step yet";
+  world.pods_stay = false;
+  world.React();
+  world.Settle();
+  EXPECT_EQ(world.Check().looks, 1);
+  world.Signal(world.v2, api::SignalState::kDrifted);
+  world.Live(minutes(1));
+  EXPECT_EQ(world.Champion(), world.v1);
+  EXPECT_EQ(world.Phase(), api::RolloutPhase::kRolledBack);
+}
+
+TEST(Probes, OfEveryStepFindWhatGoesWrongWhileOneIsAwaited) {
+  AwaitedStep world(kDriftProbe);
+  world.Signal(world.v2, api::SignalState::kDrifted);
+  world.Live(minutes(1));
+  EXPECT_EQ(world.Phase(), api::RolloutPhase::kRolledBack) << "it has the first step's traffic";
+}
+
 TEST(Probes, RefuseATemplateThatIsNone) {
   Probed world(R"({"name": "smoke", "job": {"template": {"spec": {}}}})");
   EXPECT_NE(world.Message("Stalled").find("must be a batch/v1 JobTemplateSpec"), std::string::npos)

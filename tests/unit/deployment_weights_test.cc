@@ -37,6 +37,27 @@ TEST(Weights, AreWholePercentsThatSumTo100) {
   }
 }
 
+TEST(Weights, WithoutStepsAreHeldForAsLongAsWhatIsMeasuredNeeds) {
+  const auto hold = [](const auto& fill) {
+    api::Rollout rollout;
+    rollout.analysis.emplace().window = api::Duration{minutes(3)};
+    fill(*rollout.analysis);
+    const auto steps = StepsOf(rollout);
+    EXPECT_EQ(steps.size(), 1u);
+    EXPECT_EQ(steps.at(0).weight, 100);
+    return steps.at(0).hold.value;
+  };
+  EXPECT_EQ(hold([](api::Analysis& analysis) { analysis.checks.resize(1); }), minutes(3));
+  EXPECT_EQ(hold([](api::Analysis& analysis) { analysis.probes.emplace_back().query.emplace(); }),
+            minutes(3))
+      << "a query is of the traffic too";
+  EXPECT_EQ(hold([](api::Analysis& analysis) { analysis.probes.emplace_back().drift.emplace(); }),
+            Millis(0))
+      << "a monitor takes the time that it takes";
+  EXPECT_EQ(hold([](api::Analysis& analysis) { analysis.probes.emplace_back().job.emplace(); }),
+            Millis(0));
+}
+
 TEST(Weights, SplitByReplicasWithoutAGateway) {
   ServingWorld world;
   world.spec["traffic"].erase("gateway");
