@@ -354,7 +354,7 @@ struct RolloutStatus {
   Time step_started;       // since when the step's weight is in effect, or is awaited
   bool in_effect = false;  // which of the two
   bool paused = false;     // by the annotation perennial.dev/pause
-  // Before the first step, what the deadline is measured against:
+  // Until a step is in effect, what the deadline is measured against:
   bool pods_ready = false;      // the pods are ready, the route is awaited
   bool scaled_to_zero = false;  // nothing is to run, nothing can be judged
   int released = 0;             // the step (1 is the first) that a person ended
