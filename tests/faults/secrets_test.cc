@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "kube/http_transport.h"
 #include "support/controller_world.h"
+#include "support/eventually.h"
 #include "support/fake_api_server.h"
 #include "support/in_process.h"
 #include "support/socket_server.h"
