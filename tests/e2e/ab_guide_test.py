@@ -63,7 +63,7 @@ class Guide(unittest.TestCase):
 
     def let_riders_ask(self):
         where = story.gateway_address(SPACE)
-        story.wait_for("the model answers", 60, lambda: story.answers(where, "/healthz", HOST))
+        story.wait_for("the model answers", story.PATIENCE, lambda: story.answers(where, "/healthz", HOST))
         type(self).riders = served.Crowd(where, HOST, pause=0.005)
         self.riders.start()
 

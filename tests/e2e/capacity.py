@@ -95,13 +95,13 @@ class Capacity(served.Scenes):
         before, made = model.status(), self.made(model)
         champion = next(row["service"] for row in before["variants"] if row["version"] == first)
         story.kubectl("-n", self.space, "scale", "modeldeployment", model.name, "--replicas=0")
-        story.wait_for("it rests", 60, lambda: model.rollout().get("scaledToZero") and not model.pods(first)
-                       and not model.pods(second), model.status)
+        model.wait("it rests", lambda: model.rollout().get("scaledToZero") and not model.pods(first)
+                   and not model.pods(second), model.status)
         status = model.status()
         self.assertEqual(status["why"], "scaled to zero: the rollout goes on when spec.replicas is above 0")
         self.assertEqual([model.condition("Ready"), status["rollout"]["step"]], ["True", 1], "as somebody wanted it")
-        story.wait_for("the champion alone is in the route", 60, lambda: self.backends(model.name) == {champion: 100},
-                       lambda: self.backends(model.name))
+        model.wait("the champion alone is in the route", lambda: self.backends(model.name) == {champion: 100},
+                   lambda: self.backends(model.name))
         story.kubectl("-n", self.space, "scale", "modeldeployment", model.name, "--replicas=1")
         crowd = self.crowd(model.host, pause=0.01)
         model.wait_for_step(second, 1)
@@ -112,7 +112,7 @@ class Capacity(served.Scenes):
         self.assertEqual([after["champion"], after["history"]], [before["champion"], before["history"]])
         self.assertEqual([after["rollout"][field] for field in ("version", "champion", "started")],
                          [before["rollout"][field] for field in ("version", "champion", "started")])
-        story.wait_for("what happened again is counted", 60, lambda: any(
+        model.wait("what happened again is counted", lambda: any(
             event.get("series", {}).get("count", 0) > 1 and event["reason"] == "WeightChanged"
             for event in story.get("events.events.k8s.io", namespace=self.space)
             if event["regarding"]["name"] == model.name))

@@ -105,7 +105,7 @@ class Riders(threading.Thread):
     def ask(self, rides):
         """One request, so that each pod gets its part of them."""
         query = "&".join("ride=%s,%s" % ride(self.chance, self.far) for _ in range(rides))
-        connection = http.client.HTTPConnection(self.address, 80, timeout=10)
+        connection = http.client.HTTPConnection(self.address, 80, timeout=60)
         try:
             connection.request("GET", "/predict?" + query)
             if connection.getresponse().status != 200:
@@ -130,13 +130,13 @@ class Guide(unittest.TestCase):
         story.namespace(SPACE)
         story.apply(deployment())
         story.apply(service())
-        story.kubectl("-n", SPACE, "rollout", "status", "deployment/eta", "--timeout=120s")
+        story.kubectl("-n", SPACE, "rollout", "status", "deployment/eta", f"--timeout={story.PATIENCE}s")
         address = story.get("services", "eta", SPACE)["spec"]["clusterIP"]
         # Pods are ready a moment before the node's proxy leads to them.
-        story.wait_for("the Service answers", 30, lambda: story.answers(address))
+        story.wait_for("the Service answers", story.PATIENCE, lambda: story.answers(address))
         cls.riders = Riders(address)
         # The node's proxy may lead to one pod before it leads to the other.
-        story.wait_for("both pods have seen what the page needs", 120,
+        story.wait_for("both pods have seen what the page needs", story.PATIENCE,
                        lambda: cls.riders.ask_all() or cls.rides() >= 1_000)
         cls.riders.start()
 
@@ -164,7 +164,7 @@ class Guide(unittest.TestCase):
         return story.get("driftmonitors.perennial.dev", "eta", SPACE)
 
     def wait_for_drifted(self, wanted):
-        story.wait_for(f"Drifted is {wanted}", 240,
+        story.wait_for(f"Drifted is {wanted}", story.PATIENCE,
                        lambda: story.condition(self.monitor(), "Drifted") == wanted,
                        lambda: self.monitor().get("status"))
 

@@ -91,7 +91,7 @@ class Rollout(served.Scenes):
         self.assertIn(said, record["why"])
         self.assertIn("predictions have failed", story.kubectl("-n", self.space, "logs", f"job/{look['job']}"))
         self.assertEqual(model.status()["champion"], champion)
-        story.wait_for("its pods go", 60, lambda: not model.pods(unfit), lambda: model.pods(unfit))
+        model.wait("its pods go", lambda: not model.pods(unfit), lambda: model.pods(unfit))
         crowd.meets(champion)
         self.assertNotIn(unfit, crowd.answers)
 
@@ -165,7 +165,7 @@ class Rollout(served.Scenes):
             return any(c["type"] == "Stalled" and c["reason"] == "NameConflict" and name in c["message"]
                        for c in model.status()["conditions"])
 
-        story.wait_for("the name is told", 60, told, model.status)
+        model.wait("the name is told", told, model.status)
         self.assertEqual(model.rollout()["phase"], "RollingBack")
         self.assertEqual(self.version(version)["status"]["phase"], "Approved", "nobody has rejected it yet")
         story.kubectl("-n", self.space, "delete", "modelapproval", name)

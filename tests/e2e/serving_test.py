@@ -59,13 +59,13 @@ class Serving(capacity.Capacity):
             state = pod["status"]["containerStatuses"][0]
             self.assertGreaterEqual(since(state["state"]["running"]["startedAt"], ready["lastTransitionTime"]), 3)
             self.assertEqual(state["restartCount"], 0)
-        story.wait_for("it answers", 30, lambda: story.answers(self.address, "/predict", model.host))
+        story.wait_for("it answers", story.PATIENCE, lambda: story.answers(self.address, "/predict", model.host))
         self.evicted(name, [pod["metadata"]["name"] for pod in pods])
         self.changed(model, name)
 
     def evicted(self, budget, pods):
         """One pod may be drained away, and not both."""
-        story.wait_for("the budget is counted", 30, lambda: story.get(
+        story.wait_for("the budget is counted", story.PATIENCE, lambda: story.get(
             "poddisruptionbudgets.policy", budget, self.space).get("status", {}).get("disruptionsAllowed") == 1)
 
         def evict(pod):
@@ -90,10 +90,10 @@ class Serving(capacity.Capacity):
             spec = story.get("poddisruptionbudgets.policy", budget, self.space)["spec"]
             return {field: spec[field] for field in ("minAvailable", "maxUnavailable") if field in spec}
 
-        story.wait_for("the budget is the other one", 60, lambda: kept() == {"minAvailable": 1}, kept)
-        story.wait_for("the route is gone", 60, lambda: not story.get(*route), lambda: story.get(*route))
+        model.wait("the budget is the other one", lambda: kept() == {"minAvailable": 1}, kept)
+        model.wait("the route is gone", lambda: not story.get(*route), lambda: story.get(*route))
         address = story.get("services", model.name, self.space)["spec"]["clusterIP"]
-        story.wait_for("its Service answers", 60, lambda: story.answers(address, "/predict"))
+        model.wait("its Service answers", lambda: story.answers(address, "/predict"))
         self.assertLessEqual(pods.items(), model.pods(model.status()["champion"]).items())
 
     def delivered(self):
@@ -102,7 +102,7 @@ class Serving(capacity.Capacity):
             "storage": {"type": "ImageVolume"}, "rollout": {"steps": [{"weight": 50, "pause": True}]}})
         first = model.release("1", "perennial.dev/weights")
         model.wait_for_end(first, "Promoted")
-        story.wait_for("it answers", 30, lambda: story.answers(self.address, "/predict", model.host))
+        story.wait_for("it answers", story.PATIENCE, lambda: story.answers(self.address, "/predict", model.host))
         self.assertEqual(self.read(model.host), {first: {MODELS["1"]}})
         self.assertIn("ro", self.mount(first)[3].split(","))
         crowd = self.crowd(model.host)
@@ -200,7 +200,7 @@ class Serving(capacity.Capacity):
                        and "must be less than or equal to cpu limit" in c["message"]
                        for c in model.status().get("conditions", ()))
 
-        story.wait_for("it is told", 60, told, model.status)
+        model.wait("it is told", told, model.status)
         self.assertEqual(model.condition("Ready"), "False")
         model.spec["template"] = served.server()
         model.release("1")

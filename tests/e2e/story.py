@@ -15,6 +15,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SYSTEM = "perennial-system"
 TRANSIT = "transit"
+# Only what never comes takes that long: on a busy machine a pod starts in minutes.
+PATIENCE = 240
 
 
 def run(*command, text=None, check=True):
@@ -79,7 +81,7 @@ def namespace(name, restricted=False):
     def free():
         return not get("namespaces", name).get("metadata", {}).get("deletionTimestamp")
 
-    wait_for(f"the namespace {name} is free", 120, free)
+    wait_for(f"the namespace {name} is free", PATIENCE, free)
     labels = {"pod-security.kubernetes.io/enforce": "restricted"} if restricted else {}
     apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
 
@@ -108,11 +110,11 @@ def gateway_address(namespace):
             "status", {}).get("addresses")
         return addresses[0]["value"] if addresses else None
 
-    return wait_for("the Gateway has an address", 240, address)
+    return wait_for("the Gateway has an address", PATIENCE, address)
 
 
 def wait_until_promoted(name, namespace):
-    kubectl("-n", namespace, "wait", "--for=condition=Promoted", f"modeldeployment/{name}", "--timeout=240s")
+    kubectl("-n", namespace, "wait", "--for=condition=Promoted", f"modeldeployment/{name}", f"--timeout={PATIENCE}s")
 
 
 def kill_controller():
@@ -135,13 +137,13 @@ def kill_controller():
 
 def restart_api_server():
     run(ROOT / "hack" / "cluster", "restart", "kube-apiserver")
-    wait_for("the API server answers", 60, lambda: kubectl("get", "--raw", "/readyz", check=False) == "ok")
+    wait_for("the API server answers", PATIENCE, lambda: kubectl("get", "--raw", "/readyz", check=False) == "ok")
 
 
 def chart_with(*values):
     """Changes the values of the release that is there."""
     run("helm", "upgrade", "perennial", ROOT / "charts/perennial", "--namespace", SYSTEM, "--reuse-values", "--wait",
-        "--timeout", "120s", *(f"--set-json={value}" for value in values))
+        "--timeout", f"{PATIENCE}s", *(f"--set-json={value}" for value in values))
 
 
 def lose_status(name, namespace):
@@ -157,7 +159,7 @@ def lose_status(name, namespace):
     before = len(controllers())
     scale(0)
     try:
-        wait_for("the controller is gone", 60, lambda: not controllers())
+        wait_for("the controller is gone", PATIENCE, lambda: not controllers())
         kubectl("-n", namespace, "patch", "modeldeployment", name, "--subresource=status", "--type=json", "-p",
                 json.dumps([{"op": "replace", "path": "/status", "value": {}}]))
         return model_deployment(name, namespace).get("status", {})
@@ -250,7 +252,7 @@ def next_load_driver_line():
         line = load_driver()
         return line if line["seconds"] > before else None
 
-    return wait_for("another line of the load driver", 30, newer)
+    return wait_for("another line of the load driver", PATIENCE, newer)
 
 
 def route_weights(namespace=TRANSIT):

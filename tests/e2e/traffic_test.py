@@ -34,7 +34,7 @@ SCALING = {
 KILLED_POD_SECONDS = 5
 # The cluster's own controllers and the gateway's follow late after a restart of the API server: a client of Kubernetes'
 # own library lets up to 60 s pass between two attempts, and who loses its lease begins anew.
-AFTER_RESTART_SECONDS = 180
+AFTER_RESTART_SECONDS = 360
 
 
 def server_config():
@@ -177,7 +177,7 @@ def requests_of(version):
     total = 0
     for pod in pods_of(version):
         url = f"http://{pod['status']['podIP']}:9901/stats?filter=http.model.downstream_rq_total&format=json"
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             total += sum(stat["value"] for stat in json.load(answer)["stats"] if "name" in stat)
     return total
 
@@ -205,7 +205,7 @@ class Traffic(unittest.TestCase):
         story.apply(deployment("oci://models/split:1"))
         story.wait_until_promoted(NAME, SPACE)
         cls.address = story.gateway_address(SPACE)
-        story.wait_for("the gateway answers", 30, lambda: story.answers(cls.address, host=HOST))
+        story.wait_for("the gateway answers", story.PATIENCE, lambda: story.answers(cls.address, host=HOST))
         cls.steady = [Steady(cls.address) for _ in range(CLIENTS)]
         for client in cls.steady:
             client.start()
@@ -217,7 +217,7 @@ class Traffic(unittest.TestCase):
             client.join()
         story.kubectl("delete", "namespace", SPACE, "--wait=false")
 
-    def wait_for_step(self, step, seconds=60):
+    def wait_for_step(self, step, seconds=story.PATIENCE):
         story.wait_for(
             f"step {step} is in effect", seconds,
             lambda: status().get("rollout", {}).get("step") == step
@@ -225,7 +225,7 @@ class Traffic(unittest.TestCase):
         )
         time.sleep(1)  # the proxy follows the accepted route
 
-    def wait_for_champion(self, version, seconds=60):
+    def wait_for_champion(self, version, seconds=story.PATIENCE):
         story.wait_for(f"{version} is the champion", seconds,
                        lambda: status().get("champion") == version
                        and status()["rollout"]["phase"] == "Promoted", why)
@@ -312,7 +312,7 @@ class Traffic(unittest.TestCase):
         challenger = status()["challenger"]
         for command, paused in (("pause", True), ("resume", False)):
             annotate(command, f"{challenger}:held")
-            story.wait_for(f"the answer to {command}", 30,
+            story.wait_for(f"the answer to {command}", story.PATIENCE,
                            lambda wanted=paused: status()["rollout"].get("paused", False) == wanted,
                            lambda: status().get("commands"))
         self.assertEqual(status()["rollout"]["step"], 2)
@@ -321,7 +321,7 @@ class Traffic(unittest.TestCase):
         """Without its status the same version serves, and the challenger begins at the first step again."""
         challenger = status()["challenger"]
         self.assertEqual(story.lose_status(NAME, SPACE), {})
-        story.wait_for("the rollout begins again", 120,
+        story.wait_for("the rollout begins again", story.PATIENCE,
                        lambda: status().get("challenger") == challenger and "rollout" in status(),
                        lambda: status().get("why"))
         self.assertEqual(status()["champion"], champion)
@@ -331,7 +331,7 @@ class Traffic(unittest.TestCase):
     def rolled_back(self, champion, jar):
         """Nobody gets the bad version any more, whatever cookie he brings."""
         annotate("abort", status()["challenger"])
-        story.wait_for("it is rolled back", 30,
+        story.wait_for("it is rolled back", story.PATIENCE,
                        lambda: status()["rollout"]["phase"] in ("RollingBack", "RolledBack"))
         self.assertEqual(status()["rollout"]["phase"], "RollingBack")
         story.restart_api_server()
@@ -343,7 +343,7 @@ class Traffic(unittest.TestCase):
     def promoted_and_undone(self, champion):
         bad = status()["rollout"]["version"]
         annotate("retry", f"{bad}:1")
-        again = story.wait_for("the retry is a new version", 30, lambda: status().get("challenger"))
+        again = story.wait_for("the retry is a new version", story.PATIENCE, lambda: status().get("challenger"))
         self.assertNotEqual(again, bad)
         annotate("promote", f"{again}:1")
         story.wait_for("it is being promoted", AFTER_RESTART_SECONDS,
@@ -368,7 +368,7 @@ class Traffic(unittest.TestCase):
         def jobs():
             return {job["metadata"]["name"] for job in story.get("cronjobs.batch", namespace=SPACE)}
 
-        story.wait_for("only the champion has a CronJob", 30, lambda: jobs() == {child_of(champion)}, jobs)
+        story.wait_for("only the champion has a CronJob", story.PATIENCE, lambda: jobs() == {child_of(champion)}, jobs)
 
     def scaled(self, champion):
         """The number that an autoscaler gave stays; its limits are no release; nobody notices pods that go."""
@@ -381,27 +381,27 @@ class Traffic(unittest.TestCase):
 
         # As an autoscaler does it, which has no numbers here to do it by.
         story.kubectl("-n", SPACE, "scale", "deployment", name, "--replicas=3")
-        story.wait_for("three pods serve", 60, lambda: settled(3, {}))
+        story.wait_for("three pods serve", story.PATIENCE, lambda: settled(3, {}))
         rollout = status()["rollout"]
         story.apply(deployment("oci://models/split:2", annotations={"example.org/changed": "yes"}))
-        story.wait_for("all have the new template", 120, lambda: settled(3, {"example.org/changed": "yes"}))
+        story.wait_for("all have the new template", story.PATIENCE, lambda: settled(3, {"example.org/changed": "yes"}))
         story.apply(deployment("oci://models/split:2", 1, {"example.org/changed": "yes"}))
-        story.wait_for("the autoscaler may go further", 30, lambda: story.get(
+        story.wait_for("the autoscaler may go further", story.PATIENCE, lambda: story.get(
             "horizontalpodautoscalers.autoscaling", name, SPACE)["spec"]["maxReplicas"] == 4)
         story.kubectl("-n", SPACE, "scale", "deployment", name, "--replicas=2")
-        story.wait_for("two pods are left", 60, lambda: settled(2, {}))
+        story.wait_for("two pods are left", story.PATIENCE, lambda: settled(2, {}))
         self.assertEqual([status()["rollout"][field] for field in ("version", "phase", "started")],
                          [rollout[field] for field in ("version", "phase", "started")])
         self.assertFalse(status().get("challenger"))
 
     def killed(self, champion):
         """One of two pods dies at once: others answer. Returns the times of the ends of pods."""
-        pods = story.wait_for("two pods serve", 60,
+        pods = story.wait_for("two pods serve", story.PATIENCE,
                               lambda: (lambda found: found if len(found) > 1 else None)(pods_of(champion)))
         ends = [time.time()]
         story.kubectl("-n", SPACE, "delete", "pod", pods[0]["metadata"]["name"], "--grace-period=0", "--force",
                       "--wait=false")
-        story.wait_for("another pod has taken its place", 60, lambda: len(pods_of(champion)) >= len(pods))
+        story.wait_for("another pod has taken its place", story.PATIENCE, lambda: len(pods_of(champion)) >= len(pods))
         time.sleep(KILLED_POD_SECONDS)
         self.assertEqual(set(self.split(100)), {champion})
         self.assertEqual(story.condition(story.model_deployment(NAME, SPACE), "Ready"), "True")

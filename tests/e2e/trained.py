@@ -74,7 +74,7 @@ class Scenes(served.Scenes):
     def last_run(self, policy):
         return self.policy(policy).get("runs", [{}])[0]
 
-    def wait(self, what, probe, seconds=served.PATIENCE, show=None):
+    def wait(self, what, probe, seconds=story.PATIENCE, show=None):
         return story.wait_for(what, seconds, probe, show or (lambda: sorted(self.board.seen)))
 
     def wait_for_run(self, name, number=1, seconds=300):

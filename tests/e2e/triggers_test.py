@@ -147,7 +147,7 @@ class Triggers(trained.Scenes):
             return sorted(ready) if len(ready) == len(rows) else None
 
         for address, number in zip(self.wait("its pods are ready", addresses), rows):
-            story.wait_for("a pod answers", 60, lambda: story.answers(address, f"/predict?rows={number}", port=8080))
+            self.wait("a pod answers", lambda: story.answers(address, f"/predict?rows={number}", port=8080))
 
     def crowd_of(self, name, **how):
         address = story.get("services", name, self.space)["spec"]["clusterIP"]

@@ -150,7 +150,7 @@ class Variants(verdicts.Verdicts):
         self.assertEqual(model.status()["champion"], versions["same"])
         crowd.meets(*versions.values())
         crowd.wait_for_split(200, {versions["same"]: 0.7, versions["other"]: 0.3}, "two variants")
-        story.wait_for("the pods of before go", 60, lambda: not model.pods(first), lambda: model.pods(first))
+        model.wait("the pods of before go", lambda: not model.pods(first), lambda: model.pods(first))
         self.assertEqual(set(crowd.answers), {first, *versions.values()}, "nobody met the broken one")
         self.assertEqual(self.board.not_ready[model.name], 0)
         crowd.end()

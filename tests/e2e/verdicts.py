@@ -32,7 +32,7 @@ class Verdicts(served.Scenes):
             {"timeouts": {"request": "1s"}})
         first = model.release("1")
         model.wait_for_end(first, "Promoted")
-        story.wait_for("it answers", served.PATIENCE, lambda: story.answers(self.address, "/ready", model.host))
+        story.wait_for("it answers", story.PATIENCE, lambda: story.answers(self.address, "/ready", model.host))
         self.times_out(model.host)
         del model.spec["traffic"]["timeouts"]
         second = model.release("2")
@@ -192,7 +192,8 @@ class Verdicts(served.Scenes):
         def states():
             return {signal["state"] for signal in monitor().get("status", {}).get("signals", ())}
 
-        story.wait_for("its condition says it", 60, lambda: story.condition(monitor(), "Drifted") == "True", monitor)
+        story.wait_for("its condition says it", story.PATIENCE,
+                       lambda: story.condition(monitor(), "Drifted") == "True", monitor)
         self.assertNotIn("Drifted", states())
         story.kubectl("delete", "validatingadmissionpolicybinding", f"{self.space}-muzzle")
-        story.wait_for("its signal says it", 60, lambda: "Drifted" in states(), monitor)
+        story.wait_for("its signal says it", story.PATIENCE, lambda: "Drifted" in states(), monitor)
