@@ -269,6 +269,7 @@ class Crowd(threading.Thread):
                 self.ask()
             except (OSError, AssertionError, http.client.HTTPException) as error:
                 self.failures.append(f"{time.strftime('%X')} {type(error).__name__}: {error}")
+                self.last.clear()
                 self.hang_up()
 
     def ask(self):
@@ -289,11 +290,16 @@ class Crowd(threading.Thread):
             self.connection.close()
         self.connection = None
 
-    def meets(self, *versions):
-        """Waits until the proxy has followed: these versions have answered the last requests, and no other."""
-        self.last.clear()
-        story.wait_for(f"only {versions} answer", story.PATIENCE, lambda: len(self.last) == 20
+    def meets(self, *versions, requests=20):
+        """Waits until the proxy has followed: these versions have answered so many requests in a row, and no other."""
+        self.last = collections.deque(maxlen=requests)
+        story.wait_for(f"only {versions} answer", story.PATIENCE, lambda: len(self.last) == requests
                        and set(self.last) == set(versions), lambda: list(self.last))
+
+    def forgive(self):
+        """Returns what has failed until now, for a reason that the story knows: it is not judged any more."""
+        forgiven, self.failures = self.failures, []
+        return forgiven
 
     def next(self, requests):
         """Returns who answered the next requests."""
