@@ -30,8 +30,8 @@ SCALING = {
                              "policies": [{"type": "Pods", "value": 1, "periodSeconds": 15}]}
                  for direction, seconds in (("scaleUp", 5), ("scaleDown", 120))},
 }
-# How long after its end clients may still be sent to a pod that was killed.
-KILLED_POD_SECONDS = 5
+# As many answers in a row show that a client isn't sent to one pod of a few any more.
+IN_A_ROW = 50
 # The cluster's own controllers and the gateway's follow late after a restart of the API server: a client of Kubernetes'
 # own library lets up to 60 s pass between two attempts, and who loses its lease begins anew.
 AFTER_RESTART_SECONDS = 360
@@ -131,6 +131,7 @@ class Steady(threading.Thread):
         self.address = address
         self.failures = []
         self.answered = 0
+        self.last = collections.deque(maxlen=IN_A_ROW)  # whether they were answered
         self.over = threading.Event()
 
     def run(self):
@@ -139,16 +140,16 @@ class Steady(threading.Thread):
             try:
                 client.ask()
                 self.answered += 1
+                self.last.append(True)
             except (OSError, AssertionError, http.client.HTTPException) as error:
                 self.failures.append((time.time(), f"{type(error).__name__}: {error}"))
+                self.last.append(False)
                 client = Client(self.address)
 
-    def failed_outside(self, killed):
-        """Returns the failures that no killed pod explains; `killed` has the times of the ends of pods."""
-        return [
-            f"{time.strftime('%X', time.localtime(at))} {what}" for at, what in self.failures
-            if not any(0 <= at - end <= KILLED_POD_SECONDS for end in killed)
-        ]
+    def failed_outside(self, since, until):
+        """Returns the failures that the killed pod doesn't explain, to which clients were sent in that time."""
+        return [f"{time.strftime('%X', time.localtime(at))} {what}" for at, what in self.failures
+                if not since <= at <= until]
 
 
 def status():
@@ -246,13 +247,13 @@ class Traffic(unittest.TestCase):
         self.rolled_back(champion, jar)
         self.promoted_and_undone(champion)
         self.scaled(champion)
-        killed = self.killed(champion)
-        self.assertEqual([line for client in self.steady for line in client.failed_outside(killed)], [])
+        since, until = self.killed(champion)
+        self.assertEqual([line for client in self.steady for line in client.failed_outside(since, until)], [])
         for client in self.steady:
             self.assertGreater(client.answered, 500)
         print(f"{sum(client.answered for client in self.steady)} steady requests of {CLIENTS} clients, "
-              f"{sum(len(client.failures) for client in self.steady)} failed, all of them "
-              f"within {KILLED_POD_SECONDS} s of the end of {len(killed)} killed pods", flush=True)
+              f"{sum(len(client.failures) for client in self.steady)} failed, all of them within the "
+              f"{until - since:.0f} s from the end of a killed pod until the gateway had followed", flush=True)
 
     def shadow(self, champion):
         """Copies, and answers to nobody but testers."""
@@ -395,17 +396,24 @@ class Traffic(unittest.TestCase):
         self.assertFalse(status().get("challenger"))
 
     def killed(self, champion):
-        """One of two pods dies at once: others answer. Returns the times of the ends of pods."""
+        """One of two pods dies at once: others answer. Returns since when and until when clients were sent to it."""
         pods = story.wait_for("two pods serve", story.PATIENCE,
                               lambda: (lambda found: found if len(found) > 1 else None)(pods_of(champion)))
-        ends = [time.time()]
+        since = time.time()
         story.kubectl("-n", SPACE, "delete", "pod", pods[0]["metadata"]["name"], "--grace-period=0", "--force",
                       "--wait=false")
         story.wait_for("another pod has taken its place", story.PATIENCE, lambda: len(pods_of(champion)) >= len(pods))
-        time.sleep(KILLED_POD_SECONDS)
+        # The API server forgets it before the kubelet ends it, and the gateway hears of it when it can.
+        address = pods[0]["status"]["podIP"]
+        story.wait_for("its server has ended", story.PATIENCE, lambda: not story.answers(address, port=8080))
+        for client in self.steady:
+            client.last.clear()
+        story.wait_for("nobody is sent to it", story.PATIENCE, lambda: all(
+            len(client.last) == IN_A_ROW and False not in client.last for client in self.steady))
+        until = time.time()
         self.assertEqual(set(self.split(100)), {champion})
         self.assertEqual(story.condition(story.model_deployment(NAME, SPACE), "Ready"), "True")
-        return ends
+        return since, until
 
 
 if __name__ == "__main__":
