@@ -117,20 +117,24 @@ def wait_until_promoted(name, namespace):
     kubectl("-n", namespace, "wait", "--for=condition=Promoted", f"modeldeployment/{name}", f"--timeout={PATIENCE}s")
 
 
-def kill_controller():
-    """Ends the controller without a word, as the kernel does when memory runs out."""
-    pods = get("pods", namespace=SYSTEM, selector="app.kubernetes.io/component=controller")
+def kill(pod):
+    """Ends a pod's container without a word, as the kernel does when memory runs out; returns how many processes."""
+    container = pod["status"]["containerStatuses"][0]["containerID"].partition("://")[2]
     killed = 0
-    for pod in pods:
-        container = pod["status"]["containerStatuses"][0]["containerID"].partition("://")[2]
-        for process in pathlib.Path("/proc").glob("[0-9]*"):
-            try:
-                # The cluster's processes are seen from here, and their cgroups name the container.
-                if container in (process / "cgroup").read_text():
-                    os.kill(int(process.name), signal.SIGKILL)
-                    killed += 1
-            except OSError:
-                pass  # it ended by itself meanwhile
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            # The cluster's processes are seen from here, and their cgroups name the container.
+            if container in (process / "cgroup").read_text():
+                os.kill(int(process.name), signal.SIGKILL)
+                killed += 1
+        except OSError:
+            pass  # it ended by itself meanwhile
+    return killed
+
+
+def kill_controller():
+    pods = get("pods", namespace=SYSTEM, selector="app.kubernetes.io/component=controller")
+    killed = sum(kill(pod) for pod in pods)
     if killed != len(pods):
         raise AssertionError(f"killed {killed} processes of {len(pods)} controllers")
 
