@@ -300,8 +300,8 @@ class Agreement(unittest.TestCase):
         print(f"4-worse: {rollout['phase']}, {look}", flush=True)
         self.assertEqual([rollout["phase"], look["verdict"], model()["champion"]], ["RolledBack", "Fail", good])
         self.assertIn("failed experiment: error changes by", model()["history"][0]["message"])
-        # 8 against 1, each as its own buckets show it.
-        self.assertTrue(4 < float(look["effect"]) < 10, look)
+        # 8 against 1, each as its own buckets show it, within five times the noise of a hundred.
+        self.assertTrue(3 < float(look["effect"]) < 12, look)
         self.assertGreaterEqual(min(look["championSamples"], look["challengerSamples"]), 100)
 
     def queried(self, good):
