@@ -68,7 +68,7 @@ def predict():
     # Narrow: twenty of them tell one mean from another, and no story ends by chance.
     error = MEAN * random.uniform(0.5, 1.5)
     if "late" in WORDS:
-        LATER.put((time.monotonic() + 8, error))
+        LATER.put((time.monotonic() + 20, error))
     else:
         learn(error)
 
@@ -83,7 +83,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif self.path == "/predict":
             predict()
         elif self.path == "/slow":
-            time.sleep(4)
+            time.sleep(60)
         elif self.path in ("/ill", "/well"):
             (ILL.set if self.path == "/ill" else ILL.clear)()
         elif self.path == "/model":

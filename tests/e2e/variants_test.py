@@ -43,6 +43,11 @@ class Variants(verdicts.Verdicts):
     def events(self, reason):
         return [event["message"] for event in story.get("events", namespace=self.space) if event["reason"] == reason]
 
+    def wait_for_event(self, model, reason, words):
+        """Events are written after the status that they are about."""
+        model.wait(f"{reason} is told", lambda: any(words in message for message in self.events(reason)),
+                   lambda: self.events(reason))
+
     def three_ways(self):
         """The second is worse, the third is not, until testers bend its numbers."""
         model = served.Model(self.board, "three", {
@@ -71,7 +76,7 @@ class Variants(verdicts.Verdicts):
         self.assertIn("sample-ratio mismatch", looks()["small"]["message"])
         self.assertEqual(looks()["deep"]["verdict"], "Fail", "the others' ratio is right")
         self.assertEqual(len([message for message in self.events("VariantWorse") if "variant deep" in message]), 1)
-        self.assertTrue(any("variant small" in message for message in self.events("SampleRatioMismatch")))
+        self.wait_for_event(model, "SampleRatioMismatch", "variant small")
         crowd.wait_for_split(300, wanted, "nothing moves by itself")
         testers.end()
         self.edited(model, versions, crowd, looks)
@@ -115,8 +120,7 @@ class Variants(verdicts.Verdicts):
         self.assertEqual([row["variant"], row["experiment"]["verdict"]], ["hasty", "Fail"])
         self.assertIn("guardrail failures: increase of at least", row["experiment"]["message"])
         self.assertLess(float(row["experiment"]["effect"]), 0, "the primary alone speaks for it")
-        self.assertTrue(any("variant hasty against steady: guardrail failures" in message
-                            for message in self.events("VariantWorse")))
+        self.wait_for_event(model, "VariantWorse", "variant hasty against steady: guardrail failures")
         time.sleep(served.PROXY_SECONDS)
         crowd.wait_for_split(300, {versions["steady"]: 0.9, versions["hasty"]: 0.1}, "a broken guardrail")
         self.assertEqual([variant["weight"] for variant in model.object()["spec"]["variants"]], [50, 50],
@@ -176,7 +180,7 @@ class Variants(verdicts.Verdicts):
         model.spec["rollout"]["experiment"]["maxDuration"] = "1s"
         model.release("2")
         self.assertIn("sample-ratio mismatch", model.wait_for_end(second, "RolledBack"))
-        self.assertTrue(any(second in message for message in self.events("SampleRatioMismatch")))
+        self.wait_for_event(model, "SampleRatioMismatch", second)
         crowd.meets(first)
         testers.meets(first)
 
@@ -201,7 +205,7 @@ class Variants(verdicts.Verdicts):
         crowd.meets(second)
         model.wait("only one version has pods", lambda: not model.pods(first))
         self.assertEqual(len(model.pods(second)), 3)
-        self.assertFalse(model.status().get("approximateSplit", False))
+        model.wait("one version has it all again", lambda: not model.status().get("approximateSplit", False))
 
 
 if __name__ == "__main__":

@@ -47,13 +47,13 @@ class Verdicts(served.Scenes):
         crowd.meets(second)
 
     def times_out(self, host):
-        """The gateway waits no longer than the spec says: the model would take 4 s."""
-        connection = http.client.HTTPConnection(self.address, 80, timeout=30)
+        """The gateway waits no longer than the spec says: the model would take a minute."""
+        connection = http.client.HTTPConnection(self.address, 80, timeout=60)
         began = time.monotonic()
         connection.request("GET", "/slow", headers={"Host": host})
         status = connection.getresponse().status
         self.assertEqual(status, 504)
-        self.assertLess(time.monotonic() - began, 3)
+        self.assertLess(time.monotonic() - began, 30)
         connection.close()
 
     def held_back(self):
@@ -99,8 +99,10 @@ class Verdicts(served.Scenes):
         model, first, crowd = self.begin("equal", {"rollout": experiment(
             MEAN_ERROR, alpha="0.0001", maxDuration="1h")}, pause=0.01)
         second = model.release("2")
+        # While a check has no data, which ends by itself, it is the check that is told of.
         model.wait("it is undecided", lambda: model.rollout().get("version") == second
-                   and model.rollout().get("experiment", {}).get("verdict") == "Inconclusive")
+                   and model.rollout().get("experiment", {}).get("verdict") == "Inconclusive"
+                   and "the experiment is undecided" in model.status()["why"])
         self.told(model, second)
         model.spec["rollout"]["experiment"]["maxDuration"] = "1s"
         model.release("2")
