@@ -38,7 +38,8 @@ class Serving(capacity.Capacity):
 
     def open_inference(self):
         """Probed where the protocol says, not asked before it has loaded, and not restarted meanwhile."""
-        template = served.server(probed=False)
+        # With a share of the processor: the probes that it gets wait for a second, and restart it.
+        template = served.server(probed=False, resources={"requests": {"cpu": "50m"}})
         template["spec"]["topologySpreadConstraints"] = [SPREAD]
         model = served.Model(self.board, "oip", {
             "protocol": "OpenInference", "replicas": 2, "template": template,
@@ -118,10 +119,14 @@ class Serving(capacity.Capacity):
 
     def not_pulled(self, model, champion, crowd):
         """Challengers that are nowhere, twice in a row."""
-        # Long enough for a kubelet that is busy to try it.
-        model.spec["rollout"]["progressDeadline"] = "20s"
         for tag in ("3", "4"):
+            # A kubelet that is busy tries it late.
+            model.spec["rollout"]["progressDeadline"] = "10m"
             version = model.release(tag, NO_REGISTRY)
+            model.wait("it is told", lambda: all(words in model.status()["why"] for words in (
+                f"the pods of {version} are ready", "waits: ImagePullBackOff: ")))
+            model.spec["rollout"]["progressDeadline"] = "20s"
+            model.release(tag, NO_REGISTRY)
             message = model.wait_for_end(version, "RolledBack")
             self.assertIn("not ready within progressDeadline 20s: 0 of 1 pods ready", message)
             self.assertIn("waits: ImagePullBackOff: ", message)
@@ -240,7 +245,7 @@ class Serving(capacity.Capacity):
 
     def write_nothing(self, model):
         """A pod that is tried again and again is no news."""
-        before = model.object()["metadata"]["resourceVersion"]
+        before = story.model_deployment("fetched", self.space)["metadata"]["resourceVersion"]
         pods = story.get("pods", namespace=self.space, selector="perennial.dev/model-deployment=fetched")
         restarts = pods[0]["status"]["initContainerStatuses"][0]["restartCount"]
         model.wait("it was tried again", lambda: story.get(
