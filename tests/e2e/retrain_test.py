@@ -99,8 +99,7 @@ class Retrain(trained.Scenes):
         self.declare("south", TOGETHER, "south", by_hand=False, group=stops, suspend=True, triggers=[loaded])
         try:
             self.take_event("south")
-            for name in models:
-                self.change(name, suspend=False)
+            self.change(*models, suspend=False)
             for name in models:
                 self.wait(f"the run of {name} is recorded", lambda: self.last_run(name).get("name"))
         finally:
@@ -174,7 +173,8 @@ class Retrain(trained.Scenes):
         self.assertEqual(self.versions(name), [])
         retraining = next(c for c in self.policy(name)["conditions"] if c["type"] == "Retraining")
         self.assertEqual((retraining["status"], retraining["reason"]), ("False", "RunFailed"))
-        told = self.told("RunFailed", name)
+        # An event is written after the status.
+        told = self.wait("its failure is told", lambda: self.told("RunFailed", name))
         self.assertEqual(len(told), 1, told)
 
     def incomplete(self):
@@ -225,6 +225,9 @@ else:
     def killed(self):
         """Whatever the controller was about to do, and for all others of this story too."""
         self.posted.wait(story.PATIENCE)
+        # What the controller was about to tell is gone with it.
+        for name in ("crash", "garbage"):
+            self.wait(f"the failure of {name} is told", lambda: self.told("RunFailed", name))
         self.declare("killed", "time.sleep(15)\nleave()", retries=0)
         self.running_pod("killed")
         self.assertEqual(self.last_run("killed").get("finished"), None)
@@ -262,7 +265,7 @@ else:
                 "champion") == champions[name], show=lambda: self.board.status("ModelDeployment", name))
         for name in (*models, "crash", "evicted"):
             self.wait(f"{name} was looked at", lambda: self.policy(name).get("conditions"))
-        self.assertEqual(told(), before)
+        self.wait("all is told as before", lambda: told() == before, show=told)
         self.assertEqual(there(), known)
 
     def from_outside(self):

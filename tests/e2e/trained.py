@@ -64,8 +64,8 @@ class Scenes(served.Scenes):
                      "spec": {"modelDeployment": deployment, "backoff": {"initial": "1s", **spec.pop("backoff", {})},
                               "job": training(program), **spec}})
 
-    def change(self, policy, **spec):
-        story.kubectl("-n", self.space, "patch", "retrainpolicy", policy, "--type=merge", "-p",
+    def change(self, *policies, **spec):
+        story.kubectl("-n", self.space, "patch", "retrainpolicy", *policies, "--type=merge", "-p",
                       json.dumps({"spec": spec}))
 
     def policy(self, name):
