@@ -53,7 +53,7 @@ def deployment():
         "name": "model", "image": IMAGE, "imagePullPolicy": "IfNotPresent",
         "command": ["python3", "-c", SERVER],
         "ports": [{"name": "http", "containerPort": 8080}],
-        "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1},
+        "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 10},
     }
     return {
         "apiVersion": "apps/v1", "kind": "Deployment",
@@ -168,6 +168,16 @@ class Guide(unittest.TestCase):
                        lambda: story.condition(self.monitor(), "Drifted") == wanted,
                        lambda: self.monitor().get("status"))
 
+    @staticmethod
+    def reasons():
+        """Returns those of the events about the monitor."""
+        return [event["reason"] for event in story.get("events.events.k8s.io", namespace=SPACE)
+                if event.get("regarding", {}).get("name") == "eta"]
+
+    def wait_for_event(self, reason):
+        """An event is written after the status that it is about."""
+        story.wait_for(f"{reason} is told", story.PATIENCE, lambda: reason in self.reasons(), self.reasons)
+
     def before(self, text):
         """What the reader's world does meanwhile."""
         if "get driftmonitors" in text:
@@ -176,6 +186,7 @@ class Guide(unittest.TestCase):
         elif "describe" in text:
             self.riders.far = True
             self.wait_for_drifted("True")
+            self.wait_for_event("DriftDetected")
 
     def test_page(self):
         printed = ""
@@ -200,9 +211,8 @@ class Guide(unittest.TestCase):
         """What the page's end promises."""
         self.riders.far = False
         self.wait_for_drifted("False")
-        events = story.get("events.events.k8s.io", namespace=SPACE)
-        reasons = [event["reason"] for event in events
-                   if event.get("regarding", {}).get("name") == "eta"]
+        self.wait_for_event("DriftEnded")
+        reasons = self.reasons()
         self.assertEqual(reasons.count("DriftDetected"), 1, reasons)
         self.assertEqual(reasons.count("DriftEnded"), 1, reasons)
 
