@@ -92,7 +92,7 @@ def pods():
 def prometheus(targets):
     """Returns the objects of a Prometheus that scrapes `targets` as a cluster's own would name them."""
     config = {
-        "global": {"scrape_interval": "2s", "scrape_timeout": "1s"},
+        "global": {"scrape_interval": "2s", "scrape_timeout": "2s"},
         "scrape_configs": [{
             "job_name": "pods",
             "static_configs": [{"targets": [f"{address}:8080"], "labels": {"namespace": SPACE, "pod": name}}
@@ -104,7 +104,7 @@ def prometheus(targets):
     container = {
         "name": "prometheus", "image": rides.IMAGE, "imagePullPolicy": "IfNotPresent",
         "command": ["/opt/prometheus", "--config.file=/config/prometheus.yml", "--storage.tsdb.path=/data"],
-        "readinessProbe": {"httpGet": {"path": "/-/ready", "port": 9090}, "periodSeconds": 1},
+        "readinessProbe": {"httpGet": {"path": "/-/ready", "port": 9090}, "periodSeconds": 1, "timeoutSeconds": 10},
         "volumeMounts": [
             {"name": "binary", "mountPath": "/opt/prometheus", "readOnly": True},
             {"name": "config", "mountPath": "/config"},
