@@ -34,12 +34,13 @@ SCALE = {"1": 3.0, "2": 2.2, "3": 4.5}[os.environ["MODEL_URI"].rsplit(":", 1)[1]
 
 
 def adapted(manifest):
-    """The page's manifest with a server that is there."""
-    image = "image: example.org/eta-server:1"
-    if image not in manifest:
-        raise AssertionError(f"the page lost its {image}")
+    """The page's manifest with a server that is there, and that may take its time to say that it is ready."""
+    image, period = "image: example.org/eta-server:1", "periodSeconds: 1"
+    for words in (image, period):
+        if words not in manifest:
+            raise AssertionError(f"the page lost its {words}")
     lines = "".join(f"          {line}\n" for line in SERVER.splitlines())
-    return manifest.replace(
+    return manifest.replace(period, period + ", timeoutSeconds: 10").replace(
         image, "image: perennial.dev/departures:dev\n        imagePullPolicy: IfNotPresent\n"
                "        command: [python3, -c]\n        args:\n        - |\n" + lines.rstrip("\n"))
 
@@ -63,9 +64,27 @@ class Guide(unittest.TestCase):
 
     def let_riders_ask(self):
         where = story.gateway_address(SPACE)
-        story.wait_for("the model answers", 60, lambda: story.answers(where, "/healthz", HOST))
+        story.wait_for("the model answers", story.PATIENCE, lambda: story.answers(where, "/healthz", HOST))
         type(self).riders = served.Crowd(where, HOST, pause=0.005)
         self.riders.start()
+
+    @staticmethod
+    def rollout():
+        """Returns the version of the newest rollout."""
+        return story.model_deployment("eta", SPACE)["status"]["rollout"]["version"]
+
+    def follow(self, text):
+        """Runs a block of commands, a change of the model before the others.
+
+        Until the controller has noticed it, status is that of the rollout before, of which a step is in effect, too.
+        """
+        change, rest = text.split("\n", 1)
+        if " patch " not in change:
+            return page.command(text, self.folder)
+        before = self.rollout()
+        page.command(change, self.folder)
+        story.wait_for("the change is noticed", story.PATIENCE, lambda: self.rollout() != before, self.rollout)
+        return page.command(rest, self.folder)
 
     def test_page(self):
         printed = ""
@@ -78,7 +97,7 @@ class Guide(unittest.TestCase):
             elif language == "sh":
                 if "patch" in text and not self.riders:
                     self.let_riders_ask()
-                printed = page.command(text, self.folder)
+                printed = self.follow(text)
                 commands += 1
             elif language == "text":
                 for line in text.splitlines():

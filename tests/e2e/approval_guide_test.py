@@ -99,7 +99,7 @@ class Guide(unittest.TestCase):
             return next((version for version in self.versions(trigger)
                          if version.get("status", {}).get("phase") == "AwaitingApproval"), None)
 
-        return story.wait_for(f"a version by {trigger} waits for approval", 150, one, lambda: [
+        return story.wait_for(f"a version by {trigger} waits for approval", story.PATIENCE, one, lambda: [
             story.get(f"{kind}.perennial.dev", SPACE, SPACE).get("status", {}).get("conditions")
             for kind in ("modeldeployments", "driftmonitors", "retrainpolicies")])
 
@@ -151,7 +151,7 @@ class Guide(unittest.TestCase):
 
     def look_back(self, text):
         name = self.versions("Drift")[0]["metadata"]["name"]
-        story.wait_for("the approved version serves", 120, lambda: self.champion() == name,
+        story.wait_for("the approved version serves", story.PATIENCE, lambda: self.champion() == name,
                        lambda: story.model_deployment(SPACE, SPACE).get("status"))
         told = self.run_as("administrator", text)
         for line in (name, "2 required, not by the author", "Approve +ada", "Approve +bob",

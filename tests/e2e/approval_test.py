@@ -92,7 +92,7 @@ class Approval(unittest.TestCase):
         self.require_approval()
         self.change_the_world()
         made = story.wait_for(
-            "a retrained version awaits approval", 180,
+            "a retrained version awaits approval", story.PATIENCE,
             lambda: version_in("AwaitingApproval", self.known),
             lambda: [v.get("status") for v in story.get("modelversions.perennial.dev")],
         )
@@ -105,7 +105,7 @@ class Approval(unittest.TestCase):
         code, said = approve(story.user("ann", "perennial-approver"), name)
         self.assertEqual(code, 0, said)
 
-        story.wait_for("the rollout begins", 90, lambda: len(story.route_weights()) == 2,
+        story.wait_for("the rollout begins", story.PATIENCE, lambda: len(story.route_weights()) == 2,
                        lambda: story.model_deployment()["status"].get("why"))
         story.kill_controller()
 
@@ -113,11 +113,11 @@ class Approval(unittest.TestCase):
             rollout = story.model_deployment()["status"].get("rollout") or {}
             return rollout.get("step") == 1 or rollout.get("phase") == "Promoted"
 
-        story.wait_for("the second step", 120, halfway,
+        story.wait_for("the second step", story.PATIENCE, halfway,
                        lambda: story.model_deployment()["status"].get("why"))
         story.kill_controller()
         story.wait_for(
-            "the promotion", 180,
+            "the promotion", story.PATIENCE,
             lambda: story.condition(story.model_deployment(), "Promoted") == "True",
             lambda: story.model_deployment()["status"].get("why"),
         )
@@ -132,7 +132,7 @@ class Approval(unittest.TestCase):
         version = story.get("modelversions.perennial.dev", name)
         self.assertEqual(version["status"]["approvedBy"], ["ann"])
         self.assertEqual(version["spec"]["parent"], self.champion)
-        story.wait_for("only the new champion is in the route", 30,
+        story.wait_for("only the new champion is in the route", story.PATIENCE,
                        lambda: list(story.route_weights().values()) == [100], story.route_weights)
         # One drift, one run, one Job: whatever was killed in between.
         jobs = {job["metadata"]["name"] for job in story.get(

@@ -53,7 +53,7 @@ def deployment():
         "name": "model", "image": IMAGE, "imagePullPolicy": "IfNotPresent",
         "command": ["python3", "-c", SERVER],
         "ports": [{"name": "http", "containerPort": 8080}],
-        "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1},
+        "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 10},
     }
     return {
         "apiVersion": "apps/v1", "kind": "Deployment",
@@ -105,7 +105,7 @@ class Riders(threading.Thread):
     def ask(self, rides):
         """One request, so that each pod gets its part of them."""
         query = "&".join("ride=%s,%s" % ride(self.chance, self.far) for _ in range(rides))
-        connection = http.client.HTTPConnection(self.address, 80, timeout=10)
+        connection = http.client.HTTPConnection(self.address, 80, timeout=60)
         try:
             connection.request("GET", "/predict?" + query)
             if connection.getresponse().status != 200:
@@ -130,13 +130,13 @@ class Guide(unittest.TestCase):
         story.namespace(SPACE)
         story.apply(deployment())
         story.apply(service())
-        story.kubectl("-n", SPACE, "rollout", "status", "deployment/eta", "--timeout=120s")
+        story.kubectl("-n", SPACE, "rollout", "status", "deployment/eta", f"--timeout={story.PATIENCE}s")
         address = story.get("services", "eta", SPACE)["spec"]["clusterIP"]
         # Pods are ready a moment before the node's proxy leads to them.
-        story.wait_for("the Service answers", 30, lambda: story.answers(address))
+        story.wait_for("the Service answers", story.PATIENCE, lambda: story.answers(address))
         cls.riders = Riders(address)
         # The node's proxy may lead to one pod before it leads to the other.
-        story.wait_for("both pods have seen what the page needs", 120,
+        story.wait_for("both pods have seen what the page needs", story.PATIENCE,
                        lambda: cls.riders.ask_all() or cls.rides() >= 1_000)
         cls.riders.start()
 
@@ -164,9 +164,19 @@ class Guide(unittest.TestCase):
         return story.get("driftmonitors.perennial.dev", "eta", SPACE)
 
     def wait_for_drifted(self, wanted):
-        story.wait_for(f"Drifted is {wanted}", 240,
+        story.wait_for(f"Drifted is {wanted}", story.PATIENCE,
                        lambda: story.condition(self.monitor(), "Drifted") == wanted,
                        lambda: self.monitor().get("status"))
+
+    @staticmethod
+    def reasons():
+        """Returns those of the events about the monitor."""
+        return [event["reason"] for event in story.get("events.events.k8s.io", namespace=SPACE)
+                if event.get("regarding", {}).get("name") == "eta"]
+
+    def wait_for_event(self, reason):
+        """An event is written after the status that it is about."""
+        story.wait_for(f"{reason} is told", story.PATIENCE, lambda: reason in self.reasons(), self.reasons)
 
     def before(self, text):
         """What the reader's world does meanwhile."""
@@ -176,6 +186,7 @@ class Guide(unittest.TestCase):
         elif "describe" in text:
             self.riders.far = True
             self.wait_for_drifted("True")
+            self.wait_for_event("DriftDetected")
 
     def test_page(self):
         printed = ""
@@ -200,9 +211,8 @@ class Guide(unittest.TestCase):
         """What the page's end promises."""
         self.riders.far = False
         self.wait_for_drifted("False")
-        events = story.get("events.events.k8s.io", namespace=SPACE)
-        reasons = [event["reason"] for event in events
-                   if event.get("regarding", {}).get("name") == "eta"]
+        self.wait_for_event("DriftEnded")
+        reasons = self.reasons()
         self.assertEqual(reasons.count("DriftDetected"), 1, reasons)
         self.assertEqual(reasons.count("DriftEnded"), 1, reasons)
 

@@ -40,7 +40,8 @@ def pod(argument, **container):
 
 
 def served(name, host, spec):
-    server = pod("serve", readinessProbe={"grpc": {"port": 8081}, "periodSeconds": 1}, ports=[
+    probe = {"grpc": {"port": 8081}, "periodSeconds": 1, "timeoutSeconds": 10}
+    server = pod("serve", readinessProbe=probe, ports=[
         {"name": "grpc", "containerPort": 8081}, {"name": "metrics", "containerPort": 9090}])
     traffic = {"protocol": "GRPC", "port": "grpc",
                "gateway": {"parentRefs": [{"name": "edge"}], "hostnames": [host]}}
@@ -96,7 +97,8 @@ def bandit():
         "rollout": {"experiment": {
             "primary": {"name": "error", "kind": "Mean", "goal": "Decrease", "metric": "prediction_error",
                         "squares": "prediction_error_squares_total"},
-            "weights": "Thompson", "floor": 10, "minSamples": 100, "expectedSamples": 400,
+            # More than the story asks for before it looks at the weights of the beginning.
+            "weights": "Thompson", "floor": 10, "minSamples": 400, "expectedSamples": 1600,
         }},
     })
 
@@ -123,10 +125,10 @@ class Grpc(unittest.TestCase):
                      "spec": pod("infinity", command=["sleep"])})
         story.wait_until_promoted(NAME, SPACE)
         story.kubectl("-n", SPACE, "wait", "--for=condition=Ready", f"modeldeployment/{BANDIT}", "pod/client",
-                      "--timeout=90s")
+                      f"--timeout={story.PATIENCE}s")
         cls.address = story.gateway_address(SPACE)
         for host in (HOST, BANDIT_HOST):
-            story.wait_for("the gateway answers", 30, lambda host=host: cls.ask(host, 1, check=False))
+            story.wait_for("the gateway answers", story.PATIENCE, lambda host=host: cls.ask(host, 1, check=False))
 
     @classmethod
     def tearDownClass(cls):
@@ -142,14 +144,15 @@ class Grpc(unittest.TestCase):
     def call(self, calls, *tester):
         return self.ask(HOST, calls, *tester)
 
-    def wait_for(self, what, seconds, probe):
-        return story.wait_for(what, seconds, probe, lambda: (status().get("why"), verdicts()))
+    def wait_for(self, what, probe):
+        return story.wait_for(what, story.PATIENCE, probe, lambda: (status().get("why"), verdicts()))
 
     def test_batches_run_with_the_model_that_serves(self):
         variant = status()["variants"][0]
         self.rescheduled(variant)
         story.kubectl("-n", SPACE, "create", "job", "batch", f"--from=cronjob/{variant['service']}")
-        story.kubectl("-n", SPACE, "wait", "--for=condition=Complete", "job/batch", "--timeout=60s")
+        story.kubectl("-n", SPACE, "wait", "--for=condition=Complete", "job/batch",
+                      f"--timeout={story.PATIENCE}s")
         printed = json.loads(story.kubectl("-n", SPACE, "logs", "job/batch"))
         self.assertEqual(printed, [variant["model"]["uri"], variant["version"], 2.0])
 
@@ -157,7 +160,7 @@ class Grpc(unittest.TestCase):
         """Another schedule is no release: the CronJob of who serves has it at once."""
         story.kubectl("-n", SPACE, "patch", "modeldeployment", NAME, "--type=merge", "--patch",
                       '{"spec": {"batch": {"schedule": "0 0 1 2 *"}}}')
-        self.wait_for("the CronJob has it", 60, lambda: story.get(
+        self.wait_for("the CronJob has it", lambda: story.get(
             "cronjobs.batch", variant["service"], SPACE)["spec"]["schedule"] == "0 0 1 2 *")
         self.assertEqual([row["version"] for row in status()["variants"]], [variant["version"]])
 
@@ -179,27 +182,32 @@ class Grpc(unittest.TestCase):
     def roll_out(self, model, *before):
         """Returns the challenger as soon as its first step is in effect."""
         story.apply(deployment(model, *before))
-        self.wait_for("the step is in effect", 60,
-                      lambda: status().get("rollout", {}).get("inEffect") and status().get("challenger"))
+
+        def in_effect():  # of one look: the last step of the rollout before is in effect, too
+            now = status()
+            return now["challenger"] if now.get("challenger") and now["rollout"].get("inEffect") else None
+
+        challenger = self.wait_for("the step is in effect", in_effect)
         time.sleep(PROXY_SECONDS)
-        return status()["challenger"]
+        return challenger
 
     def probed_and_promoted(self, champion):
         challenger = self.roll_out("oci://models/calls-fine", SHADOW)
-        self.wait_for("its Job has passed", 60, lambda: verdicts().get("smoke") == "Pass")
+        self.wait_for("its Job has passed", lambda: verdicts().get("smoke") == "Pass")
         self.assertEqual(verdicts()["drift"], "NoData", "nobody has called it but its Job")
         self.shadowed(champion, challenger)
         story.wait_for_split(lambda: self.call(400), {champion: 0.7, challenger: 0.3}, "gRPC split")
         self.assertEqual(set(self.call(20, "yes")), {challenger})
-        self.wait_for("its monitor is content", 60, lambda: verdicts() == {"smoke": "Pass", "drift": "Pass"})
+        # Its monitor knows nothing of silence.
+        self.wait_for("all are content, and it waits for a person alone", lambda: self.call(20) and verdicts() == {
+            "smoke": "Pass", "drift": "Pass"} and "is a pause" in status()["why"])
         pods = self.pods(challenger)
         rollout = status()["rollout"]
         job = next(check["job"] for check in rollout["checks"] if check["name"] == "smoke")
         self.assertEqual([j["metadata"]["name"] for j in self.probe_jobs()], [job])
-        self.wait_for("it waits for a person alone", 30, lambda: "is a pause" in status()["why"])
         story.kubectl("-n", SPACE, "annotate", "modeldeployment", NAME, "perennial.dev/resume=" + challenger)
-        self.wait_for("it is promoted", 60, lambda: status().get("champion") == challenger)
-        self.wait_for("it alone answers", 60, lambda: set(self.call(50)) == {challenger})
+        self.wait_for("it is promoted", lambda: status().get("champion") == challenger)
+        self.wait_for("it alone answers", lambda: set(self.call(50)) == {challenger})
         self.assertEqual(self.pods(challenger), pods, "a promotion restarts nothing")
         return challenger
 
@@ -207,19 +215,17 @@ class Grpc(unittest.TestCase):
         """Half of what the champion answers really arrives at the challenger, which answers testers alone."""
         known = self.counted(challenger)
         # The proxy follows late on a busy machine.
-        self.wait_for("copies arrive", 60, lambda: self.call(20) and self.counted(challenger) > known)
+        self.wait_for("copies arrive", lambda: self.call(20) and self.counted(challenger) > known)
         self.assertEqual(set(self.call(20, "yes")), {challenger})
-        time.sleep(PROXY_SECONDS)
-        answered, copied = self.counted(champion), self.counted(challenger)
+        answered, copied = self.counted(champion), self.counted_at_last(challenger)
         self.assertEqual(set(self.call(400)), {champion})
-        time.sleep(PROXY_SECONDS)
-        answered, copied = self.counted(champion) - answered, self.counted(challenger) - copied
+        answered, copied = self.counted(champion) - answered, self.counted_at_last(challenger) - copied
         self.assertEqual(answered, 400)
         # Five standard deviations of a coin.
         self.assertLess(abs(copied - answered / 2), 2.5 * answered**0.5, f"{copied} of {answered}")
         print(f"{copied} of {answered} calls arrived as copies, half were to", flush=True)
         story.kubectl("-n", SPACE, "annotate", "modeldeployment", NAME, f"perennial.dev/promote={challenger}/1")
-        self.wait_for("the next step is in effect", 60, lambda: status()["rollout"]["step"] == 1
+        self.wait_for("the next step is in effect", lambda: status()["rollout"]["step"] == 1
                       and status()["rollout"].get("inEffect"))
         time.sleep(PROXY_SECONDS)
 
@@ -240,10 +246,19 @@ class Grpc(unittest.TestCase):
         """Returns how many calls the pods of a version have counted themselves."""
         total = 0
         for pod in self.servers(version):
-            with urllib.request.urlopen(f"http://{pod['status']['podIP']}:9090/metrics", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{pod['status']['podIP']}:9090/metrics", timeout=60) as answer:
                 page = answer.read().decode().splitlines()
             total += sum(int(float(line.split()[1])) for line in page if line.startswith("prediction_error_count "))
         return total
+
+    def counted_at_last(self, version):
+        """The same when no more arrive: nobody waits for copies, so that they may lag behind."""
+        def same():
+            before = self.counted(version)
+            time.sleep(PROXY_SECONDS)
+            return before if self.counted(version) == before else None
+
+        return self.wait_for("no more copies arrive", same)
 
     def probe_jobs(self):
         return [job for job in story.get("jobs", namespace=SPACE)
@@ -253,27 +268,27 @@ class Grpc(unittest.TestCase):
         challenger = self.roll_out("oci://models/calls-bad")
         answered = collections.Counter()
         # The proxy follows late on a busy machine.
-        self.wait_for("both answer", 60, lambda: answered.update(self.call(400)) or len(answered) == 2)
+        self.wait_for("both answer", lambda: answered.update(self.call(400)) or len(answered) == 2)
         self.assertEqual(set(answered), {champion, challenger})
-        self.wait_for("it is rolled back", 60, lambda: status()["rollout"]["phase"] == "RolledBack")
+        self.wait_for("it is rolled back", lambda: status()["rollout"]["phase"] == "RolledBack")
         last = status()["history"][0]
         self.assertEqual([last["version"], last["outcome"]], [challenger, "RolledBack"])
         self.assertIn("failed check drift: signal error", last["message"])
-        self.wait_for("the champion alone answers", 60, lambda: set(self.call(50)) == {champion})
+        self.wait_for("the champion alone answers", lambda: set(self.call(50)) == {champion})
 
     def without_gateway(self):
         story.kubectl("-n", SPACE, "patch", "modeldeployment", NAME, "--type=json", "--patch",
                       '[{"op": "remove", "path": "/spec/traffic/rules"},'
                       ' {"op": "remove", "path": "/spec/traffic/gateway"},'
                       ' {"op": "remove", "path": "/spec/rollout"}]')
-        self.wait_for("the route is gone", 30, lambda: not story.get(ROUTES, NAME, SPACE))
+        self.wait_for("the route is gone", lambda: not story.get(ROUTES, NAME, SPACE))
 
     def at_rest(self, champion):
         """Scaled to zero, and back, as any workload is."""
         for replicas in (0, 1):
             story.kubectl("-n", SPACE, "scale", "modeldeployment", NAME, f"--replicas={replicas}")
-            self.wait_for(f"{replicas} pods", 60, lambda wanted=replicas: len(self.pods(champion)) == wanted)
-        self.wait_for("it serves", 60,
+            self.wait_for(f"{replicas} pods", lambda wanted=replicas: len(self.pods(champion)) == wanted)
+        self.wait_for("it serves",
                       lambda: story.condition(story.model_deployment(NAME, SPACE), "Ready") == "True")
 
     def test_weights_follow_the_data(self):
@@ -282,10 +297,10 @@ class Grpc(unittest.TestCase):
 
         versions = {variant["name"]: variant["version"] for variant in status(BANDIT)["variants"]}
         self.assertEqual(weights(), {"plain": 50, "deep": 50})
-        story.wait_for_split(lambda: self.ask(BANDIT_HOST, 600), {versions["plain"]: 0.5, versions["deep"]: 0.5},
+        story.wait_for_split(lambda: self.ask(BANDIT_HOST, 200), {versions["plain"]: 0.5, versions["deep"]: 0.5},
                              "before any data")
-        story.wait_for("the better one has what one may have", 60,
-                       lambda: weights() == {"plain": 10, "deep": 90}, lambda: status(BANDIT))
+        story.wait_for("the better one has what one may have", story.PATIENCE, lambda: self.ask(BANDIT_HOST, 200)
+                       and weights() == {"plain": 10, "deep": 90}, lambda: status(BANDIT))
         time.sleep(PROXY_SECONDS)
         self.assertEqual(status(BANDIT)["comparisons"][0]["variant"], "deep")
         story.wait_for_split(lambda: self.ask(BANDIT_HOST, 600), {versions["plain"]: 0.1, versions["deep"]: 0.9},

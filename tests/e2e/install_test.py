@@ -11,6 +11,7 @@ import story
 
 CHART = story.ROOT / "charts/perennial"
 PLAYGROUND = "playground"
+LIMIT = f"{story.PATIENCE}s"
 # Everything that the API server makes in each namespace.
 EVERYWHERE = {
     ("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default"),
@@ -29,7 +30,7 @@ def make_namespaces():
 
 def remove_namespaces():
     for name in (PLAYGROUND, story.SYSTEM):
-        story.kubectl("delete", "namespace", name, "--ignore-not-found", "--timeout=120s")
+        story.kubectl("delete", "namespace", name, "--ignore-not-found", f"--timeout={LIMIT}")
 
 
 def model(name):
@@ -90,13 +91,13 @@ class Install(unittest.TestCase):
         """It answers to a new object, makes its children and removes them with it."""
         story.apply(model(name))
         story.wait_for(
-            f"a status of {name} at its generation", 60,
+            f"a status of {name} at its generation", story.PATIENCE,
             lambda: story.model_deployment(name, PLAYGROUND).get("status", {})
             .get("observedGeneration") == 1,
             lambda: story.model_deployment(name, PLAYGROUND).get("status"),
         )
         story.wait_for(
-            f"a Deployment for {name}", 30,
+            f"a Deployment for {name}", story.PATIENCE,
             lambda: story.get("deployments", namespace=PLAYGROUND,
                               selector=f"perennial.dev/model-deployment={name}"),
         )
@@ -106,12 +107,12 @@ class Install(unittest.TestCase):
         )
 
     def check_children_go_with(self, name):
-        story.kubectl("delete", "modeldeployment", name, "-n", PLAYGROUND, "--timeout=60s")
+        story.kubectl("delete", "modeldeployment", name, "-n", PLAYGROUND, f"--timeout={LIMIT}")
 
         def children():
             return {thing for thing in left_in(PLAYGROUND) if thing[1].startswith(name)}
 
-        story.wait_for(f"{name}'s children are gone", 60, lambda: not children(), children)
+        story.wait_for(f"{name}'s children are gone", story.PATIENCE, lambda: not children(), children)
 
     def controller_pods(self):
         return story.get("pods", namespace=story.SYSTEM,
@@ -120,15 +121,15 @@ class Install(unittest.TestCase):
     def test_helm_installs_upgrades_and_uninstalls(self):
         helm = ["helm", "--namespace", story.SYSTEM]
         story.run(*helm, "install", "perennial", CHART, "--set", "image.tag=dev",
-                  "--wait", "--timeout", "120s")
+                  "--wait", "--timeout", LIMIT)
         self.assertEqual(len(self.controller_pods()), 1)
         self.check_controller_works("first")
 
         story.run(*helm, "upgrade", "perennial", CHART, "--set", "image.tag=dev",
                   "--set", "replicaCount=2", "--set", "controller.logLevel=debug",
-                  "--wait", "--timeout", "120s")
+                  "--wait", "--timeout", LIMIT)
         pods = story.wait_for(
-            "two new replicas", 60,
+            "two new replicas", story.PATIENCE,
             lambda: (lambda pods: pods if len(pods) == 2 else None)(self.controller_pods()))
         for pod in pods:
             self.assertIn("--log-level=debug", pod["spec"]["containers"][0]["args"])
@@ -138,14 +139,14 @@ class Install(unittest.TestCase):
         def holder():
             return story.get("lease", "perennial-controller", story.SYSTEM)["spec"].get("holderIdentity")
 
-        story.wait_for("one of the new replicas leads", 30,
+        story.wait_for("one of the new replicas leads", story.PATIENCE,
                        lambda: any((holder() or "").startswith(name) for name in names), holder)
         self.assertTrue(story.model_deployment("first", PLAYGROUND), "an upgrade lost a resource")
         self.check_controller_works("second")
         self.check_children_go_with("second")
 
-        story.run(*helm, "uninstall", "perennial", "--wait", "--timeout", "120s")
-        story.wait_for("nothing is left in the namespace", 60,
+        story.run(*helm, "uninstall", "perennial", "--wait", "--timeout", LIMIT)
+        story.wait_for("nothing is left in the namespace", story.PATIENCE,
                        lambda: not left_in(story.SYSTEM), lambda: left_in(story.SYSTEM))
         left = left_in_cluster()
         self.assertEqual({kind for kind, _ in left}, {"CustomResourceDefinition"}, left)
@@ -163,7 +164,7 @@ class Install(unittest.TestCase):
             manifests = story.kubectl("kustomize", folder)
         story.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=manifests)
         story.kubectl("-n", story.SYSTEM, "rollout", "status", "deploy/perennial-controller",
-                      "--timeout=120s")
+                      f"--timeout={LIMIT}")
         self.check_controller_works("third")
         self.check_children_go_with("third")
         story.kubectl("delete", "--wait", "-f", "-", text=manifests)

@@ -46,7 +46,7 @@ def post(name, body, key=KEY):
     """Posts to the Service that the chart made; returns status and text of the answer."""
     address = story.get("services", "perennial-events", story.SYSTEM)["spec"]["clusterIP"]
     signature = hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
-    connection = http.client.HTTPConnection(address, 8082, timeout=10)
+    connection = http.client.HTTPConnection(address, 8082, timeout=60)
     try:
         connection.request("POST", f"/events/{Retrain.space}/{name}", body, {
             "Content-Type": "application/cloudevents+json", "X-Hub-Signature-256": "sha256=" + signature})
@@ -99,8 +99,7 @@ class Retrain(trained.Scenes):
         self.declare("south", TOGETHER, "south", by_hand=False, group=stops, suspend=True, triggers=[loaded])
         try:
             self.take_event("south")
-            for name in models:
-                self.change(name, suspend=False)
+            self.change(*models, suspend=False)
             for name in models:
                 self.wait(f"the run of {name} is recorded", lambda: self.last_run(name).get("name"))
         finally:
@@ -114,7 +113,8 @@ class Retrain(trained.Scenes):
     def take_event(self, name):
         body = event(name, "load-17")
         # The controller may not have heard of the policy yet.
-        story.wait_for("the event is taken", 30, lambda: post(name, body)[0] in (200, 202), lambda: post(name, body))
+        story.wait_for("the event is taken", story.PATIENCE, lambda: post(name, body)[0] in (200, 202),
+                       lambda: post(name, body))
         self.assertEqual(post(name, body)[0], 200, "a replay is no second event")
         self.assertEqual(post(name, body, key="x" * 32)[0], 401)
         taken = story.get("retrainpolicies.perennial.dev", name, self.space)["status"]["events"]
@@ -173,7 +173,8 @@ class Retrain(trained.Scenes):
         self.assertEqual(self.versions(name), [])
         retraining = next(c for c in self.policy(name)["conditions"] if c["type"] == "Retraining")
         self.assertEqual((retraining["status"], retraining["reason"]), ("False", "RunFailed"))
-        told = self.told("RunFailed", name)
+        # An event is written after the status.
+        told = self.wait("its failure is told", lambda: self.told("RunFailed", name))
         self.assertEqual(len(told), 1, told)
 
     def incomplete(self):
@@ -211,19 +212,22 @@ else:
     def labelled_again(self, name):
         """A running Job whose label somebody takes away, by which it is found, gets it back and is not made again."""
         label = "app.kubernetes.io/managed-by"
-        self.wait("it is known to run", lambda: self.last_run(name).get("phase") == "Running", 60)
+        self.wait("it is known to run", lambda: self.last_run(name).get("phase") == "Running")
         job, = self.jobs(name)
         story.kubectl("-n", self.space, "label", "job", job["metadata"]["name"], label + "-")
 
         def labels():
             return story.get("jobs", job["metadata"]["name"], self.space)["metadata"]["labels"]
 
-        story.wait_for("it has its label again", 60, lambda: labels() == job["metadata"]["labels"], labels)
+        self.wait("it has its label again", lambda: labels() == job["metadata"]["labels"], show=labels)
         self.assertEqual([one["metadata"]["uid"] for one in self.jobs(name)], [job["metadata"]["uid"]])
 
     def killed(self):
         """Whatever the controller was about to do, and for all others of this story too."""
-        self.posted.wait(180)
+        self.posted.wait(story.PATIENCE)
+        # What the controller was about to tell is gone with it.
+        for name in ("crash", "garbage"):
+            self.wait(f"the failure of {name} is told", lambda: self.told("RunFailed", name))
         self.declare("killed", "time.sleep(15)\nleave()", retries=0)
         self.running_pod("killed")
         self.assertEqual(self.last_run("killed").get("finished"), None)
@@ -248,7 +252,7 @@ else:
         champions = {name: self.board.status("ModelDeployment", name)["champion"] for name in models}
         before, known = told(), there()
         story.kubectl("-n", story.SYSTEM, "scale", "deployment", "perennial-controller", "--replicas=0")
-        story.wait_for("the controller is gone", 60, lambda: not story.get(
+        self.wait("the controller is gone", lambda: not story.get(
             "pods", namespace=story.SYSTEM, selector="app.kubernetes.io/component=controller"))
         for kind in ("modeldeployments", "retrainpolicies", "modelversions"):
             names = [one["metadata"]["name"] for one in story.get(f"{kind}.perennial.dev", namespace=self.space)]
@@ -261,7 +265,7 @@ else:
                 "champion") == champions[name], show=lambda: self.board.status("ModelDeployment", name))
         for name in (*models, "crash", "evicted"):
             self.wait(f"{name} was looked at", lambda: self.policy(name).get("conditions"))
-        self.assertEqual(told(), before)
+        self.wait("all is told as before", lambda: told() == before, show=told)
         self.assertEqual(there(), known)
 
     def from_outside(self):

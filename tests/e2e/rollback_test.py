@@ -28,9 +28,11 @@ def train_for_another_world():
     story.kubectl("-n", story.TRANSIT, "delete", "job", "another-world", "--ignore-not-found")
     story.apply(job)
     story.kubectl(
-        "-n", story.TRANSIT, "wait", "--for=condition=Complete", "job/another-world", "--timeout=120s"
+        "-n", story.TRANSIT, "wait", "--for=condition=Complete", "job/another-world", f"--timeout={story.PATIENCE}s"
     )
-    pods = story.get("pods", selector="app.kubernetes.io/name=another-world")
+    # A busy feed may have failed one before it.
+    pods = [pod for pod in story.get("pods", selector="app.kubernetes.io/name=another-world")
+            if pod["status"]["phase"] == "Succeeded"]
     result = pods[0]["status"]["containerStatuses"][0]["state"]["terminated"]["message"]
     return json.loads(result)["artifact"]
 
@@ -48,7 +50,7 @@ class Rollback(unittest.TestCase):
             "-n", story.TRANSIT, "patch", "modeldeployment", "departures", "--type=merge",
             "-p", json.dumps({"spec": {"model": worse}}),
         )
-        versions = story.wait_for("a ModelVersion of the new spec.model", 30, lambda: [
+        versions = story.wait_for("a ModelVersion of the new spec.model", story.PATIENCE, lambda: [
             v for v in story.get("modelversions.perennial.dev")
             if v["spec"]["model"]["digest"] == worse["digest"]
         ])
@@ -57,32 +59,32 @@ class Rollback(unittest.TestCase):
         self.assertEqual(versions[0]["spec"]["origin"]["type"], "Spec")
 
         story.wait_for(
-            "the challenger gets a share of the traffic", 120,
-            lambda: sorted(story.route_weights().values()) == [20, 80], story.route_weights,
+            "the challenger gets a share of the traffic", story.PATIENCE,
+            lambda: sorted(story.route_weights().values()) in ([20, 80], [50, 50]), story.route_weights,
         )
 
         def rolled_back():
             rollout = story.model_deployment()["status"].get("rollout") or {}
             return rollout if rollout.get("phase") in ("RolledBack", "Promoted") else None
 
-        rollout = story.wait_for("the rollout ends", 180, rolled_back,
+        rollout = story.wait_for("the rollout ends", story.PATIENCE, rolled_back,
                                  lambda: story.model_deployment()["status"].get("rollout"))
         self.assertEqual(rollout["phase"], "RolledBack", rollout)
         self.assertEqual(rollout["version"], challenger)
         self.check_verdict(rollout)
 
         # The backend is removed, not weighted 0: a sticky session would outlive a 0.
-        story.wait_for("only the champion is in the route", 30,
+        story.wait_for("only the champion is in the route", story.PATIENCE,
                        lambda: story.route_weights() == weights_before, story.route_weights)
         version = story.wait_for(
-            "the version is rejected", 30,
+            "the version is rejected", story.PATIENCE,
             lambda: next((v for v in story.get("modelversions.perennial.dev")
                           if v["metadata"]["name"] == challenger
                           and v.get("status", {}).get("phase") == "Rejected"), None),
         )
         self.assertTrue(version["status"]["rejectedBy"], version["status"])
         story.wait_for(
-            "the challenger's pods go", 60,
+            "the challenger's pods go", story.PATIENCE,
             lambda: not story.get("pods", selector=f"perennial.dev/model-version={challenger}"),
         )
         self.check_it_stays_so(champion, challenger, weights_before, failed_before)

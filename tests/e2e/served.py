@@ -16,8 +16,6 @@ import story
 KIND = "modeldeployments.perennial.dev"
 # A proxy follows the accepted route with a delay.
 PROXY_SECONDS = 1
-# Only what never comes takes that long: on a busy machine a pod starts in minutes.
-PATIENCE = 240
 
 # Words in the tag of its model decide: broken (never ready), slow (loads for a while), worse and vague (its
 # predictions err by more), failing (it counts every other prediction as failed), late (what was true is known seconds
@@ -70,7 +68,7 @@ def predict():
     # Narrow: twenty of them tell one mean from another, and no story ends by chance.
     error = MEAN * random.uniform(0.5, 1.5)
     if "late" in WORDS:
-        LATER.put((time.monotonic() + 8, error))
+        LATER.put((time.monotonic() + 20, error))
     else:
         learn(error)
 
@@ -85,7 +83,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif self.path == "/predict":
             predict()
         elif self.path == "/slow":
-            time.sleep(4)
+            time.sleep(60)
         elif self.path in ("/ill", "/well"):
             (ILL.set if self.path == "/ill" else ILL.clear)()
         elif self.path == "/model":
@@ -185,7 +183,7 @@ class Model:
         return story.condition(self.object(), kind)
 
     def wait(self, what, probe, show=None):
-        return story.wait_for(f"{self.name}: {what}", PATIENCE, probe,
+        return story.wait_for(f"{self.name}: {what}", story.PATIENCE, probe,
                               show or (lambda: (self.status().get("why"), self.rollout().get("checks"))))
 
     def wait_for_step(self, version, step):
@@ -271,6 +269,7 @@ class Crowd(threading.Thread):
                 self.ask()
             except (OSError, AssertionError, http.client.HTTPException) as error:
                 self.failures.append(f"{time.strftime('%X')} {type(error).__name__}: {error}")
+                self.last.clear()
                 self.hang_up()
 
     def ask(self):
@@ -291,16 +290,22 @@ class Crowd(threading.Thread):
             self.connection.close()
         self.connection = None
 
-    def meets(self, *versions):
-        """Waits until the proxy has followed: these versions have answered the last requests, and no other."""
-        self.last.clear()
-        story.wait_for(f"only {versions} answer", PATIENCE, lambda: len(self.last) == 20
+    def meets(self, *versions, requests=20):
+        """Waits until the proxy has followed: these versions have answered so many requests in a row, and no other."""
+        self.last = collections.deque(maxlen=requests)
+        story.wait_for(f"only {versions} answer", story.PATIENCE, lambda: len(self.last) == requests
                        and set(self.last) == set(versions), lambda: list(self.last))
+
+    def forgive(self):
+        """Returns what has failed until now, for a reason that the story knows: it is not judged any more."""
+        forgiven, self.failures = self.failures, []
+        return forgiven
 
     def next(self, requests):
         """Returns who answered the next requests."""
         before = self.answers.copy()
-        story.wait_for(f"{requests} answers", PATIENCE, lambda: (self.answers - before).total() >= requests)
+        story.wait_for(f"{requests} answers", story.PATIENCE,
+                       lambda: (self.answers - before).total() >= requests)
         return self.answers - before
 
     def wait_for_split(self, requests, wanted, what):
@@ -339,7 +344,7 @@ class Scenes(unittest.TestCase):
     def crowd(self, host, address=None, **how):
         """Returns a crowd that asks a model as soon as it answers, at the gateway unless there is an address."""
         address = address or self.address
-        story.wait_for(f"{host} answers", PATIENCE, lambda: story.answers(address, "/ready", host))
+        story.wait_for(f"{host} answers", story.PATIENCE, lambda: story.answers(address, "/ready", host))
         crowd = Crowd(address, host, **how)
         crowd.start()
         self.crowds.append(crowd)

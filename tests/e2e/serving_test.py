@@ -38,7 +38,8 @@ class Serving(capacity.Capacity):
 
     def open_inference(self):
         """Probed where the protocol says, not asked before it has loaded, and not restarted meanwhile."""
-        template = served.server(probed=False)
+        # With a share of the processor: the probes that it gets wait for a second, and restart it.
+        template = served.server(probed=False, resources={"requests": {"cpu": "50m"}})
         template["spec"]["topologySpreadConstraints"] = [SPREAD]
         model = served.Model(self.board, "oip", {
             "protocol": "OpenInference", "replicas": 2, "template": template,
@@ -59,13 +60,13 @@ class Serving(capacity.Capacity):
             state = pod["status"]["containerStatuses"][0]
             self.assertGreaterEqual(since(state["state"]["running"]["startedAt"], ready["lastTransitionTime"]), 3)
             self.assertEqual(state["restartCount"], 0)
-        story.wait_for("it answers", 30, lambda: story.answers(self.address, "/predict", model.host))
+        story.wait_for("it answers", story.PATIENCE, lambda: story.answers(self.address, "/predict", model.host))
         self.evicted(name, [pod["metadata"]["name"] for pod in pods])
         self.changed(model, name)
 
     def evicted(self, budget, pods):
         """One pod may be drained away, and not both."""
-        story.wait_for("the budget is counted", 30, lambda: story.get(
+        story.wait_for("the budget is counted", story.PATIENCE, lambda: story.get(
             "poddisruptionbudgets.policy", budget, self.space).get("status", {}).get("disruptionsAllowed") == 1)
 
         def evict(pod):
@@ -90,10 +91,10 @@ class Serving(capacity.Capacity):
             spec = story.get("poddisruptionbudgets.policy", budget, self.space)["spec"]
             return {field: spec[field] for field in ("minAvailable", "maxUnavailable") if field in spec}
 
-        story.wait_for("the budget is the other one", 60, lambda: kept() == {"minAvailable": 1}, kept)
-        story.wait_for("the route is gone", 60, lambda: not story.get(*route), lambda: story.get(*route))
+        model.wait("the budget is the other one", lambda: kept() == {"minAvailable": 1}, kept)
+        model.wait("the route is gone", lambda: not story.get(*route), lambda: story.get(*route))
         address = story.get("services", model.name, self.space)["spec"]["clusterIP"]
-        story.wait_for("its Service answers", 60, lambda: story.answers(address, "/predict"))
+        model.wait("its Service answers", lambda: story.answers(address, "/predict"))
         self.assertLessEqual(pods.items(), model.pods(model.status()["champion"]).items())
 
     def delivered(self):
@@ -102,7 +103,7 @@ class Serving(capacity.Capacity):
             "storage": {"type": "ImageVolume"}, "rollout": {"steps": [{"weight": 50, "pause": True}]}})
         first = model.release("1", "perennial.dev/weights")
         model.wait_for_end(first, "Promoted")
-        story.wait_for("it answers", 30, lambda: story.answers(self.address, "/predict", model.host))
+        story.wait_for("it answers", story.PATIENCE, lambda: story.answers(self.address, "/predict", model.host))
         self.assertEqual(self.read(model.host), {first: {MODELS["1"]}})
         self.assertIn("ro", self.mount(first)[3].split(","))
         crowd = self.crowd(model.host)
@@ -118,10 +119,14 @@ class Serving(capacity.Capacity):
 
     def not_pulled(self, model, champion, crowd):
         """Challengers that are nowhere, twice in a row."""
-        # Long enough for a kubelet that is busy to try it.
-        model.spec["rollout"]["progressDeadline"] = "20s"
         for tag in ("3", "4"):
+            # A kubelet that is busy tries it late.
+            model.spec["rollout"]["progressDeadline"] = "10m"
             version = model.release(tag, NO_REGISTRY)
+            model.wait("it is told", lambda: all(words in model.status()["why"] for words in (
+                f"the pods of {version} are ready", "waits: ImagePullBackOff: ")))
+            model.spec["rollout"]["progressDeadline"] = "20s"
+            model.release(tag, NO_REGISTRY)
             message = model.wait_for_end(version, "RolledBack")
             self.assertIn("not ready within progressDeadline 20s: 0 of 1 pods ready", message)
             self.assertIn("waits: ImagePullBackOff: ", message)
@@ -200,7 +205,7 @@ class Serving(capacity.Capacity):
                        and "must be less than or equal to cpu limit" in c["message"]
                        for c in model.status().get("conditions", ()))
 
-        story.wait_for("it is told", 60, told, model.status)
+        model.wait("it is told", told, model.status)
         self.assertEqual(model.condition("Ready"), "False")
         model.spec["template"] = served.server()
         model.release("1")
@@ -240,7 +245,7 @@ class Serving(capacity.Capacity):
 
     def write_nothing(self, model):
         """A pod that is tried again and again is no news."""
-        before = model.object()["metadata"]["resourceVersion"]
+        before = story.model_deployment("fetched", self.space)["metadata"]["resourceVersion"]
         pods = story.get("pods", namespace=self.space, selector="perennial.dev/model-deployment=fetched")
         restarts = pods[0]["status"]["initContainerStatuses"][0]["restartCount"]
         model.wait("it was tried again", lambda: story.get(

@@ -64,8 +64,8 @@ class Scenes(served.Scenes):
                      "spec": {"modelDeployment": deployment, "backoff": {"initial": "1s", **spec.pop("backoff", {})},
                               "job": training(program), **spec}})
 
-    def change(self, policy, **spec):
-        story.kubectl("-n", self.space, "patch", "retrainpolicy", policy, "--type=merge", "-p",
+    def change(self, *policies, **spec):
+        story.kubectl("-n", self.space, "patch", "retrainpolicy", *policies, "--type=merge", "-p",
                       json.dumps({"spec": spec}))
 
     def policy(self, name):
@@ -74,7 +74,7 @@ class Scenes(served.Scenes):
     def last_run(self, policy):
         return self.policy(policy).get("runs", [{}])[0]
 
-    def wait(self, what, probe, seconds=served.PATIENCE, show=None):
+    def wait(self, what, probe, seconds=story.PATIENCE, show=None):
         return story.wait_for(what, seconds, probe, show or (lambda: sorted(self.board.seen)))
 
     def wait_for_run(self, name, number=1, seconds=300):

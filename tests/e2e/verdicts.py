@@ -32,7 +32,7 @@ class Verdicts(served.Scenes):
             {"timeouts": {"request": "1s"}})
         first = model.release("1")
         model.wait_for_end(first, "Promoted")
-        story.wait_for("it answers", served.PATIENCE, lambda: story.answers(self.address, "/ready", model.host))
+        story.wait_for("it answers", story.PATIENCE, lambda: story.answers(self.address, "/ready", model.host))
         self.times_out(model.host)
         del model.spec["traffic"]["timeouts"]
         second = model.release("2")
@@ -47,13 +47,13 @@ class Verdicts(served.Scenes):
         crowd.meets(second)
 
     def times_out(self, host):
-        """The gateway waits no longer than the spec says: the model would take 4 s."""
-        connection = http.client.HTTPConnection(self.address, 80, timeout=30)
+        """The gateway waits no longer than the spec says: the model would take a minute."""
+        connection = http.client.HTTPConnection(self.address, 80, timeout=60)
         began = time.monotonic()
         connection.request("GET", "/slow", headers={"Host": host})
         status = connection.getresponse().status
         self.assertEqual(status, 504)
-        self.assertLess(time.monotonic() - began, 3)
+        self.assertLess(time.monotonic() - began, 30)
         connection.close()
 
     def held_back(self):
@@ -76,15 +76,16 @@ class Verdicts(served.Scenes):
 
     def by_ratio(self):
         """Better by what an item takes of requests for several; it may not win before its least duration."""
-        model, first, crowd = self.begin("items", {"rollout": experiment(SECONDS_AN_ITEM, minDuration="1h")},
-                                         first="1-worse", pause=0.01)
+        # So small that the interval always has the truth in it.
+        model, first, crowd = self.begin("items", {"rollout": experiment(
+            SECONDS_AN_ITEM, alpha="0.0001", minDuration="1h")}, first="1-worse", pause=0.01)
         second = model.release("2")
         model.wait("it has won, and waits", lambda: model.rollout().get("version") == second
                    and model.rollout().get("experiment", {}).get("verdict") == "Pass"
                    and "passes so far and runs until" in model.status()["why"])
         look = model.rollout()["experiment"]
-        # Five to one, within the noise of some hundred requests.
-        self.assertTrue(-4.6 < float(look["effect"]) < -3.4, look)
+        # Five to one, within five times the noise of a hundred requests.
+        self.assertTrue(-4.8 < float(look["effect"]) < -3.2, look)
         self.assertTrue(float(look["lower"]) < -4 < float(look["upper"]) < 0, look)
         self.assertEqual(model.status()["champion"], first)
         model.spec["rollout"]["experiment"]["minDuration"] = "1s"
@@ -98,8 +99,10 @@ class Verdicts(served.Scenes):
         model, first, crowd = self.begin("equal", {"rollout": experiment(
             MEAN_ERROR, alpha="0.0001", maxDuration="1h")}, pause=0.01)
         second = model.release("2")
+        # While a check has no data, which ends by itself, it is the check that is told of.
         model.wait("it is undecided", lambda: model.rollout().get("version") == second
-                   and model.rollout().get("experiment", {}).get("verdict") == "Inconclusive")
+                   and model.rollout().get("experiment", {}).get("verdict") == "Inconclusive"
+                   and "the experiment is undecided" in model.status()["why"])
         self.told(model, second)
         model.spec["rollout"]["experiment"]["maxDuration"] = "1s"
         model.release("2")
@@ -152,7 +155,8 @@ class Verdicts(served.Scenes):
         self.assertIn("failed check errors: ", model.wait_for_end(worse, "RolledBack"))
         look = model.rollout()["checks"][0]
         self.assertIn("signal mean-error", look["message"])
-        self.assertTrue(4 < float(look["challenger"]) < 6, look)
+        # With the champion's it were 3 or less, and twenty requests are enough.
+        self.assertTrue(3.5 < float(look["challenger"]) < 6.5, look)
         crowd.meets(second)
         self.assertLess(crowd.answers[first], crowd.answers.total())
         self.muzzled()
@@ -192,7 +196,8 @@ class Verdicts(served.Scenes):
         def states():
             return {signal["state"] for signal in monitor().get("status", {}).get("signals", ())}
 
-        story.wait_for("its condition says it", 60, lambda: story.condition(monitor(), "Drifted") == "True", monitor)
+        story.wait_for("its condition says it", story.PATIENCE,
+                       lambda: story.condition(monitor(), "Drifted") == "True", monitor)
         self.assertNotIn("Drifted", states())
         story.kubectl("delete", "validatingadmissionpolicybinding", f"{self.space}-muzzle")
-        story.wait_for("its signal says it", 60, lambda: "Drifted" in states(), monitor)
+        story.wait_for("its signal says it", story.PATIENCE, lambda: "Drifted" in states(), monitor)

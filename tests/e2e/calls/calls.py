@@ -95,7 +95,7 @@ class Client:
         self.channel = grpc.insecure_channel(address, options)
 
     def ask(self, method, metadata=()):
-        return self.channel.unary_unary(method)(b"", timeout=10, metadata=metadata)
+        return self.channel.unary_unary(method)(b"", timeout=60, metadata=metadata)
 
     def version(self, metadata=()):
         answer = self.ask(INFERENCE + "ModelInfer", metadata)
