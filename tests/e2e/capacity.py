@@ -118,6 +118,9 @@ class Capacity(served.Scenes):
         self.assertEqual([model.condition("Ready"), status["rollout"]["step"]], ["True", 1], "as somebody wanted it")
         model.wait("the champion alone is in the route", lambda: self.backends(model.name) == {champion: 100},
                    lambda: self.backends(model.name))
+        # What ends serves on while it drains: whoever is answered by it is not served by what comes.
+        story.wait_for("nobody answers", story.PATIENCE, lambda: not self.pods_of(model)
+                       and not story.answers(self.address, "/ready", model.host), lambda: self.pods_of(model))
         story.kubectl("-n", self.space, "scale", "modeldeployment", model.name, "--replicas=1")
         crowd = self.crowd(model.host, pause=0.01)
         model.wait_for_step(second, 1)
@@ -133,6 +136,11 @@ class Capacity(served.Scenes):
             for event in story.get("events.events.k8s.io", namespace=self.space)
             if event["regarding"]["name"] == model.name))
         return crowd
+
+    def pods_of(self, model):
+        """Returns the names of a model's pods, with those that are on their way out."""
+        return [pod["metadata"]["name"] for pod in story.get(
+            "pods", namespace=self.space, selector=f"perennial.dev/model-deployment={model.name}")]
 
     def made(self, model):
         """Returns the UIDs of a model's versions and of their Deployments."""
