@@ -300,6 +300,14 @@ void KeepUnlessNew(const api::DriftMonitorStatus& before, api::DriftMonitorStatu
   }
 }
 
+// While nobody knows the champion, what was found of it stays: an outage is no end of a drift. What
+// was found by another spec is of no use to this one, which may look at something else altogether.
+bool MakesRowsAnew(const Observed& seen) {
+  const api::DriftMonitor& monitor = *seen.monitor;
+  return !ChampionOf(seen).empty() || monitor.spec.suspend ||
+         monitor.status.observed_generation != monitor.meta.generation;
+}
+
 }  // namespace
 
 std::string ChampionOf(const Observed& seen) {
@@ -314,9 +322,8 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
   status.observed_generation = monitor.meta.generation;
   status.targets = seen.targets;
   status.targets_up = seen.targets_up;
-  const std::string champion = ChampionOf(seen);
-  if (!champion.empty() || monitor.spec.suspend) {
-    status.champion = champion;
+  if (MakesRowsAnew(seen)) {
+    status.champion = ChampionOf(seen);
     status.baseline = seen.baseline;
     status.baseline_recorded =
         seen.baseline_recorded

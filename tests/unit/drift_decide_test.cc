@@ -308,6 +308,20 @@ TEST_F(DriftDecide, AnUnknownChampionChangesNoVerdict) {
   EXPECT_EQ(Signal().state, SignalState::kDrifted);
 }
 
+TEST_F(DriftDecide, AnotherSpecForgetsWhatTheOneBeforeFoundOfATargetThatIsGone) {
+  Looks("BBB");
+  ++monitor_.meta.generation;
+  monitor_.spec.target = {"", api::MonitoredService{"gone", {"stats", "/stats"}}};
+  has_deployment_ = false;
+  baseline_.clear();
+  Decide();
+  EXPECT_EQ(Condition("Ready"), "False/ServiceNotFound");
+  EXPECT_EQ(Condition("Drifted"), "Unknown/NoData");
+  EXPECT_TRUE(monitor_.status.signals.empty());
+  EXPECT_FALSE(monitor_.status.episode.has_value());
+  EXPECT_EQ(monitor_.status.champion, "");
+}
+
 TEST_F(DriftDecide, SuspensionEndsTheEpisodeAndTellsNothing) {
   Looks("BBB");
   monitor_.spec.suspend = true;
