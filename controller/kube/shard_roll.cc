@@ -27,6 +27,7 @@ using nlohmann::json;
 constexpr std::string_view kEntry = "perennial.dev/replica-";
 // Entries of replicas that ended without a word are removed after so many durations.
 constexpr int kForget = 4;
+constexpr Millis kSoonest{10};
 
 }  // namespace
 
@@ -41,6 +42,8 @@ class ShardRoll::Impl {
         ref_{LeaseResource(), {options_.ns, options_.name}},
         fence_(clock, options_) {
     PERENNIAL_CHECK(!options_.identity.empty());
+    const auto own = std::stoul(Sha256Hex(options_.identity).substr(0, 4), nullptr, 16) % 1024;
+    again_ = kSoonest + options_.retry_period * static_cast<std::int64_t>(own) / 8 / 1024;
   }
 
   void Start(std::function<void()> lost) {
@@ -79,7 +82,8 @@ class ShardRoll::Impl {
 
   static std::string IdentityIn(const std::string& text) { return text.substr(0, text.find(' ')); }
   void See(const LeaseRecord& record);
-  void Write(const std::optional<LeaseRecord>& record, Millis start);
+  // Until the next step.
+  Millis Write(const std::optional<LeaseRecord>& record, Millis start);
   json Entries(WallTime now) const;
   void Lose(const std::string& why);
 
@@ -90,6 +94,10 @@ class ShardRoll::Impl {
   const std::string entry_;
   const Ref ref_;
   Fence fence_;
+  // After a conflict. Replicas that started together read and write in step: with a whole period
+  // between their tries one of four loses five in a row, and its right, every minute. Each has its
+  // own time, so that they come apart, and stay so.
+  Millis again_{0};
   std::function<void()> lost_;
   LeaseSight sight_;  // of the stepping thread alone
   std::string acquired_;
@@ -115,7 +123,7 @@ Millis ShardRoll::Impl::Step() {
     if (held) {
       Lose("the lease was deleted");
     } else if (sight_.Free(holder_, clock_.Steady())) {
-      Write(std::nullopt, start);
+      return Write(std::nullopt, start);
     }
     return options_.retry_period;
   }
@@ -129,7 +137,7 @@ Millis ShardRoll::Impl::Step() {
   if (held && record->holder != holder_) {
     Lose("held by " + record->holder);
   } else if (sight_.Free(holder_, clock_.Steady())) {
-    Write(*record, start);
+    return Write(*record, start);
   } else if (!std::exchange(waited_, true)) {
     spdlog::info("lease {}: waiting for {}, who divide the work otherwise", ToString(ref_.key),
                  record->holder);
@@ -160,7 +168,7 @@ json ShardRoll::Impl::Entries(WallTime now) const {
   return out;
 }
 
-void ShardRoll::Impl::Write(const std::optional<LeaseRecord>& record, Millis start) {
+Millis ShardRoll::Impl::Write(const std::optional<LeaseRecord>& record, Millis start) {
   const WallTime now = clock_.Wall();
   if (acquired_.empty()) acquired_ = FormatMicroTime(now);
   json metadata = {{"annotations", Entries(now)}};
@@ -182,19 +190,21 @@ void ShardRoll::Impl::Write(const std::optional<LeaseRecord>& record, Millis sta
                                         {"spec", spec}}
                                        .dump());
   }
-  // A conflict is another replica's renewal; there is time for several tries.
   if (!written.ok()) {
-    if (written.error().code == Errc::kConflict || written.error().code == Errc::kAlreadyExists) {
-      return;
-    }
+    const Errc code = written.error().code;
+    // Another replica's renewal.
+    if (code == Errc::kConflict || code == Errc::kAlreadyExists) return again_;
     spdlog::warn("lease {}: renewal failed: {}", ToString(ref_.key),
                  Redact(written.error().message));
-    return;
+    return options_.retry_period;
   }
   const Fence::Renewal renewal = fence_.Renewed(start);
-  if (renewal == Fence::Renewal::kLapsed) return Lose("the renewal came too late");
-  if (renewal == Fence::Renewal::kGained)
+  if (renewal == Fence::Renewal::kLapsed) {
+    Lose("the renewal came too late");
+  } else if (renewal == Fence::Renewal::kGained) {
     spdlog::info("lease {}: one of the {}", ToString(ref_.key), holder_);
+  }
+  return options_.retry_period;
 }
 
 void ShardRoll::Impl::Lose(const std::string& why) {

@@ -107,6 +107,28 @@ TEST_F(ShardRollTest, OneWhoseRenewalsFailStopsBeforeOthersCouldDivideOtherwise)
   EXPECT_FALSE(a->roll.MayWrite()) << "it never turns true again";
 }
 
+// Of many who started in the same moment all but one are refused, at each try.
+TEST_F(ShardRollTest, KeepsTheLeaseThoughOthersWriteItFirstMoreOftenThanThereArePeriods) {
+  const auto a = Make("a");
+  const auto b = Make("b");
+  Millis wait = a->roll.Step();
+  EXPECT_EQ(wait, Seconds(2));
+  for (int i = 0; i < 5; ++i) {
+    api_.FailNext(testing::On("PATCH", "/leases/"), testing::Answer(409, "Conflict"), 8);
+    for (int conflict = 0; conflict < 8; ++conflict) {
+      clock_.Advance(wait);
+      wait = a->roll.Step();
+      ASSERT_LE(wait, Millis(260)) << conflict;
+    }
+    clock_.Advance(wait);
+    wait = a->roll.Step();
+    ASSERT_TRUE(a->roll.MayWrite());
+    ASSERT_EQ(wait, Seconds(2));
+  }
+  api_.FailNext(testing::On("PATCH", "/leases/"), testing::Answer(409, "Conflict"), 2);
+  EXPECT_NE(a->roll.Step(), b->roll.Step()) << "each has its own time to try again";
+}
+
 TEST_F(ShardRollTest, WaitsForALeaderOfAllAndALeaderForIt) {
   Client client(api_.transport(), clock_, "leader");
   LeaderElection leader(client, clock_, {"perennial-system", "controller", "leader"});
