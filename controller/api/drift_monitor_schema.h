@@ -265,6 +265,8 @@ struct Schema<SignalStatus> {
             "The last evaluations, newest first: C critical breach, B breach, w warning, - calm, ? "
             "no data, E error.",
             Rules{}},
+      Field{"observedGeneration", &T::observed_generation,
+            "Generation of the spec by which a look with data last judged.", Rules{}},
       Field{"message", &T::message, "Why.", kMessage},
       Field{"tests", &T::tests, "Each test.", Rules{}},
       Field{"moved", &T::moved,

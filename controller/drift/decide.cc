@@ -43,6 +43,23 @@ bool MovedMuch(const api::SignalStatus& before, const api::SignalStatus& after) 
   return std::abs(is - was) > scale / 4;
 }
 
+bool HasData(char mark) {
+  return mark != '?' && mark != 'E';
+}
+
+// The state that the looks now go on from. A drift stays through an edit, since a moved bound is no
+// cure, and through any time without data. One that only another spec found, of what may be
+// another quantity under the same name, ends once a whole window of looks by this spec has no data.
+SignalState StateBefore(const api::DriftMonitor& monitor, const api::SignalStatus* before,
+                        const std::string& marks) {
+  if (before == nullptr) return SignalState::kNoData;
+  const bool by_this_spec =
+      before->observed_generation == 0 || before->observed_generation == monitor.meta.generation;
+  const bool whole = marks.size() >= static_cast<std::size_t>(monitor.spec.of_evaluations);
+  const bool blind = whole && std::ranges::none_of(marks, HasData);
+  return blind && !by_this_spec ? SignalState::kNoData : before->state;
+}
+
 api::SignalStatus Describe(const Observed& seen, const api::Signal& signal,
                            const std::string& version, WallTime now) {
   const api::DriftMonitor& monitor = *seen.monitor;
@@ -51,8 +68,6 @@ api::SignalStatus Describe(const Observed& seen, const api::Signal& signal,
   out.name = signal.name;
   out.variant = version;
   out.since = before ? before->since : Stamp(now);
-  const SignalState was = before ? before->state : SignalState::kNoData;
-  out.state = was;
   const auto entry = seen.history.entries().find({signal.name, version});
   if (entry == seen.history.entries().end()) {
     out.message = "not evaluated yet";
@@ -69,8 +84,14 @@ api::SignalStatus Describe(const Observed& seen, const api::Signal& signal,
     out = *before;
   }
   out.recent = entry->second.marks;
+  if (!out.recent.empty() && HasData(out.recent.front())) {
+    out.observed_generation = monitor.meta.generation;
+  } else if (before != nullptr) {
+    out.observed_generation = before->observed_generation;
+  }
+  const SignalState was = StateBefore(monitor, before, out.recent);
   out.state = NextState(was, out.recent, monitor.spec.for_evaluations, monitor.spec.of_evaluations);
-  if (out.state != was) out.since = Stamp(now);
+  if (out.state != (before ? before->state : SignalState::kNoData)) out.since = Stamp(now);
   if (out.state == SignalState::kDrifted) {
     out.severity =
         SeverityOf(signal, out.recent, monitor.spec.for_evaluations, monitor.spec.of_evaluations);
@@ -205,9 +226,7 @@ void SetConditions(const Observed& seen, const Health& health, WallTime now,
   for (const api::SignalStatus& signal : status.signals) {
     if (!Champion(seen, signal.variant)) continue;
     ++judged;
-    if (signal.recent.empty() || signal.recent.front() == '?' || signal.recent.front() == 'E')
-      continue;
-    ++known;
+    known += !signal.recent.empty() && HasData(signal.recent.front());
   }
   const bool blind = judged == 0 || known == 0;
   const bool suspended = seen.monitor->spec.suspend;
@@ -282,7 +301,7 @@ bool TellsMore(const api::SignalStatus& before, const api::SignalStatus& after) 
     return true;
   }
   const auto known = [](const api::SignalStatus& signal) {
-    return !signal.recent.empty() && signal.recent.front() != '?' && signal.recent.front() != 'E';
+    return !signal.recent.empty() && HasData(signal.recent.front());
   };
   if (known(before) != known(after)) return true;
   if (!known(after) && Wording(before.message) != Wording(after.message)) return true;

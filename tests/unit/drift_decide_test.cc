@@ -311,15 +311,39 @@ TEST_F(DriftDecide, AnUnknownChampionChangesNoVerdict) {
 TEST_F(DriftDecide, AnotherSpecForgetsWhatTheOneBeforeFoundOfATargetThatIsGone) {
   Looks("BBB");
   ++monitor_.meta.generation;
-  monitor_.spec.target = {"", api::MonitoredService{"gone", {"stats", "/stats"}}};
+  monitor_.spec.target.model_deployment = "gone";
   has_deployment_ = false;
   baseline_.clear();
   Decide();
-  EXPECT_EQ(Condition("Ready"), "False/ServiceNotFound");
+  EXPECT_EQ(Condition("Ready"), "False/ModelDeploymentNotFound");
   EXPECT_EQ(Condition("Drifted"), "Unknown/NoData");
   EXPECT_TRUE(monitor_.status.signals.empty());
   EXPECT_FALSE(monitor_.status.episode.has_value());
   EXPECT_EQ(monitor_.status.champion, "");
+}
+
+TEST_F(DriftDecide, AnotherSpecsDriftEndsOnceAWholeWindowOfThisOnesLooksHasNoData) {
+  Looks("BBB");
+  ++monitor_.meta.generation;
+  history_.BeginAnew();
+  Looks("???");
+  EXPECT_EQ(Signal().state, SignalState::kDrifted);
+  EXPECT_EQ(Signal().observed_generation, 3);
+  Look('?');
+  EXPECT_EQ(Signal().state, SignalState::kNoData);
+  EXPECT_EQ(Signal().since.value, now_);
+  EXPECT_FALSE(monitor_.status.episode.has_value());
+  EXPECT_EQ(Condition("Drifted"), "Unknown/NoData");
+}
+
+TEST_F(DriftDecide, ADriftThatThisSpecHasSeenTooOutlastsAnyTimeWithoutData) {
+  Looks("BBB");
+  ++monitor_.meta.generation;
+  history_.BeginAnew();
+  Looks("B?????????");
+  EXPECT_EQ(Signal().state, SignalState::kDrifted);
+  EXPECT_EQ(Signal().observed_generation, 4);
+  EXPECT_TRUE(monitor_.status.episode.has_value());
 }
 
 TEST_F(DriftDecide, SuspensionEndsTheEpisodeAndTellsNothing) {
