@@ -141,6 +141,13 @@ void LookAtExperiment(Turn& turn, const api::Experiment& experiment, Measurement
   }
 }
 
+// In an outage of the champion its challenger has the traffic of both. What it fails by then is no
+// comparison, and without it nobody would answer.
+bool StandsIn(const Turn& turn) {
+  return !RunningOf(turn.seen, turn.status.champion).Serving() &&
+         RunningOf(turn.seen, turn.status.rollout->version).Serving();
+}
+
 std::string Unless(const std::string& version) {
   return "; annotate perennial.dev/promote=" + version + " or perennial.dev/abort=" + version +
          " to decide by hand";
@@ -151,7 +158,7 @@ std::string Unless(const std::string& version) {
 Measurement TakeMeasurements(Turn& turn) {
   Measurement measured;
   const api::Rollout& rollout = turn.seen.deployment->spec.rollout;
-  if (!BeingMeasured(*turn.seen.deployment)) return measured;
+  if (!BeingMeasured(*turn.seen.deployment) || StandsIn(turn)) return measured;
   if (rollout.analysis) LookAtChecks(turn, *rollout.analysis, measured);
   if (rollout.experiment && !measured.failed && BothHaveTraffic(*turn.seen.deployment)) {
     LookAtExperiment(turn, *rollout.experiment, measured);

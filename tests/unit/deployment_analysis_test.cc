@@ -240,5 +240,29 @@ TEST(Analysis, RollsBackAfterFailingLooksInARow) {
   EXPECT_FALSE(world.HasPods(world.v2));
 }
 
+// With the traffic of both it fails for want of the champion, and is all that serves.
+TEST(Analysis, JudgesNobodyWhoStandsInForAChampionWithoutPods) {
+  Checked world(R"([{"weight": 10}, {"weight": 50, "hold": "10m"}])");
+  world.samples[world.v2] = All(Counted(100, 2, 4));
+  world.Live(Seconds(40));
+  ASSERT_EQ(world.Status().rollout->step, 1);
+  const auto break_champion = [&](bool broken) {
+    world.pods_stay = !broken;
+    world.broken = broken ? std::set<std::string>{world.v1} : std::set<std::string>{};
+    world.React();
+    world.Settle();
+  };
+  break_champion(true);
+  world.samples[world.v2] = All(Counted(100, 30, 4));
+  world.Live(minutes(5));
+  EXPECT_EQ(world.Phase(), api::RolloutPhase::kProgressing);
+  EXPECT_EQ(world.Weights(), (std::map<std::string, int>{{world.v2, 100}}));
+  EXPECT_EQ(world.Status().rollout->checks[0].failures, 0);
+  break_champion(false);
+  world.Live(minutes(2));
+  EXPECT_EQ(world.Phase(), api::RolloutPhase::kRolledBack) << "beside the champion it counts again";
+  EXPECT_EQ(world.Champion(), world.v1);
+}
+
 }  // namespace
 }  // namespace perennial::deployment
