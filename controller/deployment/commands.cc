@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "api/author.h"
 #include "api/names.h"
 #include "base/text.h"
 #include "deployment/fleet.h"
@@ -214,6 +215,31 @@ bool HeedPauses(Turn& turn) {
 void HeedRestorations(Turn& turn) {
   HeedRetry(turn);
   HeedUndo(turn);
+}
+
+std::string HowToResume(const api::RolloutStatus& rollout) {
+  return "kubectl perennial resume, or annotate perennial.dev/resume=" + rollout.version;
+}
+
+std::string HowToGoOn(const api::RolloutStatus& rollout) {
+  const std::string step = rollout.version + "/" + std::to_string(rollout.step + 1);
+  return "kubectl perennial resume goes on (or annotate perennial.dev/promote=" + step +
+         "), abort rolls back";
+}
+
+std::string HowToApproveStep(const api::ModelDeployment& deployment,
+                             const api::ModelVersion& version, int step) {
+  const std::string number = std::to_string(step);
+  const auto& rule = deployment.spec.approval;
+  const bool separate = (rule && rule->separation_of_duties) ||
+                        version.spec.requirements.approval.separation_of_duties;
+  std::string how = "step " + number + " waits for approval: kubectl perennial approve " +
+                    version.meta.key.name + " --step " + number +
+                    " (a ModelApproval with this step), reject rolls back";
+  if (separate && api::LacksAuthor(version.spec.origin)) {
+    how += "; " + api::NoApprovalCounts(version.spec.origin);
+  }
+  return how;
 }
 
 }  // namespace perennial::deployment

@@ -35,4 +35,13 @@ bool HeedPauses(Turn& turn);
 // selection then follows like any other.
 void HeedRestorations(Turn& turn);
 
+// ---- what a rollout that waits tells people to do ----
+
+std::string HowToResume(const api::RolloutStatus& rollout);
+// From a step that is a pause.
+std::string HowToGoOn(const api::RolloutStatus& rollout);
+// `step`: the first is 1.
+std::string HowToApproveStep(const api::ModelDeployment& deployment,
+                             const api::ModelVersion& version, int step);
+
 }  // namespace perennial::deployment

@@ -118,10 +118,6 @@ bool Interrupted(Turn& turn, const Selection& selection) {
 
 // ---- phases ----
 
-std::string HowToResume(const RolloutStatus& rollout) {
-  return "kubectl perennial resume, or annotate perennial.dev/resume=" + rollout.version;
-}
-
 // Without a gateway a step gives a share to all pods of the model: those that an earlier version
 // still has must be gone by then.
 bool OthersHavePods(const Turn& turn) {
@@ -268,16 +264,7 @@ void LeaveStep(Turn& turn) {
   const api::ModelVersion* version = FindVersion(turn.seen, rollout.version);
   const auto& approved = version->status.approved_steps;
   if (std::find(approved.begin(), approved.end(), step) != approved.end()) return NextStep(turn);
-  Wait(turn, RolloutPhase::kPaused,
-       "step " + std::to_string(step) + " waits for approval: kubectl perennial approve " +
-           rollout.version + " --step " + std::to_string(step) +
-           " (a ModelApproval with this step), reject rolls back");
-}
-
-std::string HowToGoOn(const RolloutStatus& rollout) {
-  const std::string step = rollout.version + "/" + std::to_string(rollout.step + 1);
-  return "kubectl perennial resume goes on (or annotate perennial.dev/promote=" + step +
-         "), abort rolls back";
+  Wait(turn, RolloutPhase::kPaused, HowToApproveStep(*turn.seen.deployment, *version, step));
 }
 
 void Hold(Turn& turn) {

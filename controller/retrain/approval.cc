@@ -2,31 +2,12 @@
 
 #include <algorithm>
 
-#include "api/names.h"
+#include "api/author.h"
 
 namespace perennial::retrain {
 namespace {
 
 using api::ApprovalDecision;
-
-// Whether a person made the version or asked for it; drifts and schedules have no author.
-bool HasAuthor(const api::Origin& origin) {
-  return origin.type != api::OriginType::kRun || origin.trigger_type == "Manual";
-}
-
-std::string HowToName(const api::Origin& origin) {
-  const std::string annotation(api::kAnnotationAuthor);
-  switch (origin.type) {
-    case api::OriginType::kSpec:
-      return "change spec.model together with the annotation " + annotation +
-             ", your user name, on the ModelDeployment";
-    case api::OriginType::kRun:
-      return "ask for runs with kubectl perennial retrain, which sets the annotation " + annotation;
-    case api::OriginType::kExternal:
-      break;
-  }
-  return "create the version with spec.origin.author, the user name of who creates it";
-}
 
 std::string Void(const Votes& votes, const api::ModelVersion& version) {
   std::string out;
@@ -40,9 +21,7 @@ std::string Void(const Votes& votes, const api::ModelVersion& version) {
            " made this version, so somebody else must approve it (separationOfDuties)";
   }
   if (votes.no_author) {
-    out +=
-        "; no approval counts, because separationOfDuties needs to know who made this version: " +
-        HowToName(version.spec.origin);
+    out += "; " + api::NoApprovalCounts(version.spec.origin);
   }
   return out;
 }
@@ -92,7 +71,7 @@ Votes CountVotes(const api::ModelVersion& version, const api::ApprovalRule& rule
   const auto deadline = DeadlineOf(version, rule);
   const api::Origin& origin = version.spec.origin;
   const bool separate = rule.required && rule.separation_of_duties;
-  votes.no_author = separate && HasAuthor(origin) && origin.author.empty();
+  votes.no_author = separate && api::LacksAuthor(origin);
   for (const auto& approval : approvals) {
     const bool rejects = approval->spec.decision == ApprovalDecision::kReject;
     if (!rejects && approval->spec.step != step) continue;

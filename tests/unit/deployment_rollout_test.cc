@@ -274,6 +274,21 @@ TEST(Rollout, StaysInAStepThatWaitsForApproval) {
   EXPECT_EQ(world.Champion(), v2) << "the second step asks for none";
 }
 
+// A version of spec.model whose author nobody has put on record.
+TEST(Rollout, SaysThatNoApprovalOfAStepCanCountWithoutAnAuthor) {
+  ServingModel world;
+  world.spec["rollout"]["steps"][0]["approval"] = true;
+  world.spec["approval"] = {{"separationOfDuties", true}};
+  world.Release();
+  world.Live(minutes(5));
+  ASSERT_EQ(world.Phase(), RolloutPhase::kPaused);
+  EXPECT_NE(world.Status().why.find("no approval counts, because separationOfDuties"),
+            std::string::npos)
+      << world.Status().why;
+  EXPECT_NE(world.Status().why.find("perennial.dev/author"), std::string::npos)
+      << world.Status().why;
+}
+
 TEST(Rollout, GivesWayToANewerVersion) {
   ServingModel world;
   const std::string v2 = world.Release();
