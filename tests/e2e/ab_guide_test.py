@@ -68,24 +68,6 @@ class Guide(unittest.TestCase):
         type(self).riders = served.Crowd(where, HOST, pause=0.005)
         self.riders.start()
 
-    @staticmethod
-    def rollout():
-        """Returns the version of the newest rollout."""
-        return story.model_deployment("eta", SPACE)["status"]["rollout"]["version"]
-
-    def follow(self, text):
-        """Runs a block of commands, a change of the model before the others.
-
-        Until the controller has noticed it, status is that of the rollout before, of which a step is in effect, too.
-        """
-        change, rest = text.split("\n", 1)
-        if " patch " not in change:
-            return page.command(text, self.folder)
-        before = self.rollout()
-        page.command(change, self.folder)
-        story.wait_for("the change is noticed", story.PATIENCE, lambda: self.rollout() != before, self.rollout)
-        return page.command(rest, self.folder)
-
     def test_page(self):
         printed = ""
         commands = 0
@@ -97,7 +79,7 @@ class Guide(unittest.TestCase):
             elif language == "sh":
                 if "patch" in text and not self.riders:
                     self.let_riders_ask()
-                printed = self.follow(text)
+                printed = page.command(text, self.folder)
                 commands += 1
             elif language == "text":
                 for line in text.splitlines():

@@ -13,6 +13,7 @@ CHART = story.ROOT / "charts/perennial"
 PLAYGROUND = "playground"
 LIMIT = f"{story.PATIENCE}s"
 # Everything that the API server makes in each namespace.
+FEW_MODELS = 40
 EVERYWHERE = {
     ("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default"),
 }
@@ -152,6 +153,40 @@ class Install(unittest.TestCase):
         self.assertEqual({kind for kind, _ in left}, {"CustomResourceDefinition"}, left)
         self.assertEqual(len(left), 5)
         self.assertTrue(story.model_deployment("first", PLAYGROUND), "an uninstall lost a resource")
+
+    def throttled(self, pod):
+        """Returns in how many periods the kernel kept a pod's container from the processor."""
+        node = pod["spec"]["nodeName"]
+        for line in story.kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/metrics/cadvisor").splitlines():
+            if line.startswith("container_cpu_cfs_throttled_periods_total{") and \
+                    f'pod="{pod["metadata"]["name"]}"' in line and 'container="controller"' in line:
+                return float(line.split("} ")[1].split()[0])
+        return None
+
+    def test_works_with_a_twentieth_of_a_processor_and_64_mebibytes(self):
+        """What it can't do at once it does later: it keeps its Lease, and nobody ends it for being slow or large."""
+        story.run("helm", "--namespace", story.SYSTEM, "install", "perennial", CHART, "--set", "image.tag=dev",
+                  "--set", "resources.limits.cpu=50m", "--set", "resources.limits.memory=64Mi",
+                  "--wait", "--timeout", LIMIT)
+        names = [f"slow-{number}" for number in range(FEW_MODELS)]
+        models = [model(name) for name in names]
+        for one in models:
+            one["spec"]["replicas"] = 0
+        story.apply({"apiVersion": "v1", "kind": "List", "items": models})
+
+        def without_deployment():
+            made = {deployment["metadata"]["labels"]["perennial.dev/model-deployment"]
+                    for deployment in story.get("deployments", namespace=PLAYGROUND)}
+            return set(names) - made
+
+        story.wait_for("a Deployment for each model", story.PATIENCE, lambda: not without_deployment(),
+                       without_deployment)
+        self.check_controller_works("last")
+        [pod] = self.controller_pods()
+        self.assertGreater(self.throttled(pod), 0, "the limit was never felt")
+        self.assertEqual(pod["status"]["containerStatuses"][0]["restartCount"], 0,
+                         pod["status"]["containerStatuses"][0])
+        story.run("helm", "--namespace", story.SYSTEM, "uninstall", "perennial", "--wait", "--timeout", LIMIT)
 
     def test_kubectl_installs_the_manifests(self):
         with tempfile.TemporaryDirectory() as folder:
