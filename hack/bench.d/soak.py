@@ -1,14 +1,18 @@
-"""Churn for some time: models are created, changed and deleted while the controller runs.
+"""Churn for some time: models are created, changed and deleted, and some drift and recover, while
+the controller runs.
 
 The cluster has the controller manager, which deletes what belongs to deleted models: without it
-the controller would see ever more objects, and grow for that.
+the controller would see ever more objects, and grow for that. It makes pods for models that have
+some, too; no node runs them, so they are declared running here, at an address that answers.
 """
+import json
 import random
 import statistics
 import time
 
+import drift
 from cluster_api import Audit, each
-from objects import GROUP, model, monitor, name_of, namespace_of, policy
+from objects import GROUP, condition, model, monitor, name_of, namespace_of, policy
 
 KINDS = (("modeldeployments", model), ("driftmonitors", monitor), ("retrainpolicies", policy))
 MERGE = "application/merge-patch+json"
@@ -18,10 +22,71 @@ def path_of(kind, i):
     return f"{GROUP}/namespaces/{namespace_of(i)}/{kind}"
 
 
-class Churn:
+class Drifting:
+    """Models with a pod whose predictions are bad for some minutes, and then good for as many."""
+
+    MINUTES = 5
+
     def __init__(self, api, models):
         self.api = api
-        self.alive = list(range(models))
+        self.models = range(models)
+        self.page = drift.Page()
+        self.turns_at = None
+        self.found = self.ended = 0
+        if models:
+            drift.serve(self.page)
+            each(self.bring_up, self.models)
+
+    def bring_up(self, i):
+        """The window is so short that what was bad is forgotten before the next time."""
+        where = f"{path_of('modeldeployments', i)}/{name_of(i)}"
+        self.api.send("PATCH", where, {"spec": {"replicas": 1}}, MERGE)
+        self.api.send("PATCH", f"{path_of('driftmonitors', i)}/{name_of(i)}",
+                      {"spec": {"window": "2m", "interval": "20s"}}, MERGE)
+        pods = f"/api/v1/namespaces/{namespace_of(i)}/pods"
+        pod = self.wait_for_pod(f"{pods}?labelSelector={drift.LABEL}%3D{name_of(i)}")
+        address = drift.SERVER
+        self.api.send("PATCH", f"{pods}/{pod}/status", {"status": {
+            "phase": "Running", "podIP": address, "podIPs": [{"ip": address}],
+            "conditions": [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")],
+        }}, MERGE)
+        # Pods that are on no node get no endpoint.
+        name = pod.rsplit("-", 2)[0]
+        space = namespace_of(i)
+        service = json.loads(self.api.send("GET", f"/api/v1/namespaces/{space}/services/{name}"))
+        self.api.send("POST", f"/apis/discovery.k8s.io/v1/namespaces/{space}/endpointslices",
+                      drift.endpoints(service))
+
+    def wait_for_pod(self, query):
+        for _ in range(300):
+            found = json.loads(self.api.send("GET", query))["items"]
+            if found:
+                return found[0]["metadata"]["name"]
+            time.sleep(1)
+        raise RuntimeError(f"no pod: {query}")
+
+    def count(self, status):
+        names = {(namespace_of(i), name_of(i)) for i in self.models}
+        return self.api.count(f"{GROUP}/driftmonitors", lambda item: condition(item, "Drifted") == status and
+                              (item["metadata"]["namespace"], item["metadata"]["name"]) in names)
+
+    def turn(self):
+        now = time.monotonic()
+        if not self.models or (self.turns_at is not None and now < self.turns_at):
+            return
+        if self.turns_at is not None:
+            if self.page.drifted:
+                self.found += self.count("True")
+            else:
+                self.ended += self.count("False")
+            self.page.drifted = not self.page.drifted
+        self.turns_at = now + 60 * self.MINUTES
+
+
+class Churn:
+    def __init__(self, api, models, steady):
+        self.api = api
+        self.alive = list(range(steady, models))
         self.next = models
         self.random = random.Random(1)
         self.done = {"created": 0, "changed": 0, "deleted": 0}
@@ -62,9 +127,10 @@ def slope(samples):
 
 
 def measure(api, args, report, process, audit: Audit):
-    churn = Churn(api, args.models)
+    drifting = Drifting(api, args.drift)
+    churn = Churn(api, args.models, args.drift)
     audit.take_counts()
-    begin, cpu = time.time(), process.cpu()
+    begin, cpu, opened = time.time(), process.cpu(), process.opened()
     report.row("churn begins: RSS, MB", process.memory("VmRSS"), "{:.1f}")
     end = begin + 60 * args.minutes
     while time.time() < end:
@@ -72,6 +138,7 @@ def measure(api, args, report, process, audit: Audit):
             raise RuntimeError("the controller ended")
         began = time.time()
         churn.turn(args.rate)
+        drifting.turn()
         time.sleep(max(0.0, began + 1 - time.time()))
     passed = time.time() - begin
     samples = [one for one in process.samples if begin <= one[0]]
@@ -85,6 +152,12 @@ def measure(api, args, report, process, audit: Audit):
     report.row("minutes of churn", passed / 60, "{:.1f}")
     for what, number in churn.done.items():
         report.row(f"models {what}", number)
+    if args.drift:
+        report.row(f"drifts of {args.drift} models that were found", drifting.found)
+        report.row("... that were seen to end", drifting.ended)
+    for what, (before, after) in zip(("threads", "open files"), zip(opened, process.opened())):
+        report.row(f"{what} before", before)
+        report.row(f"{what} after", after)
     counts = audit.take_counts()
     report.row("writes of the controller", counts.writes())
     report.row("... of them refused", counts.refused())

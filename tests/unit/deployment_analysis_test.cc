@@ -246,19 +246,18 @@ TEST(Analysis, JudgesNobodyWhoStandsInForAChampionWithoutPods) {
   world.samples[world.v2] = All(Counted(100, 2, 4));
   world.Live(Seconds(40));
   ASSERT_EQ(world.Status().rollout->step, 1);
-  const auto break_champion = [&](bool broken) {
-    world.pods_stay = !broken;
-    world.broken = broken ? std::set<std::string>{world.v1} : std::set<std::string>{};
+  const auto break_pods = [&](std::set<std::string> versions) {
+    world.broken = std::move(versions);
     world.React();
     world.Settle();
   };
-  break_champion(true);
+  break_pods({world.v1});
   world.samples[world.v2] = All(Counted(100, 30, 4));
   world.Live(minutes(5));
   EXPECT_EQ(world.Phase(), api::RolloutPhase::kProgressing);
   EXPECT_EQ(world.Weights(), (std::map<std::string, int>{{world.v2, 100}}));
   EXPECT_EQ(world.Status().rollout->checks[0].failures, 0);
-  break_champion(false);
+  break_pods({});
   world.Live(minutes(2));
   EXPECT_EQ(world.Phase(), api::RolloutPhase::kRolledBack) << "beside the champion it counts again";
   EXPECT_EQ(world.Champion(), world.v1);
