@@ -171,6 +171,13 @@ struct NewDataStatus {
   bool operator==(const NewDataStatus&) const = default;
 };
 
+// From when on the times of a schedule start runs.
+struct ScheduleStatus {
+  std::string trigger;  // names cron and time zone: an edited schedule is another one
+  Time since;           // when it was first seen, or the last of its times that had its run
+  bool operator==(const ScheduleStatus&) const = default;
+};
+
 // An event that was taken and whose run has not been recorded yet.
 struct TakenEvent {
   std::string id;
@@ -191,10 +198,11 @@ struct RetrainPolicyStatus {
   std::int64_t observed_generation = -1;
   std::vector<Run> runs;                      // newest first
   std::vector<std::string> handled_triggers;  // identities, newest first, at most 50
-  std::optional<Time> last_schedule;          // the last scheduled time that was handled or skipped
+  std::optional<Time> last_schedule;          // the last scheduled time that was handled
   std::optional<Time> next_schedule;
-  std::vector<NewDataStatus> new_data;  // one for each newData trigger
-  std::vector<TakenEvent> events;       // oldest first
+  std::vector<ScheduleStatus> schedules;  // one for each schedule trigger
+  std::vector<NewDataStatus> new_data;    // one for each newData trigger
+  std::vector<TakenEvent> events;         // oldest first
   std::vector<RecentEvent> recent_events;
   std::string why;
   std::vector<kube::Condition> conditions;

@@ -365,6 +365,19 @@ struct Schema<NewDataStatus> {
 };
 
 template <>
+struct Schema<ScheduleStatus> {
+  using T = ScheduleStatus;
+  static constexpr std::tuple kFields{
+      Field{"trigger", &T::trigger, "A name made of the trigger's fields.",
+            Rules{.required = true}},
+      Field{"since", &T::since,
+            "Only times after this one start a run: it was first seen then, or that time had its "
+            "run.",
+            Rules{}},
+  };
+};
+
+template <>
 struct Schema<TakenEvent> {
   using T = TakenEvent;
   static constexpr std::tuple kFields{
@@ -396,6 +409,8 @@ struct Schema<RetrainPolicyStatus> {
       Field{"lastSchedule", &T::last_schedule, "The last scheduled time that was handled.",
             Rules{}},
       Field{"nextSchedule", &T::next_schedule, "The next scheduled time.", Rules{}},
+      Field{"schedules", &T::schedules, "From when on each schedule starts runs.",
+            Rules{.max_items = 16}},
       Field{"newData", &T::new_data, "How each newData trigger stands.", Rules{.max_items = 16}},
       Field{"events", &T::events, "Events that were taken and have no run yet, oldest first.",
             Rules{.max_items = 16}},

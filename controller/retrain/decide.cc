@@ -12,6 +12,7 @@
 #include "retrain/hold.h"
 #include "retrain/render.h"
 #include "retrain/run.h"
+#include "retrain/schedule_status.h"
 #include "retrain/trigger.h"
 #include "retrain/turn.h"
 
@@ -76,11 +77,21 @@ api::Run NewRun(const Observed& seen, const FiredTrigger& trigger, WallTime now)
   return run;
 }
 
-void RememberSchedule(const FiredTrigger& trigger, api::RetrainPolicyStatus& status) {
+// Of all schedules that have the time in common.
+void RememberSchedule(const FiredTrigger& trigger, const std::vector<FiredTrigger>& fired,
+                      api::RetrainPolicyStatus& status) {
   constexpr std::string_view kPrefix = "schedule/";
   if (trigger.identity.rfind(kPrefix, 0) != 0) return;
-  if (const auto at = ParseTime(std::string_view(trigger.identity).substr(kPrefix.size()))) {
+  const auto at = ParseTime(std::string_view(trigger.identity).substr(kPrefix.size()));
+  if (!at) return;
+  if (!status.last_schedule || status.last_schedule->value < *at) {
     status.last_schedule = api::Time{*at};
+  }
+  for (const FiredTrigger& other : fired) {
+    if (other.identity != trigger.identity) continue;
+    for (api::ScheduleStatus& schedule : status.schedules) {
+      if (schedule.trigger == other.schedule) schedule.since = api::Time{*at};
+    }
   }
 }
 
@@ -96,7 +107,7 @@ void Remember(const FiredTrigger& trigger, const std::vector<FiredTrigger>& fire
     });
     if (!holds) handled.erase(handled.begin() + static_cast<std::ptrdiff_t>(i));
   }
-  RememberSchedule(trigger, status);
+  RememberSchedule(trigger, fired, status);
 }
 
 // Starts at most one run; the first trigger in order of urgency wins and the others stay due.
@@ -281,7 +292,9 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
   api::RetrainPolicyStatus status = policy.status;
   status.observed_generation = policy.meta.generation;
   status.new_data = FollowData(policy, seen.readings, RecordedTriggers(seen), now);
-  const TriggerOutcome triggers = EvaluateTriggers({&policy, seen.monitors, status.new_data}, now);
+  status.schedules = FollowSchedules(policy, now);
+  const TriggerOutcome triggers =
+      EvaluateTriggers({&policy, seen.monitors, status.new_data, status.schedules}, now);
   status.next_schedule.reset();
   if (triggers.next_schedule) status.next_schedule = api::Time{*triggers.next_schedule};
 

@@ -10,6 +10,7 @@
 #include "retrain/event.h"
 #include "retrain/new_data.h"
 #include "retrain/schedule.h"
+#include "retrain/schedule_status.h"
 
 namespace perennial::retrain {
 namespace {
@@ -96,18 +97,22 @@ Millis JitterOf(const api::ScheduleTrigger& trigger, const api::RetrainPolicy& p
   return Millis(static_cast<Millis::rep>(share % static_cast<unsigned long long>(most)));
 }
 
-void EvaluateSchedule(const api::ScheduleTrigger& trigger, const api::RetrainPolicy& policy,
-                      WallTime now, TriggerOutcome& out) {
+void EvaluateSchedule(const api::ScheduleTrigger& trigger, const TriggerInput& input, WallTime now,
+                      TriggerOutcome& out) {
   const auto cron = ParseCron(trigger.cron);
   if (!cron.ok()) {
     out.problems.push_back(cron.error().message);
     return;
   }
-  const Millis jitter = JitterOf(trigger, policy);
-  const WallTime since =
-      policy.status.last_schedule ? policy.status.last_schedule->value : policy.meta.created;
+  const Millis jitter = JitterOf(trigger, *input.policy);
+  const std::string name = ScheduleName(trigger);
+  const auto stands = std::find_if(input.schedules.begin(), input.schedules.end(),
+                                   [&](const auto& status) { return status.trigger == name; });
+  if (stands == input.schedules.end()) return;
+  const WallTime since = stands->since.value;
   const auto due = LastTime(*cron, trigger.time_zone, since, now - jitter);
-  const auto next = NextTime(*cron, trigger.time_zone, now - jitter);
+  // One that was added within its own jitter does not fire for the time before it.
+  const auto next = NextTime(*cron, trigger.time_zone, std::max(since, now - jitter));
   if (!due.ok() || !next.ok()) {
     out.problems.push_back(due.ok() ? next.error().message : due.error().message);
     return;
@@ -122,7 +127,7 @@ void EvaluateSchedule(const api::ScheduleTrigger& trigger, const api::RetrainPol
   const std::string time = FormatTime(**due);
   const json evidence = {
       {"cron", trigger.cron}, {"timeZone", trigger.time_zone}, {"scheduledTime", time}};
-  out.fired.push_back({"Schedule", "schedule/" + time, evidence.dump()});
+  out.fired.push_back({"Schedule", "schedule/" + time, evidence.dump(), name});
 }
 
 }  // namespace
@@ -148,7 +153,7 @@ TriggerOutcome EvaluateTriggers(const TriggerInput& input, WallTime now) {
   }
   EvaluateEvents(policy, out);
   for (const api::Trigger& trigger : policy.spec.triggers) {
-    if (trigger.schedule) EvaluateSchedule(*trigger.schedule, policy, now, out);
+    if (trigger.schedule) EvaluateSchedule(*trigger.schedule, input, now, out);
   }
   return out;
 }

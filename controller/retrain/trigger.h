@@ -12,9 +12,10 @@ namespace perennial::retrain {
 
 // A reason to retrain, with an identity that is the same however often it is looked at.
 struct FiredTrigger {
-  std::string type;      // Drift, Schedule, NewData, Event, Manual
-  std::string identity;  // one identity, at most one run
-  std::string evidence;  // JSON object for the training container and the ModelVersion
+  std::string type;        // Drift, Schedule, NewData, Event, Manual
+  std::string identity;    // one identity, at most one run
+  std::string evidence;    // JSON object for the training container and the ModelVersion
+  std::string schedule{};  // ScheduleName(), where it is one
   bool operator==(const FiredTrigger&) const = default;
 };
 
@@ -22,6 +23,7 @@ struct TriggerInput {
   const api::RetrainPolicy* policy = nullptr;
   std::vector<std::shared_ptr<const api::DriftMonitor>> monitors;  // that the policy names
   std::vector<api::NewDataStatus> new_data{};                      // as it stands at this look
+  std::vector<api::ScheduleStatus> schedules{};                    // the same
 };
 
 struct TriggerOutcome {
@@ -30,9 +32,9 @@ struct TriggerOutcome {
   std::vector<std::string> problems;  // bad cron, unknown zone, unknown monitor
 };
 
-// Which triggers hold at `now`. Pure. A schedule fires for its newest time since the policy was
-// made or the last one that was handled: missed times while the controller was away make one run,
-// not many.
+// Which triggers hold at `now`. Pure. A schedule fires for its newest time since it was first seen
+// or the last one that was handled: missed times while the controller was away make one run, not
+// many.
 TriggerOutcome EvaluateTriggers(const TriggerInput& input, WallTime now);
 
 // The name of the run that `identity` starts for this policy: the same after any crash.
