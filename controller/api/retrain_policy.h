@@ -138,6 +138,7 @@ struct Run {
   std::string trigger_type;  // Drift, Schedule, NewData, Event, Manual
   std::string trigger;       // identity: one trigger, at most one run
   std::string evidence;      // JSON
+  std::string by_hand;       // JSON: of a request by hand that came while it waited
   RunPhase phase = RunPhase::kPending;
   int attempt = 0;      // index of the current Job
   int bad_results = 0;  // how many of the attempts ended with an unusable result

@@ -110,6 +110,17 @@ void Remember(const FiredTrigger& trigger, const std::vector<FiredTrigger>& fire
   RememberSchedule(trigger, fired, status);
 }
 
+// By hand goes at once, and so does a run that waits already: a second one would train the same.
+void TakeRequest(const Observed& seen, const std::vector<FiredTrigger>& fired, api::Run& run,
+                 api::RetrainPolicyStatus& status) {
+  if (ByHand(run) || !IsStillToBegin(seen, run)) return;
+  for (const FiredTrigger& trigger : fired) {
+    if (trigger.type != "Manual" || Handled(seen, trigger)) continue;
+    run.by_hand = trigger.evidence;
+    Remember(trigger, fired, status);
+  }
+}
+
 // Starts at most one run; the first trigger in order of urgency wins and the others stay due.
 void StartRun(const Observed& seen, const TriggerOutcome& triggers, WallTime now,
               api::RetrainPolicyStatus& status, kube::Plan& plan) {
@@ -303,6 +314,7 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
   const std::optional<Mistake> mistake = MistakeIn(policy);
   bool hindered = false;
   if (active != status.runs.end()) {
+    TakeRequest(seen, triggers.fired, *active, status);
     const bool waits = active->phase == RunPhase::kWaiting;
     RunStep step = waits ? AwaitTurn(seen, *active, now) : AdvanceRun(seen, *active, now);
     *active = step.run;

@@ -4,6 +4,10 @@
 
 namespace perennial::retrain {
 
+bool ByHand(const api::Run& run) {
+  return run.trigger_type == "Manual" || !run.by_hand.empty();
+}
+
 std::optional<Claim> ClaimOf(const api::RetrainPolicy& policy) {
   if (policy.meta.deleting) return std::nullopt;
   for (const api::Run& run : policy.status.runs) {
@@ -17,7 +21,7 @@ std::optional<Claim> ClaimOf(const api::RetrainPolicy& policy) {
       if (policy.spec.suspend || run.held_until) return std::nullopt;
       claim.place = (run.enqueued ? run.enqueued->value : run.started.value) -
                     policy.spec.priority * kHeadStartOfPriority;
-      if (run.trigger_type == "Manual") claim.place -= kHeadStartByHand;
+      if (ByHand(run)) claim.place -= kHeadStartByHand;
     }
     return claim;
   }

@@ -34,6 +34,9 @@ struct Claim {
   bool operator==(const Claim&) const = default;
 };
 
+// A person is waiting for the run: they asked for it, or for one that waited already to go at once.
+bool ByHand(const api::Run& run);
+
 // nullopt: no unfinished run, or one that follows another, or waits for its group, for a
 // maintenance window or while its policy is suspended. All of it comes from the object, so that a
 // restart finds the same queue.
@@ -42,7 +45,7 @@ std::optional<Claim> ClaimOf(const api::RetrainPolicy& policy);
 // Each point of priority goes ahead of what was enqueued up to this much earlier. A head start, and
 // no strict order: whatever the others' priorities are, a run that waits gets its turn.
 inline constexpr Millis kHeadStartOfPriority = std::chrono::minutes(10);
-// A person who asks for a run by hand is waiting for it.
+// Of a run by hand.
 inline constexpr Millis kHeadStartByHand = std::chrono::hours(24);
 
 // A run that waits is told its position when it is recorded, and again when it comes to one of

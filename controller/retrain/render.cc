@@ -278,10 +278,12 @@ std::string RenderLabels(const Observed& seen, const api::Run& run) {
 
 namespace {
 
-// Who asked for a run by hand, as its trigger recorded it; nobody asks for the others.
+// Who asked for a run by hand, as its trigger recorded it, or for one that waited to go at once;
+// nobody asks for the others.
 std::string AuthorOf(const api::Run& run) {
-  if (run.trigger_type != "Manual") return "";
-  const json evidence = json::parse(run.evidence, nullptr, false);
+  if (!ByHand(run)) return "";
+  const std::string& request = run.trigger_type == "Manual" ? run.evidence : run.by_hand;
+  const json evidence = json::parse(request, nullptr, false);
   const auto author = evidence.is_object() ? evidence.find("author") : evidence.end();
   return author != evidence.end() && author->is_string() ? author->get<std::string>() : "";
 }

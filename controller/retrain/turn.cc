@@ -125,6 +125,11 @@ void Regroup(const Observed& seen, api::Run& run, WallTime now) {
   run = std::move(step.run);
 }
 
+bool IsStillToBegin(const Observed& seen, const api::Run& run) {
+  return run.phase == RunPhase::kWaiting && run.attempt == 0 && !HasJob(seen, run) &&
+         SharedJob(seen, run) == nullptr;
+}
+
 RunStep AwaitTurn(const Observed& seen, const api::Run& run, WallTime now) {
   RunStep step;
   step.run = run;
@@ -139,8 +144,8 @@ RunStep AwaitTurn(const Observed& seen, const api::Run& run, WallTime now) {
   if (const api::JobView* job = SharedJob(seen, run)) return Join(seen, step, *job, now);
   if (run.attempt > 0) step.wake_at = run.started.value + seen.policy->spec.deadline.value;
   if (seen.policy->spec.suspend) return StandBack(std::move(step), std::nullopt, kSuspended);
-  const bool by_hand = run.trigger_type == "Manual";
-  const auto hold = by_hand ? std::nullopt : OutsideWindows(*seen.policy, now);
+  const bool heeds_windows = !ByHand(run);
+  const auto hold = heeds_windows ? OutsideWindows(*seen.policy, now) : std::nullopt;
   const bool grouped = !run.follows.empty() || run.gather_until;
   if (hold && (seen.queue.granted || run.held_until || grouped)) {
     return StandBack(std::move(step), hold->until, "waits for " + hold->why);
@@ -148,7 +153,8 @@ RunStep AwaitTurn(const Observed& seen, const api::Run& run, WallTime now) {
   if (run.held_until) {
     // Back into the queue first; the next look finds the turn.
     step.run.held_until.reset();
-    step.run.message = "the maintenance window has opened; waits for its turn";
+    step.run.message = heeds_windows ? "the maintenance window has opened; waits for its turn"
+                                     : "needs no maintenance window; waits for its turn";
     Regroup(seen, step.run, now);
     return step;
   }

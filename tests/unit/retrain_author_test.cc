@@ -19,7 +19,8 @@ api::RetrainPolicy Policy() {
   return ::perennial::testing::TrainingPolicy({"transit", "departures"}, "departures");
 }
 
-json VersionOf(const api::RetrainPolicy& policy, const FiredTrigger& trigger) {
+json VersionOf(const api::RetrainPolicy& policy, const FiredTrigger& trigger,
+               const std::string& by_hand = "") {
   Observed seen;
   seen.policy = std::make_shared<api::RetrainPolicy>(policy);
   api::Run run;
@@ -27,6 +28,7 @@ json VersionOf(const api::RetrainPolicy& policy, const FiredTrigger& trigger) {
   run.trigger_type = trigger.type;
   run.trigger = trigger.identity;
   run.evidence = trigger.evidence;
+  run.by_hand = by_hand;
   api::TrainingResult result;
   result.artifact = {"http://store/m", "sha256:" + std::string(64, '0')};
   result.trained_from = "departures-1";
@@ -47,6 +49,13 @@ TEST(Author, OfARunByHandIsOnRecord) {
   EXPECT_EQ(version["spec"]["origin"]["author"], "ada");
   EXPECT_EQ(version["spec"]["trainedFrom"], "departures-1");
   EXPECT_EQ(version["spec"]["evaluationData"]["rows"], 7);
+}
+
+TEST(Author, IsWhoAskedForARunThatWaited) {
+  const FiredTrigger drift{"Drift", "drift/1", R"({"author": "drift"})"};
+  const json version = VersionOf(Policy(), drift, R"({"author": "ada", "token": "now"})");
+  EXPECT_EQ(version["spec"]["origin"]["author"], "ada");
+  EXPECT_EQ(version["spec"]["origin"]["triggerType"], "Drift");
 }
 
 TEST(Author, IsNobodyWhereNobodyAsked) {

@@ -149,6 +149,54 @@ TEST_F(TurnTest, ATurnOutsideTheMaintenanceWindowsIsGivenUpForTheNextOne) {
   EXPECT_EQ(run().phase, api::RunPhase::kPending);
 }
 
+TEST_F(TurnTest, ByHandLetsTheRunGoThatWaitsAlready) {
+  policy_.meta.annotations.clear();
+  policy_.meta.created = kNow - Seconds(60);
+  policy_.spec.triggers.emplace_back().schedule = api::ScheduleTrigger{"0 0 * * *"};
+  policy_.spec.maintenance_windows = {{"0 0 * * *", api::Duration{std::chrono::hours(1)}, "UTC"}};
+  Look();
+  now_ += std::chrono::hours(2);
+  queue_.granted = true;
+  Look();
+  ASSERT_TRUE(run().held_until.has_value());
+  queue_.granted = false;
+  now_ += std::chrono::hours(7);
+  policy_.meta.annotations["perennial.dev/retrain"] = "please";
+  policy_.meta.annotations["perennial.dev/author"] = "ada";
+  Look();
+  EXPECT_FALSE(run().held_until.has_value());
+  EXPECT_EQ(run().trigger_type, "Schedule");
+  EXPECT_EQ(run().by_hand, R"({"author":"ada","token":"please"})");
+  EXPECT_EQ(run().message, "needs no maintenance window; waits for its turn");
+  EXPECT_EQ(ClaimOf(policy_)->place, kNow - kHeadStartByHand);
+  EXPECT_FALSE(Look().status.has_value());
+  queue_.granted = true;
+  Look();
+  EXPECT_EQ(run().phase, api::RunPhase::kPending);
+  EXPECT_EQ(run().started.value, now_);
+  policy_.status.runs[0].phase = api::RunPhase::kFailed;
+  policy_.status.runs[0].finished = api::Time{now_};
+  Look();
+  EXPECT_EQ(policy_.status.runs.size(), 1u);
+}
+
+TEST_F(TurnTest, ByHandAfterTheRunBeganStartsTheNextOne) {
+  policy_.meta.annotations.clear();
+  policy_.meta.created = kNow - Seconds(60);
+  policy_.spec.triggers.emplace_back().schedule = api::ScheduleTrigger{"0 0 * * *"};
+  queue_.granted = true;
+  Look();
+  ASSERT_EQ(run().phase, api::RunPhase::kPending);
+  policy_.meta.annotations["perennial.dev/retrain"] = "please";
+  Look();
+  EXPECT_EQ(run().by_hand, "");
+  policy_.status.runs[0].phase = api::RunPhase::kFailed;
+  policy_.status.runs[0].finished = api::Time{now_};
+  Look();
+  ASSERT_EQ(policy_.status.runs.size(), 2u);
+  EXPECT_EQ(run().trigger, "manual/please");
+}
+
 TEST_F(TurnTest, AJobThatIsThereAlreadyIsFollowedAndNotMadeAgain) {
   Look();
   auto job = std::make_shared<api::JobView>();
