@@ -35,7 +35,8 @@ RunStep StandBack(RunStep step, std::optional<WallTime> until, std::string why) 
   step.run.follows.clear();
   if (until) step.run.held_until = api::Time{*until};
   step.run.message = std::move(why);
-  step.wake_at = until;
+  // One that has begun keeps its deadline.
+  if (until) step.wake_at = std::min(step.wake_at.value_or(*until), *until);
   return step;
 }
 
@@ -144,7 +145,8 @@ RunStep AwaitTurn(const Observed& seen, const api::Run& run, WallTime now) {
   if (const api::JobView* job = SharedJob(seen, run)) return Join(seen, step, *job, now);
   if (run.attempt > 0) step.wake_at = run.started.value + seen.policy->spec.deadline.value;
   if (seen.policy->spec.suspend) return StandBack(std::move(step), std::nullopt, kSuspended);
-  const bool heeds_windows = !ByHand(run);
+  // A window is for beginning: one that tries again has begun.
+  const bool heeds_windows = run.attempt == 0 && !ByHand(run);
   const auto hold = heeds_windows ? OutsideWindows(*seen.policy, now) : std::nullopt;
   const bool grouped = !run.follows.empty() || run.gather_until;
   if (hold && (seen.queue.granted || run.held_until || grouped)) {

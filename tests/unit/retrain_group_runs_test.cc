@@ -285,6 +285,22 @@ TEST_F(GroupTest, AFailureIsEachOnesOwnAndTheNextAttemptIsACommonOneAgain) {
   EXPECT_LE(RunOf("a").started.value, kStart + kWindow + Seconds(30)) << "all attempts count";
 }
 
+TEST_F(GroupTest, WhatHasBegunInAMaintenanceWindowIsTriedAgainAfterIt) {
+  for (const char* name : {"a", "b"}) {
+    Make(name);
+    api::RetrainPolicy nightly = *truth_.at(name);
+    nightly.spec.triggers.emplace_back().schedule = api::ScheduleTrigger{"0 8 * * *"};
+    nightly.spec.maintenance_windows = {{"0 8 * * *", api::Duration{Seconds(600)}, "UTC"}};
+    Put(std::move(nightly));
+  }
+  Run(Seconds(660));
+  ASSERT_EQ(Jobs().size(), 1u);
+  End(Jobs()[0], false);
+  Run(Seconds(30) + kWindow);
+  ASSERT_EQ(Jobs().size(), 2u) << RunOf("a").message;
+  for (const char* name : {"a", "b"}) EXPECT_EQ(RunOf(name).phase, RunPhase::kRunning);
+}
+
 TEST_F(GroupTest, WhoFollowsNeverTouchesTheJobOfAnother) {
   for (const char* name : {"a", "b"}) Make(name);
   api::RetrainPolicy brief = *truth_.at("b");

@@ -197,6 +197,20 @@ TEST_F(TurnTest, ByHandAfterTheRunBeganStartsTheNextOne) {
   EXPECT_EQ(run().trigger, "manual/please");
 }
 
+TEST_F(TurnTest, OneThatTriesAgainInItsGroupKeepsItsDeadlineWhileItIsSuspended) {
+  policy_.spec.group = api::RunGroup{"stops"};
+  policy_.spec.deadline.value = std::chrono::hours(6);
+  Look();
+  policy_.status.runs[0].attempt = 1;
+  policy_.spec.suspend = true;
+  now_ += Seconds(60);
+  EXPECT_EQ(Look().wake_at, kNow + std::chrono::hours(6));
+  EXPECT_EQ(run().message, "waits until spec.suspend is false");
+  now_ = kNow + std::chrono::hours(6);
+  Look();
+  EXPECT_EQ(run().phase, api::RunPhase::kFailed);
+}
+
 TEST_F(TurnTest, AJobThatIsThereAlreadyIsFollowedAndNotMadeAgain) {
   Look();
   auto job = std::make_shared<api::JobView>();
