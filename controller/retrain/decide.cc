@@ -181,16 +181,26 @@ void Prune(const api::RetrainPolicy& policy, WallTime now, api::RetrainPolicySta
   }
 }
 
+// On record, or forgotten for newer ones. Where status was lost, a Job is what keeps its trigger
+// from making another one.
+bool IsDoneWith(const std::string& trigger, const std::vector<FiredTrigger>& fired,
+                const api::RetrainPolicyStatus& status) {
+  const std::vector<std::string>& handled = status.handled_triggers;
+  if (std::find(handled.begin(), handled.end(), trigger) != handled.end()) return true;
+  return handled.size() >= kMaxHandled &&
+         std::none_of(fired.begin(), fired.end(),
+                      [&](const FiredTrigger& other) { return other.identity == trigger; });
+}
+
 // Deletes finished Jobs and workloads beyond the limit, oldest first, and only those whose trigger
-// is on record: where status was lost, a Job is what keeps its trigger from making another one.
-void CollectGarbage(const Observed& seen, kube::Plan& plan) {
+// is done with.
+void CollectGarbage(const Observed& seen, const std::vector<FiredTrigger>& fired,
+                    kube::Plan& plan) {
   const api::RetrainPolicyStatus& status = seen.policy->status;
   std::vector<const api::JobView*> old;
   for (const auto& job : seen.jobs) {
     const std::string* trigger = kube::Find(job->meta.annotations, kTriggerAnnotation);
-    const bool known = trigger != nullptr &&
-                       std::find(status.handled_triggers.begin(), status.handled_triggers.end(),
-                                 *trigger) != status.handled_triggers.end();
+    const bool known = trigger != nullptr && IsDoneWith(*trigger, fired, status);
     const bool used = std::any_of(status.runs.begin(), status.runs.end(), [&](const api::Run& run) {
       return !Finished(run) && run.trigger == (trigger != nullptr ? *trigger : "");
     });
@@ -336,7 +346,7 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
     Earlier(triggers.next_schedule, plan.wake_at);
   }
   DropEvents(seen, triggers.fired, status);
-  CollectGarbage(seen, plan);
+  CollectGarbage(seen, triggers.fired, plan);
   if (plan.why.empty()) plan.why = IdleReason(status);
   status.why = CutText(plan.why, 1024);
   Prune(policy, now, status);

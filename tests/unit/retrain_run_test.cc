@@ -275,6 +275,44 @@ TEST(RunIdentity, IsNotForgottenWhileItsTriggerHolds) {
   for (const api::Run& run : policy.status.runs) EXPECT_EQ(run.trigger_type, "Schedule");
 }
 
+// A policy that seldom leads its group has many triggers between two Jobs of its own.
+TEST(RunHistory, EndsForJobsWhoseTriggersAreForgotten) {
+  Observed seen;
+  for (const char* name : {"a", "b", "c"}) {
+    auto job = std::make_shared<api::JobView>();
+    job->meta.key = {"transit", name};
+    job->meta.uid = name;
+    job->meta.created = kStart + Seconds(*name);
+    job->meta.annotations[std::string(kTriggerAnnotation)] = std::string("drift/") + name;
+    job->state = api::JobState::kSucceeded;
+    seen.jobs.push_back(job);
+  }
+  const auto deleted = [&](int handled, const char* fires) {
+    api::RetrainPolicy policy = Policy();
+    policy.spec.job_history_limit = 2;
+    policy.spec.triggers.emplace_back().drift = api::DriftTrigger{"m", {}};
+    for (int i = 0; i < handled; ++i) {
+      policy.status.handled_triggers.push_back("drift/of-the-group-" + std::to_string(i));
+    }
+    auto monitor = std::make_shared<api::DriftMonitor>();
+    monitor->meta.key = {"transit", "m"};
+    monitor->status.episode.emplace().id = fires;
+    monitor->status.episode->signals = {"s"};
+    seen.monitors = {monitor};
+    seen.policy = std::make_shared<api::RetrainPolicy>(policy);
+    std::vector<std::string> out;
+    for (const kube::Action& action : Decide(seen, kStart).actions) {
+      const auto* gone = std::get_if<kube::DeleteObject>(&action);
+      if (gone != nullptr) out.push_back(gone->uid);
+    }
+    return out;
+  };
+  EXPECT_EQ(deleted(50, "other"), std::vector<std::string>{"a"});
+  EXPECT_EQ(deleted(50, "a"), std::vector<std::string>{}) << "its trigger would make it again";
+  EXPECT_EQ(deleted(49, "other"), std::vector<std::string>{}) << "nothing was forgotten";
+  EXPECT_EQ(deleted(0, "other"), std::vector<std::string>{}) << "status may have been lost";
+}
+
 TEST(RunCondition, SaysHowTheLastRunEnded) {
   api::RetrainPolicy policy = Policy();
   api::Run run = Running();
