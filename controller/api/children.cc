@@ -291,9 +291,11 @@ Result<RunObjectView> DecodeRunObjectView(const json& object) {
   if (Text(Get(object, "kind")) == kConfigMaps.kind) {
     view.text = Text(Get(object, "data", kResultEntry));
   } else {
-    const std::string annotation(kAnnotationMembers);
-    const std::string members = Text(Get(object, "metadata", "annotations", annotation.c_str()));
-    if (!members.empty()) view.meta.annotations[annotation] = members;
+    for (const std::string_view kept : {kAnnotationMembers, kAnnotationDataEnd}) {
+      const std::string annotation(kept);
+      const std::string text = Text(Get(object, "metadata", "annotations", annotation.c_str()));
+      if (!text.empty()) view.meta.annotations[annotation] = text;
+    }
     view.suspended = IsSuspended(object);
     json metadata = Get(object, "metadata");
     // The longest part of most objects, and nobody's business.

@@ -55,6 +55,8 @@ inline constexpr std::string_view kManagedBy = "perennial";
 // On the Job of a run that trains for others of its group too: the Jobs that these would have had,
 // separated by commas.
 inline constexpr std::string_view kAnnotationMembers = "perennial.dev/members";
+// On each Job: where the data end that it was told to train on.
+inline constexpr std::string_view kAnnotationDataEnd = "perennial.dev/data-end";
 
 // What something that somebody else made may be used for. A Secret, metrics: it may be sent to
 // servers of metrics that objects of its namespace name. A ConfigMap, baseline: it holds profiles.

@@ -152,7 +152,8 @@ struct Run {
   std::optional<Time> gather_until;  // Waiting: others of its group may join until then
   std::string follows;               // the Job of another run of the group, which trains for it
   Time started;
-  std::optional<Time> data_since;     // when the last run that succeeded began
+  std::optional<Time> data_since;     // where the data of the last run that succeeded end
+  std::optional<Time> data_until;     // where its own data end, as its Job was told
   std::optional<Time> attempt_ended;  // when the current attempt was first seen to have failed
   std::optional<Time> missing_since;  // when the current Job was first not found
   std::optional<Time> finished;

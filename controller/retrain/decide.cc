@@ -56,10 +56,10 @@ bool Handled(const Observed& seen, const FiredTrigger& trigger) {
                      [&](const auto& version) { return version->spec.origin.run == run; });
 }
 
-// When the last run that succeeded began: what is newer, training has not seen yet.
+// Where the data of the last run that succeeded end: what is newer, training has not seen yet.
 std::optional<api::Time> LastSuccess(const api::RetrainPolicyStatus& status) {
   for (const api::Run& run : status.runs) {
-    if (run.phase == RunPhase::kSucceeded) return run.started;
+    if (run.phase == RunPhase::kSucceeded) return run.data_until ? run.data_until : run.started;
   }
   return std::nullopt;
 }

@@ -195,6 +195,7 @@ json MetadataOf(const json& from, const Observed& seen, const api::Run& run) {
   metadata.erase("generateName");
   metadata["labels"].update(IdentityLabels(seen, run));
   metadata["annotations"][std::string(kTriggerAnnotation)] = run.trigger;
+  metadata["annotations"][std::string(api::kAnnotationDataEnd)] = FormatTime(run.started.value);
   const std::string members = MembersText(seen, run);
   metadata["annotations"].erase(std::string(api::kAnnotationMembers));
   if (!members.empty()) metadata["annotations"][std::string(api::kAnnotationMembers)] = members;

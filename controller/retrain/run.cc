@@ -31,6 +31,15 @@ const api::ModelVersion* FindVersion(const Observed& seen, const std::string& na
   return nullptr;
 }
 
+// The run's start, unless the Job is another's or the run's status was lost. Absent on Jobs of
+// before there was the annotation.
+std::optional<api::Time> DataEndOf(const api::JobView& job) {
+  const std::string* text = kube::Find(job.meta.annotations, api::kAnnotationDataEnd);
+  const auto end = text == nullptr ? std::nullopt : ParseTime(*text);
+  if (!end) return std::nullopt;
+  return api::Time{*end};
+}
+
 // Its Job is another policy's: to be looked at, and never touched.
 bool Follows(const api::Run& run) {
   return !run.follows.empty();
@@ -295,6 +304,7 @@ RunStep AdvanceRun(const Observed& seen, const api::Run& run, WallTime now) {
   if (job != nullptr) {
     step.run.job = job->meta.key.name;
     step.run.job_uid = job->meta.uid;
+    step.run.data_until = DataEndOf(*job);
     step.run.missing_since.reset();
     if (job->state == api::JobState::kSucceeded) {
       return TakeResult(seen, std::move(step), *job, now);

@@ -246,6 +246,19 @@ TEST(Children, ReadWhetherAWorkloadIsSuspended) {
   EXPECT_FALSE(suspended("{}"));
 }
 
+TEST(Children, ReadForWhomAWorkloadTrainsAndUntilWhen) {
+  json object = Object(R"({"metadata": {"annotations": {"perennial.dev/members": "a,b",
+      "perennial.dev/data-end": "2026-11-24T16:13:40Z", "other": "x"}}})");
+  const auto small = DecodeRunObjectView(object);
+  EXPECT_EQ(small->meta.annotations.size(), 2u);
+  EXPECT_EQ(small->meta.annotations.at("perennial.dev/members"), "a,b");
+  EXPECT_EQ(small->meta.annotations.at("perennial.dev/data-end"), "2026-11-24T16:13:40Z");
+  object["status"]["text"] = std::string(kLongestRunObject, 'x');
+  const auto large = DecodeRunObjectView(object);
+  EXPECT_TRUE(large->oversized);
+  EXPECT_EQ(large->meta.annotations, small->meta.annotations);
+}
+
 constexpr const char* kPod = R"({
   "metadata": {"ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": "train",
     "uid": "job-1", "controller": true, "blockOwnerDeletion": true}],

@@ -42,9 +42,9 @@ class GroupTest : public ::testing::Test, protected RetrainStores {
   }
 
   // Somebody wants it trained.
-  void Ask(const std::string& name) {
+  void Ask(const std::string& name, const char* token = "now") {
     api::RetrainPolicy policy = *truth_.at(name);
-    policy.meta.annotations[std::string(api::kAnnotationRetrain)] = "now";
+    policy.meta.annotations[std::string(api::kAnnotationRetrain)] = token;
     Put(std::move(policy));
   }
 
@@ -126,12 +126,15 @@ class GroupTest : public ::testing::Test, protected RetrainStores {
     });
   }
 
-  json Variable(const std::string& job, const char* name) const {
+  std::string Text(const std::string& job, const char* name) const {
     for (const json& entry :
          bodies_.at(job)["spec"]["template"]["spec"]["containers"][0].at("env")) {
-      if (entry["name"] == name) return json::parse(entry["value"].get<std::string>());
+      if (entry["name"] == name) return entry["value"];
     }
-    return nullptr;
+    return "";
+  }
+  json Variable(const std::string& job, const char* name) const {
+    return json::parse(Text(job, name));
   }
 
   // It trained a model of its own for each that it was told of.
@@ -299,6 +302,28 @@ TEST_F(GroupTest, WhatHasBegunInAMaintenanceWindowIsTriedAgainAfterIt) {
   Run(Seconds(30) + kWindow);
   ASSERT_EQ(Jobs().size(), 2u) << RunOf("a").message;
   for (const char* name : {"a", "b"}) EXPECT_EQ(RunOf(name).phase, RunPhase::kRunning);
+}
+
+// The Job of a later attempt still is told when its leader began.
+TEST_F(GroupTest, WhoFollowsLosesNoDataBetweenTwoTrainings) {
+  for (const char* name : {"a", "x"}) Make(name);
+  Ask("a");
+  Run(kWindow + std::chrono::minutes(30));
+  End(Jobs().at(0), false);
+  Ask("x");
+  Run(kWindow + Seconds(60));
+  ASSERT_EQ(Jobs().size(), 2u);
+  const std::string job = RunOf("x").follows;
+  ASSERT_EQ(job, JobName(RunOf("a")));
+  EXPECT_GT(RunOf("x").started.value, RunOf("a").started.value) << "its deadline is its own";
+  End(job);
+  Run(Seconds(30));
+  ASSERT_EQ(RunOf("x").phase, RunPhase::kSucceeded);
+  Ask("x", "again");
+  Run(kWindow + Seconds(30));
+  ASSERT_EQ(Jobs().size(), 3u);
+  const json model = Variable(JobName(RunOf("x")), "PERENNIAL_MODEL_DEPLOYMENTS").at(0);
+  EXPECT_EQ(model["dataStart"], Text(job, "PERENNIAL_DATA_END"));
 }
 
 TEST_F(GroupTest, WhoFollowsNeverTouchesTheJobOfAnother) {
