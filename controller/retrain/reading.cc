@@ -185,10 +185,25 @@ std::vector<stats::GroupOutcomes> OutcomesOf(const api::ModelVersionSpec& versio
   return out;
 }
 
+// Groups that the gate names and no cell of the confusion matrix has.
+std::string UnknownGroups(const api::ModelVersionSpec& version, const api::Gate& gate) {
+  std::string out;
+  for (const std::string& group : gate.groups) {
+    if (MatrixOf(version, group).empty()) out += (out.empty() ? "" : ", ") + group;
+  }
+  return out;
+}
+
 // A difference between groups that has a name of its own, such as demographic_parity_difference.
 Reading ReadFairness(const api::ModelVersionSpec& version, const api::Gate& gate,
                      stats::FairnessMeasure measure) {
   const std::string missing = "the training result has no metric " + gate.metric;
+  // Without its rows nobody knows how far it is from the others.
+  if (const std::string unknown = UnknownGroups(version, gate); !unknown.empty()) {
+    return Missing("", missing + ", and its confusionMatrix has no rows of " + unknown +
+                           ", which the gate's groups name: have the training write the metric, or "
+                           "the matrix of each of them");
+  }
   std::string left_out;
   const auto groups = OutcomesOf(version, gate, left_out);
   if (groups.size() < 2) {

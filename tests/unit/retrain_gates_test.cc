@@ -193,6 +193,26 @@ TEST(Gates, JudgeFairnessFromTheConfusionMatrixOfGroups) {
   EXPECT_EQ(One(ratio, TwoGroups()).value, "0.7");
 }
 
+TEST(Gates, FailWhereFairnessLacksAGroupThatTheGateNames) {
+  api::Gate parity = Max("demographic_parity_difference", 0.2, "0.2");
+  parity.positive = "yes";
+  parity.groups = {"north", "south"};
+  EXPECT_EQ(One(parity, TwoGroups()).verdict, api::Verdict::kPass);
+  parity.groups = {"north", "south", "east"};
+  const auto failed = One(parity, TwoGroups());
+  EXPECT_EQ(failed.verdict, api::Verdict::kFail);
+  EXPECT_EQ(failed.message,
+            "the training result has no metric demographic_parity_difference, and its "
+            "confusionMatrix has no rows of east, which the gate's groups name: have the training "
+            "write the metric, or the matrix of each of them");
+  // One that was evaluated, on too few rows, is left out as everywhere.
+  auto matrix = TwoGroups();
+  matrix.push_back({"east", "yes", "no", 29});
+  const auto passed = One(parity, matrix);
+  EXPECT_EQ(passed.verdict, api::Verdict::kPass);
+  EXPECT_NE(passed.message.find("left out: east"), std::string::npos) << passed.message;
+}
+
 TEST(Gates, SayWhatFairnessLacks) {
   api::Gate parity = Max("demographic_parity_difference", 0.1, "0.1");
   EXPECT_EQ(One(parity, TwoGroups()).message,
