@@ -156,6 +156,7 @@ struct Run {
   std::optional<Time> data_until;     // where its own data end, as its Job was told
   std::optional<Time> attempt_ended;  // when the current attempt was first seen to have failed
   std::optional<Time> missing_since;  // when the current Job was first not found
+  std::optional<Time> image_since;    // when its image was first seen not to be pulled
   std::optional<Time> finished;
   std::string message;
   bool operator==(const Run&) const = default;

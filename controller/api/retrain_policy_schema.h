@@ -344,6 +344,8 @@ struct Schema<Run> {
             "When the current attempt was first seen to have failed.", Rules{}},
       Field{"missingSince", &T::missing_since, "When the current Job was first not found.",
             Rules{}},
+      Field{"imageSince", &T::image_since,
+            "Since when an image of the current Job's pod fails to be pulled.", Rules{}},
       Field{"finished", &T::finished, "When it ended.", Rules{}},
       Field{"message", &T::message, "What it waits for, or how it ended.", kMessage},
   };

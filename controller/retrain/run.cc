@@ -131,6 +131,7 @@ RunStep TryAgain(const Observed& seen, RunStep step, WallTime ended, const std::
   step.run.follows.clear();
   step.run.attempt_ended.reset();
   step.run.missing_since.reset();
+  step.run.image_since.reset();
   Regroup(seen, step.run, now);
   step.run.message = CutText(why + "; trying again", 1024);
   return step;
@@ -227,6 +228,18 @@ RunStep TakeResult(const Observed& seen, RunStep step, const api::JobView& job, 
   return step;
 }
 
+// From when the pull was first seen to fail: a pod may have waited long for a node, or run for
+// hours before one of its containers was started again.
+RunStep AwaitImage(const Observed& seen, RunStep step, const api::JobView& job, WallTime now) {
+  if (!step.run.image_since) step.run.image_since = api::Time{now};
+  const WallTime give_up = step.run.image_since->value + seen.policy->spec.backoff.image_pull.value;
+  Earlier(give_up, step);
+  if (now < give_up) return step;
+  step.actions.emplace_back(kube::DeleteObject{{RunResource(seen), job.meta.key}, job.meta.uid});
+  const std::string why = step.run.message;
+  return Finish(std::move(step), RunPhase::kFailed, why, now);
+}
+
 // Follows a Job that neither succeeded nor failed.
 RunStep Follow(const Observed& seen, RunStep step, const api::JobView& job, WallTime now) {
   const char* stands = job.suspended
@@ -243,15 +256,8 @@ RunStep Follow(const Observed& seen, RunStep step, const api::JobView& job, Wall
   step.run.message = step.hindered ? hindrance.why : Called(seen, job.meta.key.name) + stands;
   if (step.hindered && step.run.message != before) Warn(step, "RunHindered");
   if (hindrance.look_again) Earlier(*hindrance.look_again, step);
-  if (hindrance.image_since) {
-    const WallTime give_up = *hindrance.image_since + seen.policy->spec.backoff.image_pull.value;
-    Earlier(give_up, step);
-    if (now >= give_up) {
-      step.actions.emplace_back(
-          kube::DeleteObject{{RunResource(seen), job.meta.key}, job.meta.uid});
-      return Finish(std::move(step), RunPhase::kFailed, hindrance.why, now);
-    }
-  }
+  if (hindrance.image) return AwaitImage(seen, std::move(step), job, now);
+  step.run.image_since.reset();
   return step;
 }
 

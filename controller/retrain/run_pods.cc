@@ -98,10 +98,9 @@ Hindrance HindranceOf(const Observed& seen, const api::JobView& job, const std::
     }
   } else if (!latest->waiting_reason.empty()) {
     out.why = WhyWaiting(*latest, said);
-    if (latest->waiting_reason == "ErrImagePull" || latest->waiting_reason == "ImagePullBackOff" ||
-        latest->waiting_reason == "InvalidImageName") {
-      out.image_since = latest->meta.created;
-    }
+    out.image = latest->waiting_reason == "ErrImagePull" ||
+                latest->waiting_reason == "ImagePullBackOff" ||
+                latest->waiting_reason == "InvalidImageName";
   }
   if (out.why.empty() && patience && (latest == nullptr || Starting(*latest))) {
     out.look_again = since + kStartGrace;

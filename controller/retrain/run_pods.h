@@ -20,8 +20,8 @@ std::string WhyJobFailed(const Observed& seen, const api::JobView& job, const ap
 // that its pod can't be made (quota, admission), can't start (a Secret that is missing) or can't
 // load its image.
 struct Hindrance {
-  std::string why;                      // empty: nothing
-  std::optional<WallTime> image_since;  // an image can't be pulled, for a pod of this age
+  std::string why;     // empty: nothing
+  bool image = false;  // it is an image that can't be pulled
   std::optional<WallTime> look_again;
 };
 // `said` is what was told before: messages that alternate while their cause stays are not news.

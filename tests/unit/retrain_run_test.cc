@@ -196,6 +196,7 @@ TEST_F(RunTest, WaitsFromTheEndOfAFailedJobEvenIfItsPodIsGone) {
 TEST_F(RunTest, GivesUpOnAnImageThatCannotBePulled) {
   pod_.waiting_reason = "ImagePullBackOff";
   const Millis patience = Policy().spec.backoff.image_pull.value;
+  EXPECT_EQ(Advance(kStart).wake_at, kStart + patience);
   const RunStep waiting = Advance(kStart + patience - Millis(1));
   EXPECT_EQ(waiting.run.phase, api::RunPhase::kRunning);
   EXPECT_EQ(waiting.wake_at, kStart + patience);
@@ -203,6 +204,31 @@ TEST_F(RunTest, GivesUpOnAnImageThatCannotBePulled) {
   EXPECT_EQ(step.run.phase, api::RunPhase::kFailed);
   ASSERT_FALSE(step.actions.empty());
   EXPECT_TRUE(std::holds_alternative<kube::DeleteObject>(step.actions.front()));
+}
+
+// The autoscaler takes its time to bring a node; a sidecar's image is pulled again after hours.
+TEST_F(RunTest, CountsOnlyTheTimeInWhichThePullFails) {
+  const std::chrono::minutes late{20};
+  const Millis patience = Policy().spec.backoff.image_pull.value;
+  EXPECT_TRUE(Advance(kStart + late - Seconds(1)).hindered);
+  pod_.waiting_reason = "ErrImagePull";
+  RunStep step = Advance(kStart + late);
+  EXPECT_EQ(step.run.phase, api::RunPhase::kRunning) << step.run.message;
+  EXPECT_EQ(WarningOf(step), "RunHindered");
+  EXPECT_EQ(step.actions.size(), 1u) << "nothing is deleted";
+  EXPECT_EQ(step.wake_at, kStart + late + patience);
+  // The kubelet's next try is no other failure, and nothing to write.
+  const api::Run told = step.run;
+  pod_.waiting_reason = "ImagePullBackOff";
+  EXPECT_EQ(Advance(kStart + late + Seconds(10)).run, told);
+  // It got the image once, so the wait begins anew.
+  pod_.waiting_reason = "";
+  pod_.phase = "Running";
+  Advance(kStart + late + Seconds(20));
+  pod_.waiting_reason = "ErrImagePull";
+  step = Advance(kStart + late + Seconds(30));
+  EXPECT_EQ(step.wake_at, kStart + late + Seconds(30) + patience);
+  EXPECT_EQ(Advance(kStart + late + Seconds(30) + patience).run.phase, api::RunPhase::kFailed);
 }
 
 json RenderedSpec(const std::string& job_template) {
