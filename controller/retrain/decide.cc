@@ -61,7 +61,8 @@ std::optional<api::Time> LastSuccess(const api::RetrainPolicyStatus& status) {
   for (const api::Run& run : status.runs) {
     if (run.phase == RunPhase::kSucceeded) return run.data_until ? run.data_until : run.started;
   }
-  return std::nullopt;
+  // Failed runs may have pushed it out; the newest of them was told of it, and still knows.
+  return status.runs.empty() ? std::nullopt : status.runs.front().data_since;
 }
 
 api::Run NewRun(const Observed& seen, const FiredTrigger& trigger, WallTime now) {

@@ -339,6 +339,29 @@ TEST(RunHistory, EndsForJobsWhoseTriggersAreForgotten) {
   EXPECT_EQ(deleted(0, "other"), std::vector<std::string>{}) << "status may have been lost";
 }
 
+// What a training is told of the last success must not depend on how many runs status keeps.
+TEST(RunData, IsNewSinceTheLastSuccessThoughFailedRunsPushedItOut) {
+  api::RetrainPolicy policy = Policy();
+  policy.spec.history_limit = 1;
+  WallTime now = kStart;
+  const auto run = [&](const char* token, api::RunPhase end) {
+    now += std::chrono::hours(1);
+    policy.meta.annotations[std::string(api::kAnnotationRetrain)] = token;
+    policy.status = StatusAfter(policy, now);
+    const api::Run begun = policy.status.runs.at(0);
+    policy.status.runs[0].phase = end;
+    policy.status.runs[0].finished = api::Time{now};
+    policy.status = StatusAfter(policy, now);
+    EXPECT_EQ(policy.status.runs.size(), 1u);
+    return begun;
+  };
+  const api::Run success = run("1", api::RunPhase::kSucceeded);
+  EXPECT_FALSE(success.data_since.has_value());
+  for (const char* token : {"2", "3", "4"}) {
+    EXPECT_EQ(run(token, api::RunPhase::kFailed).data_since, success.started) << token;
+  }
+}
+
 TEST(RunCondition, SaysHowTheLastRunEnded) {
   api::RetrainPolicy policy = Policy();
   api::Run run = Running();
