@@ -42,10 +42,33 @@ json EvidenceOf(const api::DriftMonitor& monitor, const api::DriftTrigger& trigg
           {"signals", std::move(signals)}};
 }
 
+// Signals that the trigger names and that can't start a run.
+void CheckSignals(const api::DriftTrigger& trigger, const api::DriftMonitor& monitor,
+                  TriggerOutcome& out) {
+  const std::vector<api::Signal>& signals = monitor.spec.signals;
+  std::string names;
+  for (const api::Signal& signal : signals) names += (names.empty() ? "" : ", ") + signal.name;
+  bool counts = false;
+  for (const std::string& name : trigger.signals) {
+    const auto found = std::find_if(signals.begin(), signals.end(),
+                                    [&](const api::Signal& signal) { return signal.name == name; });
+    if (found == signals.end()) {
+      out.problems.push_back("DriftMonitor " + trigger.monitor + " has no signal " + name +
+                             "; it has " + names);
+    }
+    counts = counts || found == signals.end() || !found->weight || found->weight->value > 0;
+  }
+  if (counts || trigger.signals.empty()) return;
+  out.problems.push_back("DriftMonitor " + trigger.monitor +
+                         " gives all signals of the trigger the weight 0, so it never fires: give "
+                         "one of them another weight");
+}
+
 void EvaluateDrift(const api::DriftTrigger& trigger, const TriggerInput& input,
                    TriggerOutcome& out) {
   for (const auto& monitor : input.monitors) {
     if (monitor->meta.key.name != trigger.monitor) continue;
+    CheckSignals(trigger, *monitor, out);
     const auto& episode = monitor->status.episode;
     if (!episode) return;
     const bool wanted = std::any_of(episode->signals.begin(), episode->signals.end(),

@@ -29,7 +29,7 @@ struct TriggerInput {
 struct TriggerOutcome {
   std::vector<FiredTrigger> fired;  // by hand first, then drift, data, events, schedule
   std::optional<WallTime> next_schedule;
-  std::vector<std::string> problems;  // bad cron, unknown zone, unknown monitor
+  std::vector<std::string> problems;  // bad cron, unknown zone, monitor or signal
 };
 
 // Which triggers hold at `now`. Pure. A schedule fires for its newest time since it was first seen
