@@ -134,7 +134,9 @@ void SampleStore::Impl::Configure(SubscriptionState& state, Subscription& spec, 
   if (spec.promql != state.spec.promql) state.notes.clear();
   if (other_metrics) {
     state.wanted = Share(std::move(metrics));
-    state.since = Since(state.wanted, state.since.get(), now);
+    // A Prometheus is asked for what it scraped before.
+    const Millis began = first && spec.promql ? now - spec.retention : now;
+    state.since = Since(state.wanted, state.since.get(), began);
   }
   if (other_access) state.access = std::make_shared<const Access>(access);
   if (first) state.round_began = now;

@@ -56,6 +56,18 @@ bool StartedSince(double seen, const std::optional<double>& before,
   return now && before && *now > *before + kSameStart && *now > seen - kMaxSkew;
 }
 
+// Since when a page counts, for all of its series alike: a series that was first used within the
+// window must not be counted from zero beside others that were not. Clients write `_created` for
+// each set of labels when it is first used.
+std::optional<double> StartOf(const Scrape& scrape) {
+  if (scrape.process_start_time) return scrape.process_start_time;
+  std::optional<double> start;
+  for (const Series& series : scrape.series) {
+    if (series.created && !(start && *start <= *series.created)) start = series.created;
+  }
+  return start;
+}
+
 }  // namespace
 
 struct VariantWindow::Pass {
@@ -63,10 +75,11 @@ struct VariantWindow::Pass {
   const Scrape& scrape;
   Millis now;
   WallTime wall;
+  std::optional<Millis> began = std::nullopt;  // what counts on the page, if inside the retention
   bool restarted = false;
-  std::vector<Baseline> old;
-  std::vector<std::int32_t> old_of_series;  // index into old, -1: none or used
-  PackedNumbers packed;
+  std::vector<Baseline> old{};
+  std::vector<std::int32_t> old_of_series{};  // index into old, -1: none or used
+  PackedNumbers packed{};
 };
 
 std::shared_ptr<const WantedSince> WantedSince::Always(std::vector<std::string> names) {
@@ -173,7 +186,8 @@ void VariantWindow::Ingest(std::string_view id, const Scrape& scrape, Millis now
     PackedNumbers().swap(target->counters);
   }
 
-  Pass pass{*target, scrape, now, wall, false, {}, {}, {}};
+  Pass pass{.target = *target, .scrape = scrape, .now = now, .wall = wall};
+  pass.began = BeganAt(StartOf(scrape), pass);
   if (target->scraped != kNever) {
     pass.restarted = StartedSince(UnixSeconds(wall, now - target->scraped), target->process_start,
                                   scrape.process_start_time);
@@ -231,7 +245,7 @@ bool VariantWindow::IngestSeries(const Series& series, Pass& pass) {
     pass.old_of_series[*place] = -1;
     from = CountedSince(series, before, delta, pass);
   } else {
-    from = CountedFrom(series, pass.target, pass.scrape, pass.now, pass.wall);
+    from = CountedFrom(series, pass);
   }
   if (series.kind == SeriesKind::kUnknown) delta.numbers.insert(delta.numbers.end(), {0, 0});
   if (from && series.kind != SeriesKind::kGauge) AddDelta(*lane, delta.numbers, *from, pass.now);
@@ -259,19 +273,22 @@ std::optional<Millis> VariantWindow::CountedSince(const Series& series, const Ba
 
 // Since when the counters of a series that this target did not have before have been counting;
 // nullopt if that is not known or before everything we keep.
-std::optional<Millis> VariantWindow::CountedFrom(const Series& series, const TargetState& target,
-                                                 const Scrape& scrape, Millis now,
-                                                 WallTime wall) const {
+std::optional<Millis> VariantWindow::CountedFrom(const Series& series, const Pass& pass) const {
+  const TargetState& target = pass.target;
   const std::optional<Millis> wanted = wanted_->Of(series.metric);
-  const bool was_wanted = wanted && *wanted <= target.scraped;
+  if (target.scraped == kNever || !wanted || *wanted > target.scraped) return pass.began;
+  if (!target.partial) return target.scraped;
   // After a page of which something was left out nobody knows whether it was this.
-  if (target.scraped != kNever && was_wanted && !target.partial) return target.scraped;
-  const std::optional<double> start = series.created ? series.created : scrape.process_start_time;
+  return BeganAt(series.created ? series.created : pass.scrape.process_start_time, pass);
+}
+
+// When that was, if it is known and within what we keep.
+std::optional<Millis> VariantWindow::BeganAt(std::optional<double> start, const Pass& pass) const {
   if (!start) return std::nullopt;
-  const double age = UnixSeconds(wall, Millis{0}) - *start;
+  const double age = UnixSeconds(pass.wall, Millis{0}) - *start;
   const double retention = static_cast<double>(options_.retention.count()) / 1000;
   if (!(age >= -kMaxSkew) || age > retention) return std::nullopt;
-  return now - Millis(static_cast<std::int64_t>(std::max(age, 0.0) * 1000));
+  return pass.now - Millis(static_cast<std::int64_t>(std::max(age, 0.0) * 1000));
 }
 
 void VariantWindow::AddDelta(Lane& lane, const std::vector<double>& delta, Millis from,

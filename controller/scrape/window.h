@@ -60,9 +60,11 @@ class WantedSince {
 //   clock was set. A falling `_sum` alone does not: observations may be negative.
 // - A delta belongs to the slot in which it began, as PromQL counts what lies between the samples
 //   inside a range; so a delta over missed scrapes never brings more than a window into the window.
-// - The first scrape of a pod counts nothing, unless `_created` or process_start_time_seconds says
-//   when the counters began: then all of it, in the slot of that time. A series that appears later
-//   on a pod that was scraped before began at zero in between.
+// - The first scrape of a pod counts all of its series since one time, or none of them: since
+//   process_start_time_seconds, or the earliest `_created` of the page where that is missing. Older
+//   than the retention, or not known: none; else all of it, in the slot of that time. So do metrics
+//   that are wanted since the last scrape. A series that appears later on a pod that was scraped
+//   before began at zero in between.
 // - Counts of different bucket bounds are merged at their common bounds if one set contains the
 //   other; else the window restarts with the newest bounds and a problem says so. At most 4 layouts
 //   of a series at a time; counters whose old layout is forgotten say nothing about the increase.
@@ -132,8 +134,8 @@ class VariantWindow {
   std::int64_t SlotOf(Millis time) const;
   std::optional<std::uint32_t> FindSeries(const Series& series, Millis now);
   Lane* FindLane(SeriesState& state, const std::vector<double>& bounds, Millis now);
-  std::optional<Millis> CountedFrom(const Series& series, const TargetState& target,
-                                    const Scrape& scrape, Millis now, WallTime wall) const;
+  std::optional<Millis> CountedFrom(const Series& series, const Pass& pass) const;
+  std::optional<Millis> BeganAt(std::optional<double> start, const Pass& pass) const;
   bool IngestSeries(const Series& series, Pass& pass);
   std::optional<Millis> CountedSince(const Series& series, const Baseline& before, Baseline& after,
                                      const Pass& pass) const;

@@ -431,5 +431,25 @@ TEST_F(PromqlChurn, LosesAndDoublesNothingWhenOurClockIsSet) {
   EXPECT_EQ(Look().targets_up, 1);
 }
 
+// What it scraped before it was asked is no first scrape of ours.
+TEST_F(PromqlChurn, CountsASeriesThatAppearsOnThePagesThatAreReadBack) {
+  const auto page = [&](Millis ago, std::optional<double> value) {
+    Scrape scrape;
+    scrape.process_start_time = 60;
+    if (value) {
+      Series series;
+      series.metric = "c_total";
+      series.kind = SeriesKind::kCounter;
+      series.value = *value;
+      scrape.series.push_back(series);
+    }
+    return ScrapedPage{"departures-v1-a-old", "v1", prometheus_ - ago, scrape};
+  };
+  store_.RecordPages(
+      "m", {{page(Millis{90'000}, {}), page(Millis{60'000}, 3), page(Millis{30'000}, 4)}, {}},
+      true);
+  EXPECT_EQ(Look().series.at(0).increase, 4);
+}
+
 }  // namespace
 }  // namespace perennial::scrape

@@ -1,6 +1,9 @@
 // Counters that begin anew: what tells a restart from a fall, and what is counted across it.
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "scrape/window.h"
@@ -125,11 +128,59 @@ TEST_F(WindowReset, TakesNoClockThatWasSetForANewProcess) {
   EXPECT_EQ(Increase(3 * kMinute), 4);
 }
 
-TEST_F(WindowReset, PrefersCreatedOverTheProcessStart) {
-  Series series = Counter("c", 40);
-  series.created = kWallZero + 95 * 60;
-  Scrape(100 * kMinute, {series}, 60);
-  EXPECT_EQ(Increase(100 * kMinute, 10 * kMinute), 40);
+Series Created(Series series, double at) {
+  series.created = kWallZero + at;
+  return series;
+}
+
+// Python's client writes `_created` of each set of labels when it is first used.
+TEST_F(WindowReset, CountsAllSeriesOfAFirstScrapeSinceTheSameTime) {
+  constexpr double kDay = 86'400;
+  const auto page = [&](double start) {
+    return std::vector{Created(Counter("c", 12, {{"reason", "timeout"}}), 10 * 60),
+                       Created(Counter("g", 100'000), start)};
+  };
+  const auto increases = [&](Millis now, Millis window) {
+    const WindowView view = window_.View(window, Millis{0}, now);
+    return std::vector{view.series.at(0).increase, view.series.at(1).increase};
+  };
+  Scrape(50 * kMinute, page(-3 * kDay), -3 * kDay);
+  EXPECT_EQ(increases(50 * kMinute, kHour), (std::vector<double>{0, 0}));
+  // By the earliest `_created` where the process start is not told.
+  window_.AddTarget("pod-b");
+  Scrape(50 * kMinute, page(-3 * kDay), std::nullopt, "pod-b");
+  EXPECT_EQ(increases(50 * kMinute, kHour), (std::vector<double>{0, 0}));
+
+  window_.AddTarget("pod-c");
+  Scrape(50 * kMinute, page(0), 0, "pod-c");
+  EXPECT_EQ(increases(50 * kMinute, kHour), (std::vector<double>{12, 100'000}));
+  EXPECT_EQ(increases(50 * kMinute, 45 * kMinute), (std::vector<double>{0, 0}));
+  window_.AddTarget("pod-d");
+  Scrape(50 * kMinute, page(0), std::nullopt, "pod-d");
+  EXPECT_EQ(increases(50 * kMinute, kHour), (std::vector<double>{24, 200'000}));
+  EXPECT_EQ(increases(50 * kMinute, 45 * kMinute), (std::vector<double>{0, 0}));
+}
+
+TEST_F(WindowReset, CountsAMetricThatIsWantedNowAsAFirstScrape) {
+  std::vector<Series> page{Created(Counter("c", 12), 10 * 60), Created(Counter("g", 50), -9'000)};
+  Scrape(50 * kMinute, {page[1]}, -9'000);
+  auto names = std::make_shared<const WantedMetrics>(std::vector<std::string>{"c", "g"});
+  window_.Configure(options_, std::make_shared<const WantedSince>(
+                                  names, std::vector<Millis>{51 * kMinute, Millis{0}}));
+  Scrape(52 * kMinute, page, -9'000);
+  EXPECT_EQ(window_.View(kHour, Millis{0}, 52 * kMinute).series.at(0).increase, 0);
+}
+
+TEST_F(WindowReset, GoesByCreatedAfterAPageThatLeftSomethingOut) {
+  Scrape(90 * kMinute, {Counter("c", 1, {{"id", "a"}}), Counter("c", kInf, {{"id", "b"}})}, 60);
+  Scrape(100 * kMinute,
+         {Counter("c", 1, {{"id", "a"}}), Created(Counter("c", 40, {{"id", "b"}}), 95 * 60),
+          Created(Counter("c", 7, {{"id", "d"}}), 60)},
+         60);
+  const WindowView view = window_.View(kHour, Millis{0}, 100 * kMinute);
+  ASSERT_EQ(view.series.size(), 3u);
+  EXPECT_EQ(view.series[1].increase, 40);
+  EXPECT_EQ(view.series[2].increase, 0) << "it may have been what was left out";
 }
 
 TEST_F(WindowReset, CountsASeriesThatCameBackAfterARestartFromZero) {
