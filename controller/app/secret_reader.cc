@@ -12,6 +12,14 @@ using nlohmann::json;
 
 constexpr Millis kKeep{60'000};
 constexpr Millis kKeepFailure{30'000};
+// Through an upgrade of a control plane; a replaced credential is refused by the server that it is
+// for.
+constexpr Millis kKeepWithoutAnswer{600'000};
+
+// Does the error tell something of the Secret?
+bool IsAnswer(const Error& error) {
+  return error.code == Errc::kNotFound || error.code == Errc::kForbidden;
+}
 
 }  // namespace
 
@@ -43,6 +51,23 @@ Result<SecretReader::Data> SecretReader::Fetch(const kube::Key& secret) {
   return data;
 }
 
+Result<SecretReader::Data> SecretReader::Renew(const kube::Key& secret, Millis now) {
+  Result<Data> fetched = Fetch(secret);
+  const std::lock_guard lock(mutex_);
+  std::erase_if(known_, [&](const auto& known) {
+    const Known& old = known.second;
+    return old.until <= now && !(old.data.ok() && now < old.told + kKeepWithoutAnswer);
+  });
+  const auto it = known_.find(secret);
+  if (!fetched.ok() && !IsAnswer(fetched.error()) && it != known_.end() && it->second.data.ok()) {
+    it->second.until = now + kKeepFailure;
+    return it->second.data;
+  }
+  const Millis until = now + (fetched.ok() ? kKeep : kKeepFailure);
+  known_.insert_or_assign(secret, Known{fetched, until, now});
+  return fetched;
+}
+
 Result<std::string> SecretReader::Read(const kube::Key& secret, const std::string& key) {
   const Millis now = clock_.Steady();
   std::optional<Result<Data>> data;
@@ -52,10 +77,7 @@ Result<std::string> SecretReader::Read(const kube::Key& secret, const std::strin
     if (it != known_.end() && it->second.until > now) data = it->second.data;
   }
   if (!data) {
-    data = Fetch(secret);
-    const std::lock_guard lock(mutex_);
-    std::erase_if(known_, [&](const auto& known) { return known.second.until <= now; });
-    known_.insert_or_assign(secret, Known{*data, now + (data->ok() ? kKeep : kKeepFailure)});
+    data = Renew(secret, now);
   }
   if (!data->ok()) return data->error();
   const auto entry = (*data)->find(key);

@@ -19,7 +19,8 @@ namespace perennial::app {
 // perennial.dev/use for this use is not used: who may create a DriftMonitor could otherwise have
 // any Secret of the namespace sent to a server of their own. Answers are remembered for a minute,
 // failures for half of one, so that a replaced token is picked up soon and an idle controller asks
-// little. Thread-safe.
+// little. Where the API server cannot tell, what it told last holds for ten minutes; that a Secret
+// is gone or may not be used any more holds at once. Thread-safe.
 class SecretReader {
  public:
   // Both must outlive it.
@@ -33,10 +34,12 @@ class SecretReader {
   using Data = std::map<std::string, std::string>;  // base64
   struct Known {
     Result<Data> data;
-    Millis until{0};
+    Millis until{0};  // not asked again before
+    Millis told{0};   // when the API server did
   };
 
   Result<Data> Fetch(const kube::Key& secret);
+  Result<Data> Renew(const kube::Key& secret, Millis now);
 
   kube::Client& client_;
   const Clock& clock_;

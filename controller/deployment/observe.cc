@@ -153,7 +153,8 @@ Result<scrape::Access> AccessOf(const Observed& seen, const api::SecretLookup& s
 }
 
 // What makes counts comparable. A metric that an edit leaves in has been counted for longer than
-// those that it brings: quantities of both would mix two times.
+// those that it brings: quantities of both would mix two times. And a Prometheus counts again what
+// was counted by asking the pods.
 std::string IdentityOf(const api::ModelDeployment& deployment) {
   std::string identity = deployment.spec.variants.empty() ? deployment.status.rollout->version
                                                           : ComparisonIdentity(deployment);
@@ -162,6 +163,8 @@ std::string IdentityOf(const api::ModelDeployment& deployment) {
     definitions.insert(DefinitionOf(*quantity));
   }
   for (const std::string& definition : definitions) identity += ' ' + definition;
+  const auto& from = deployment.spec.rollout.source;
+  if (from && from->prometheus) identity += " of a Prometheus";
   return identity;
 }
 

@@ -24,8 +24,6 @@ struct Reading {
   std::shared_ptr<const QueryJob> job;
   std::optional<WallTime> until;  // taken in up to here
   Millis range{0};                // of one query beyond the overlap; 0: not known yet
-  // Page of each pod and variant.
-  std::map<std::pair<std::string, std::string>, WallTime> newest;
   // Of the query that is under way.
   bool running = false;
   WallTime to{};
@@ -77,11 +75,10 @@ class PromqlPool::Impl {
       std::uint64_t id = next_++;
       Reading reading;
       if (known != ids_.end()) {
-        // Goes on where it was: the windows in the store do too.
-        Reading& old = readings_.at(known->second);
-        reading.until = old.until;
+        // Goes on where it was if the windows in the store do.
+        const Reading& old = readings_.at(known->second);
+        if (old.job->windows == job->windows) reading.until = old.until;
         reading.range = old.range;
-        reading.newest = old.newest;
         Drop(known->second);
       }
       reading.job = job;
@@ -136,9 +133,8 @@ class PromqlPool::Impl {
     Result<ScrapedPages> pages = Read(reading, fetched);
     Count(fetched, pages);
     if (!pages.ok()) return Failed(reading, pages.error());
-    LeaveOutTaken(reading, *pages);
     reading.until = reading.to;
-    store_.RecordPages(reading.job->subscription, *pages, reading.last);
+    store_.RecordPages(*reading.job, *pages, reading.last);
     if (!reading.last) return FetchLoop::Turn::kMore;
     reading.range = std::min(reading.range * 2, std::max(reading.job->retention, kSmallestRange));
     return FetchLoop::Turn::kDone;
@@ -154,18 +150,6 @@ class PromqlPool::Impl {
     if (error.code == Errc::kTimeout) reading.range = std::max(reading.range / 2, kSmallestRange);
     store_.RecordQueryFailure(reading.job->subscription, error);
     return FetchLoop::Turn::kFailed;
-  }
-
-  static void LeaveOutTaken(Reading& reading, ScrapedPages& pages) {
-    std::erase_if(pages.pages, [&](const ScrapedPage& page) {
-      WallTime& newest =
-          reading.newest.try_emplace({page.pod, page.variant}, WallTime::min()).first->second;
-      if (page.at <= newest) return true;
-      newest = page.at;
-      return false;
-    });
-    const WallTime old = reading.to - 4 * kOverlap;
-    std::erase_if(reading.newest, [&](const auto& page) { return page.second < old; });
   }
 
   void Count(const Result<FetchSummary>& fetched, const Result<ScrapedPages>& pages) {

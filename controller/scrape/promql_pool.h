@@ -28,9 +28,9 @@ struct PromqlCounters {
 // scraped, with its time stamps, so that counter resets, churn of pods and bucket layouts are
 // judged by the same rules as pages scraped by ourselves, and nothing is extrapolated. Each query
 // goes on where the last one ended, a little overlapping, because samples become visible only some
-// seconds after their time stamp; what was taken already is left out. At the start it goes back
-// over the whole retention: after a restart the window is complete at once. A range that answers
-// with too much is asked in halves.
+// seconds after their time stamp; the store leaves out what it took already. For new windows it
+// goes back over the whole retention: after a restart they are complete at once. A range that
+// answers with too much is asked in halves.
 class PromqlPool {
  public:
   // Both must outlive the pool. Takes the store's OnQueriesChanged callback.

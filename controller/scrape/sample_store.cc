@@ -101,8 +101,11 @@ void SampleStore::Impl::Set(std::string_view id, Subscription spec) {
     const std::lock_guard lock(state->mutex);
     std::vector<Target> targets = std::move(spec.targets);
     spec.targets.clear();
+    const Teller teller = spec.promql       ? Teller::kPrometheus
+                          : targets.empty() ? Teller::kNobody
+                                            : Teller::kPods;
     bool reissue = false;
-    Configure(*state, spec, now, &reissue);
+    Configure(*state, spec, teller, now, &reissue);
     SetTargets(*state, std::move(targets), reissue, now, changes);
     std::erase_if(state->variants, [&](const auto& v) { return v.second.Expired(now); });
     query = QueryOf(*state);
@@ -118,9 +121,13 @@ void SampleStore::Impl::Set(std::string_view id, Subscription spec) {
 }
 
 // reissue: what the jobs say has changed, not only who is scraped.
-void SampleStore::Impl::Configure(SubscriptionState& state, Subscription& spec, Millis now,
-                                  bool* reissue) {
+void SampleStore::Impl::Configure(SubscriptionState& state, Subscription& spec, Teller teller,
+                                  Millis now, bool* reissue) {
   const bool first = state.wanted == nullptr;
+  const bool other_teller = teller != Teller::kNobody && teller != state.teller;
+  // Both tell the same counts of the same pods, but name the pods differently.
+  const bool anew = first || (other_teller && state.teller != Teller::kNobody);
+  if (other_teller) state.teller = teller;
   std::vector<std::string> metrics = std::move(spec.metrics);
   spec.metrics.clear();
   std::ranges::sort(metrics);
@@ -128,14 +135,21 @@ void SampleStore::Impl::Configure(SubscriptionState& state, Subscription& spec, 
   const Access access = std::exchange(spec.access, {});
   const bool other_metrics = first || metrics != state.wanted->names();
   const bool other_access = first || access != *state.access;
-  if (!other_metrics && !other_access && spec == state.spec) return;
-  *reissue = !first && (other_metrics || other_access || spec.interval != state.spec.interval ||
-                        spec.promql.has_value() != state.spec.promql.has_value());
+  if (!anew && !other_metrics && !other_access && spec == state.spec) return;
+  *reissue =
+      !first && (anew || other_metrics || other_access || spec.interval != state.spec.interval ||
+                 spec.promql.has_value() != state.spec.promql.has_value());
   if (spec.promql != state.spec.promql) state.notes.clear();
-  if (other_metrics) {
-    state.wanted = Share(std::move(metrics));
+  if (anew) {
+    state.variants.clear();
+    state.windows = next_job_++;
+    state.since = nullptr;
+    state.options.totals_since.reset();
+  }
+  if (other_metrics) state.wanted = Share(std::move(metrics));
+  if (anew || other_metrics) {
     // A Prometheus is asked for what it scraped before.
-    const Millis began = first && spec.promql ? now - spec.retention : now;
+    const Millis began = anew && spec.promql ? now - spec.retention : now;
     state.since = Since(state.wanted, state.since.get(), began);
   }
   if (other_access) state.access = std::make_shared<const Access>(access);

@@ -81,6 +81,8 @@ struct JobChanges {
 // more.
 struct QueryJob {
   std::string subscription;
+  // Names the windows that the answers are for: others are to be filled from the beginning on.
+  std::uint64_t windows = 0;
   std::optional<PromqlSource> source;
   Millis interval{0};
   Millis retention{0};
@@ -112,7 +114,9 @@ class SampleStore {
   // Makes the subscription what it should be; the same again changes nothing. Unchanged targets
   // keep their place in the schedule and their counters; the deltas of targets that are gone stay
   // until they age out; a target that returns within the retention continues where it was.
-  // Shorter than before, the retention forgets; a changed resolution starts the windows anew.
+  // Shorter than before, the retention forgets; a changed resolution starts the windows anew, and
+  // so does a Prometheus in the place of scrapes or the other way: they tell the pods apart in
+  // different ways. Without targets and Prometheus nothing is asked, and what was counted stays.
   void Set(std::string_view id, Subscription subscription);
   void Remove(std::string_view id);
 
@@ -151,8 +155,9 @@ class SampleStore {
   std::vector<std::shared_ptr<const QueryJob>> TakeQueryChanges();
   // Takes in what a Prometheus saw, in order of time: the windows are those that scraping the same
   // pages at the same moments would have given. Pods that are no targets (any more) count as well.
-  // `caught_up`: these are the newest there are; a round is over.
-  void RecordPages(std::string_view id, const ScrapedPages& seen, bool caught_up);
+  // Pages that were taken in before are left out. `caught_up`: these are the newest there are; a
+  // round is over.
+  void RecordPages(const QueryJob& job, const ScrapedPages& seen, bool caught_up);
   // Nothing could be asked: true of all targets.
   void RecordQueryFailure(std::string_view id, const Error& error);
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -24,6 +25,9 @@ struct Entry {
   Millis heard = Millis::min();  // newest page that a Prometheus gave
 };
 
+// Who tells what is counted. Nobody: for the time being nothing is asked.
+enum class Teller : std::uint8_t { kNobody, kPods, kPrometheus };
+
 struct SubscriptionState {
   std::string id;
   // Held through a whole Set() or Remove(), so that their job changes are published in order.
@@ -37,6 +41,8 @@ struct SubscriptionState {
   std::vector<std::string> notes;  // of the last answer of a Prometheus
   std::vector<Entry> entries;
   std::map<std::string, VariantWindow, std::less<>> variants;
+  std::uint64_t windows = 0;        // see QueryJob
+  Teller teller = Teller::kNobody;  // the last one that there was
   WindowOptions options;
   std::uint64_t generation = 0;
   std::uint64_t round = 1;
@@ -55,7 +61,7 @@ class SampleStore::Impl {
   void Record(JobId job, const Result<Scrape>& outcome, Millis now, WallTime wall);
   JobChanges TakeJobChanges();
   std::vector<std::shared_ptr<const QueryJob>> TakeQueryChanges();
-  void RecordPages(std::string_view id, const ScrapedPages& seen, bool caught_up);
+  void RecordPages(const QueryJob& job, const ScrapedPages& seen, bool caught_up);
   void RecordQueryFailure(std::string_view id, const Error& error);
   StoreUsage Usage(std::string_view prefix) const;
 
@@ -72,7 +78,8 @@ class SampleStore::Impl {
  private:
   std::shared_ptr<const WantedMetrics> Share(std::vector<std::string> names);
   std::shared_ptr<SubscriptionState> FindOrAdd(std::string_view id);
-  void Configure(SubscriptionState& state, Subscription& spec, Millis now, bool* reissue);
+  void Configure(SubscriptionState& state, Subscription& spec, Teller teller, Millis now,
+                 bool* reissue);
   void SetTargets(SubscriptionState& state, std::vector<Target> targets, bool reissue, Millis now,
                   JobChanges& changes);
   void Publish(const std::shared_ptr<SubscriptionState>& state, JobChanges changes);

@@ -18,6 +18,7 @@ constexpr Millis kStale{300'000};
 std::shared_ptr<const QueryJob> SampleStore::Impl::QueryOf(const SubscriptionState& state) {
   auto query = std::make_shared<QueryJob>();
   query->subscription = state.id;
+  query->windows = state.windows;
   if (!state.spec.promql) return query;
   query->source = state.spec.promql;
   query->interval = state.spec.interval;
@@ -43,14 +44,15 @@ void SampleStore::Impl::EndRound(SubscriptionState& state, Millis now) {
   state.round_began = now;
 }
 
-void SampleStore::Impl::RecordPages(std::string_view id, const ScrapedPages& seen, bool caught_up) {
-  const auto state = Find(id);
+void SampleStore::Impl::RecordPages(const QueryJob& job, const ScrapedPages& seen, bool caught_up) {
+  const auto state = Find(job.subscription);
   if (state == nullptr) return;
   const Millis now = clock_.Steady();
   const WallTime wall = clock_.Wall();
   {
     const std::lock_guard lock(state->mutex);
-    if (!state->spec.promql) return;  // an answer that came too late
+    // An answer that came too late.
+    if (!state->spec.promql || job.windows != state->windows) return;
     state->notes = seen.problems;
     std::set<std::pair<std::string, std::string>> guests;  // variant and pod
     for (const ScrapedPage& page : seen.pages) {
@@ -58,6 +60,7 @@ void SampleStore::Impl::RecordPages(std::string_view id, const ScrapedPages& see
       const Millis at = now - std::max(wall - page.at, Millis{0});
       VariantWindow& window =
           state->variants.try_emplace(page.variant, state->options, state->since, at).first->second;
+      if (window.HasTaken(page.pod, page.at)) continue;
       const auto entry = std::ranges::find_if(state->entries, [&](const Entry& e) {
         return e.job->target.id == page.pod && e.job->target.variant == page.variant;
       });
@@ -117,8 +120,8 @@ std::vector<std::shared_ptr<const QueryJob>> SampleStore::TakeQueryChanges() {
   return impl_->TakeQueryChanges();
 }
 
-void SampleStore::RecordPages(std::string_view id, const ScrapedPages& seen, bool caught_up) {
-  impl_->RecordPages(id, seen, caught_up);
+void SampleStore::RecordPages(const QueryJob& job, const ScrapedPages& seen, bool caught_up) {
+  impl_->RecordPages(job, seen, caught_up);
 }
 
 void SampleStore::RecordQueryFailure(std::string_view id, const Error& error) {

@@ -126,9 +126,18 @@ std::int64_t VariantWindow::SlotOf(Millis time) const {
   return time.count() / options_.slot.count() - (time % options_.slot < Millis{0} ? 1 : 0);
 }
 
-VariantWindow::TargetState* VariantWindow::Find(std::string_view id) {
+const VariantWindow::TargetState* VariantWindow::Find(std::string_view id) const {
   const auto it = std::ranges::find(targets_, id, &TargetState::id);
   return it == targets_.end() ? nullptr : &*it;
+}
+
+VariantWindow::TargetState* VariantWindow::Find(std::string_view id) {
+  return const_cast<TargetState*>(std::as_const(*this).Find(id));
+}
+
+bool VariantWindow::HasTaken(std::string_view id, WallTime page) const {
+  const TargetState* target = Find(id);
+  return target != nullptr && page <= target->page;
 }
 
 void VariantWindow::AddTarget(std::string_view id) {
@@ -212,6 +221,7 @@ void VariantWindow::Ingest(std::string_view id, const Scrape& scrape, Millis now
   pass.packed.shrink_to_fit();
   target->counters = std::move(pass.packed);
   target->scraped = now;
+  target->page = wall;
   target->failing = false;
   target->partial = partial;
   if (scrape.process_start_time) target->process_start = scrape.process_start_time;

@@ -85,6 +85,9 @@ class VariantWindow {
   // Nothing to show any more: no target, and nothing within the retention.
   bool Expired(Millis now) const;
 
+  // Was that page of the target taken in, or a later one? Of a Prometheus that is asked again for
+  // what it told before.
+  bool HasTaken(std::string_view target, WallTime page) const;
   // Unknown targets are ignored.
   void Ingest(std::string_view target, const Scrape& scrape, Millis now, WallTime wall);
   void RecordFailure(std::string_view target, const Error& error);
@@ -119,8 +122,9 @@ class VariantWindow {
   };
   struct TargetState {
     std::string id;
-    Millis scraped = kNever;  // last success
-    Millis removed = kNever;  // gone, but may come back
+    Millis scraped = kNever;          // last success
+    WallTime page = WallTime::min();  // when that was, by the clock of whoever scraped
+    Millis removed = kNever;          // gone, but may come back
     bool failing = false;
     bool partial = false;  // not every wanted series of the last page was taken
     std::optional<double> process_start;
@@ -131,6 +135,7 @@ class VariantWindow {
   struct Counted;  // what bucket layouts counted in a range
 
   TargetState* Find(std::string_view id);
+  const TargetState* Find(std::string_view id) const;
   std::int64_t SlotOf(Millis time) const;
   std::optional<std::uint32_t> FindSeries(const Series& series, Millis now);
   Lane* FindLane(SeriesState& state, const std::vector<double>& bounds, Millis now);

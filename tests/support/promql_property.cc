@@ -116,7 +116,7 @@ std::string MiscountedByStore(const ScrapedPages& pages, const PromqlSource& sou
   subscription.targets = {{"m-v1-a-b", "", 0, "/metrics", "v1"}};
   subscription.promql = source;
   store.Set("s", subscription);
-  store.RecordPages("s", pages, true);
+  store.RecordPages(*store.TakeQueryChanges().at(0), pages, true);
   if (store.Generation("s") != 1) return "no round";
   for (const char* variant : {"v1", "v2"}) {
     for (const auto& series : store.View("s", variant, kHour, Millis{0}, clock.Steady()).series) {

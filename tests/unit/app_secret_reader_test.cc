@@ -73,5 +73,30 @@ TEST_F(SecretReaderTest, SaysWhatToChangeAndRemembersFailures) {
   EXPECT_EQ(Problem(), "Secret ns/s does not exist");
 }
 
+TEST_F(SecretReaderTest, KeepsWhatItReadWhileTheApiServerCannotTell) {
+  transport_.answer = {500, "{}"};
+  EXPECT_EQ(Problem(), "Secret ns/s could not be read") << "there is nothing to keep";
+  clock_.Advance(Millis{31'000});
+  transport_.answer = {200, Secret(R"("perennial.dev/use":"metrics")")};
+  EXPECT_EQ(Problem(), "read: token");
+  transport_.answer = {500, "{}"};
+  for (int i = 0; i < 9; ++i) {
+    clock_.Advance(Millis{61'000});
+    EXPECT_EQ(Problem(), "read: token") << i;
+  }
+  EXPECT_EQ(transport_.asked.size(), 11u) << "asked again each time";
+  clock_.Advance(Millis{61'000});
+  EXPECT_EQ(Problem(), "Secret ns/s could not be read") << "ten minutes are over";
+  clock_.Advance(Millis{31'000});
+  transport_.answer = {200, Secret(R"("perennial.dev/use":"metrics")")};
+  EXPECT_EQ(Problem(), "read: token");
+  clock_.Advance(Millis{61'000});
+  transport_.answer = {404, "{}"};
+  EXPECT_EQ(Problem(), "Secret ns/s does not exist") << "that is an answer";
+  clock_.Advance(Millis{31'000});
+  transport_.answer = {500, "{}"};
+  EXPECT_EQ(Problem(), "Secret ns/s could not be read");
+}
+
 }  // namespace
 }  // namespace perennial::app

@@ -357,6 +357,28 @@ TEST_F(DeploymentObserve, CountsAnewWhenAQuantityIsDefinedAnew) {
   EXPECT_EQ(Increase(Observe()->samples["v2"].totals), 3);
 }
 
+// It would count again what the pods told, and calls them differently.
+TEST_F(DeploymentObserve, CountsAnewWhenAPrometheusIsAskedInThePlaceOfThePods) {
+  AddVariant("v1", "10.0.0.1");
+  AddVariant("v2", "10.0.0.2");
+  BeginRollout();
+  Observe();
+  Scraped(5);
+  clock_.Advance(Seconds(10));
+  Scraped(12);
+  EXPECT_EQ(Increase(Observe()->samples["v2"].totals), 7);
+  md_.status.rollout->experiment = api::ExperimentStatus{};
+  md_.status.rollout->experiment->counts = {{"error", {"10", "20", "50"}, {"11", "21", "51"}}};
+  api::PrometheusSource prometheus;
+  prometheus.server.url = "https://prometheus:9090";
+  md_.spec.rollout.source = api::Source{std::nullopt, prometheus};
+  Write();
+  const auto seen = Observe();
+  EXPECT_EQ(Increase(seen->samples["v2"].totals), -1);
+  ASSERT_TRUE(seen->carried.contains("v2")) << "what is on record goes on";
+  EXPECT_EQ(seen->carried.at("v2").front().challenger.n, "11");
+}
+
 // A readiness that flickers, or an edit of the route, in the first step in which both have traffic.
 TEST_F(DeploymentObserve, KeepsItsTotalsWhileAStepIsNotInEffectForAMoment) {
   AddVariant("v1", "10.0.0.1");

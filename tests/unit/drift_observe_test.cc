@@ -118,7 +118,7 @@ TEST_F(DriftObserve, AsksAPrometheusForThePodsByName) {
   for (const char* pod : {"pod-a", "pod-b"}) {
     pages.pages.push_back({pod, "v1", clock_.Wall(), scrape::Scrape{}});
   }
-  samples_.RecordPages("drift/uid-m", pages, true);
+  samples_.RecordPages(*queries[0], pages, true);
   seen = Observe();
   EXPECT_EQ(seen.targets_up, 2);
   EXPECT_EQ(seen.problem, "");

@@ -272,7 +272,8 @@ TEST(PromqlStore, TakesInPagesAsIfItHadScraped) {
   subscription.targets.push_back({"departures-v1-a-b", "10.0.0.1", 80, "/metrics", "v1"});
   store.Set("m", subscription);
   EXPECT_TRUE(store.TakeJobChanges().started.empty()) << "nobody scrapes it";
-  ASSERT_EQ(store.TakeQueryChanges().size(), 1u);
+  const auto asked = store.TakeQueryChanges();
+  ASSERT_EQ(asked.size(), 1u);
   store.Set("m", subscription);
   EXPECT_TRUE(store.TakeQueryChanges().empty()) << "the same again changes nothing";
   const WallTime now = clock.Wall();
@@ -293,7 +294,7 @@ TEST(PromqlStore, TakesInPagesAsIfItHadScraped) {
   seen.pages.push_back(page("departures-v1-a-old", Millis{30'000}, 110));
   seen.pages.push_back(page("departures-v1-a-b", Millis{25'000}, 12));
   seen.pages.push_back(page("departures-v1-a-b", Millis{5'000}, 3));
-  store.RecordPages("m", seen, true);
+  store.RecordPages(*asked[0], seen, true);
   EXPECT_EQ(store.Generation("m"), 1u);
   const WindowView view = store.View("m", "v1", Millis{600'000}, Millis{0}, clock.Steady());
   ASSERT_EQ(view.series.size(), 1u);
@@ -321,6 +322,7 @@ TEST(PromqlStore, CountsForEachVersionWhatAnotherPodKnowsOfIt) {
   subscription.promql = Source();
   subscription.promql->version_label = "version";
   store.Set("m", subscription);
+  const auto job = store.TakeQueryChanges().at(0);
   const std::map<std::string, std::vector<double>> known = {{"v1", {5, 15, 40}}, {"v2", {1, 3, 4}}};
   for (std::size_t i = 0; i < 3; ++i) {
     ScrapedPages seen;
@@ -333,7 +335,7 @@ TEST(PromqlStore, CountsForEachVersionWhatAnotherPodKnowsOfIt) {
       scrape.series.push_back(series);
       seen.pages.push_back({"joiner-0", version, clock.Wall(), scrape});
     }
-    store.RecordPages("m", seen, true);
+    store.RecordPages(*job, seen, true);
     clock.Advance(Millis{10'000});
   }
   for (const auto& [version, values] : known) {
@@ -354,7 +356,11 @@ class PromqlChurn : public ::testing::Test {
 
   void Target(const std::string& pod) {
     subscription_.targets = {{pod, "10.0.0.1", 80, "/metrics", "v1"}};
-    store_.Set("m", subscription_);
+    Set(subscription_);
+  }
+  void Set(const Subscription& subscription) {
+    store_.Set("m", subscription);
+    for (const auto& job : store_.TakeQueryChanges()) job_ = job;
   }
   // What the Prometheus scraped just now, by its own clock; nothing: a marker.
   void Scraped(const std::map<std::string, std::optional<double>>& pods) {
@@ -370,7 +376,19 @@ class PromqlChurn : public ::testing::Test {
       }
       seen.pages.push_back({pod, "v1", prometheus_, scrape});
     }
-    store_.RecordPages("m", seen, true);
+    store_.RecordPages(*job_, seen, true);
+  }
+  ScrapedPage Page(Millis ago, std::optional<double> value) const {
+    Scrape scrape;
+    scrape.process_start_time = 60;
+    if (value) {
+      Series series;
+      series.metric = "c_total";
+      series.kind = SeriesKind::kCounter;
+      series.value = *value;
+      scrape.series.push_back(series);
+    }
+    return {"departures-v1-a-old", "v1", prometheus_ - ago, scrape};
   }
   void Pass(Millis time) {
     clock_.Advance(time);
@@ -384,6 +402,7 @@ class PromqlChurn : public ::testing::Test {
   WallTime prometheus_ = clock_.Wall();
   SampleStore store_{clock_};
   Subscription subscription_;
+  std::shared_ptr<const QueryJob> job_;
 };
 
 TEST_F(PromqlChurn, CountsEachPodOnceWhileTheyComeAndGo) {
@@ -433,22 +452,49 @@ TEST_F(PromqlChurn, LosesAndDoublesNothingWhenOurClockIsSet) {
 
 // What it scraped before it was asked is no first scrape of ours.
 TEST_F(PromqlChurn, CountsASeriesThatAppearsOnThePagesThatAreReadBack) {
-  const auto page = [&](Millis ago, std::optional<double> value) {
-    Scrape scrape;
-    scrape.process_start_time = 60;
-    if (value) {
-      Series series;
-      series.metric = "c_total";
-      series.kind = SeriesKind::kCounter;
-      series.value = *value;
-      scrape.series.push_back(series);
-    }
-    return ScrapedPage{"departures-v1-a-old", "v1", prometheus_ - ago, scrape};
-  };
   store_.RecordPages(
-      "m", {{page(Millis{90'000}, {}), page(Millis{60'000}, 3), page(Millis{30'000}, 4)}, {}},
+      *job_, {{Page(Millis{90'000}, {}), Page(Millis{60'000}, 3), Page(Millis{30'000}, 4)}, {}},
       true);
   EXPECT_EQ(Look().series.at(0).increase, 4);
+}
+
+// A Secret that cannot be read for a moment takes the source away; then all is read again.
+TEST_F(PromqlChurn, CountsNothingTwiceThatIsReadAgain) {
+  store_.RecordPages(*job_, {{Page(Millis{90'000}, 100), Page(Millis{60'000}, 110)}, {}}, true);
+  Subscription none = subscription_;
+  none.promql.reset();
+  none.targets.clear();
+  Set(none);
+  EXPECT_FALSE(job_->source.has_value());
+  Set(subscription_);
+  const ScrapedPages again{
+      {Page(Millis{90'000}, 100), Page(Millis{60'000}, 110), Page(Millis{30'000}, 115)}, {}};
+  store_.RecordPages(*job_, again, true);
+  EXPECT_EQ(Look().series.at(0).increase, 15);
+  store_.RecordPages(*job_, again, true);
+  EXPECT_EQ(Look().series.at(0).increase, 15);
+}
+
+// They call the pods differently: what both told of one pod would be told of two.
+TEST_F(PromqlChurn, BeginsAnewWhereThePodsAreScrapedInItsPlace) {
+  store_.RecordPages(*job_, {{Page(Millis{90'000}, 100), Page(Millis{60'000}, 110)}, {}}, true);
+  const auto late = job_;
+  Subscription pods = subscription_;
+  pods.promql.reset();
+  pods.targets[0].id = "uid";
+  Set(pods);
+  const WindowView begun = Look();
+  EXPECT_TRUE(begun.series.empty());
+  EXPECT_EQ(begun.targets, 1);
+  store_.Record(*store_.FindJob("m", "uid"), *Page({}, 115).outcome, clock_.Steady(),
+                clock_.Wall());
+  EXPECT_EQ(Look().series.size(), 1u);
+  Set(subscription_);
+  EXPECT_TRUE(Look().series.empty());
+  store_.RecordPages(*late, {{Page(Millis{30'000}, 115)}, {}}, true);
+  EXPECT_TRUE(Look().series.empty()) << "it goes on where other windows ended";
+  store_.RecordPages(*job_, {{Page(Millis{90'000}, 100), Page(Millis{60'000}, 110)}, {}}, true);
+  EXPECT_EQ(Look().series.at(0).increase, 10);
 }
 
 }  // namespace
