@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <utility>
 
 #include "scrape/window_key.h"
@@ -11,6 +12,7 @@ namespace {
 
 constexpr std::size_t kMaxLanes = 4;
 constexpr std::size_t kMaxDeparted = 8;  // beside as many as there are targets
+constexpr std::size_t kMaxForgotten = 1'000;
 // `_created` and process_start_time_seconds are derived from clocks and tick counts: values that
 // differ by less are the same start.
 constexpr double kSameStart = 1.5;
@@ -43,6 +45,10 @@ std::string_view Reason(std::string_view message) {
   const std::size_t colon = message.find(": ");
   return message.starts_with("line ") && colon != message.npos ? message.substr(colon + 2)
                                                                : message;
+}
+
+std::size_t HashOf(std::string_view id) {
+  return std::hash<std::string_view>()(id);
 }
 
 double UnixSeconds(WallTime wall, Millis ago) {
@@ -136,8 +142,9 @@ VariantWindow::TargetState* VariantWindow::Find(std::string_view id) {
 }
 
 bool VariantWindow::HasTaken(std::string_view id, WallTime page) const {
-  const TargetState* target = Find(id);
-  return target != nullptr && page <= target->page;
+  if (const TargetState* target = Find(id)) return page <= target->page;
+  const auto gone = std::ranges::find(departed_, HashOf(id), &Departed::id);
+  return gone != departed_.end() && page <= gone->page;
 }
 
 void VariantWindow::AddTarget(std::string_view id) {
@@ -145,7 +152,14 @@ void VariantWindow::AddTarget(std::string_view id) {
     target->removed = kNever;
     return;
   }
-  targets_.emplace_back().id = id;
+  TargetState& target = targets_.emplace_back();
+  target.id = id;
+  const auto gone = std::ranges::find(departed_, HashOf(id), &Departed::id);
+  if (gone == departed_.end()) return;
+  target.scraped = gone->scraped;
+  target.page = gone->page;
+  target.forgotten = true;
+  departed_.erase(gone);
 }
 
 void VariantWindow::RemoveTarget(std::string_view id, Millis now) {
@@ -159,8 +173,16 @@ void VariantWindow::RemoveTarget(std::string_view id, Millis now) {
                 [](const TargetState& t) { return t.removed != kNever && t.scraped == kNever; });
   const auto gone = static_cast<std::size_t>(std::ranges::count_if(targets_, departed));
   if (gone <= kMaxDeparted + (targets_.size() - gone)) return;
-  targets_.erase(std::ranges::min_element(
+  Evict(std::ranges::min_element(
       targets_, {}, [&](const TargetState& t) { return departed(t) ? t.removed : Millis::max(); }));
+}
+
+void VariantWindow::Evict(std::vector<TargetState>::iterator target) {
+  if (departed_.size() >= kMaxForgotten) {
+    departed_.erase(std::ranges::min_element(departed_, {}, &Departed::scraped));
+  }
+  departed_.push_back({HashOf(target->id), target->scraped, target->page});
+  targets_.erase(target);
 }
 
 bool VariantWindow::has_targets() const {
@@ -192,6 +214,7 @@ void VariantWindow::Ingest(std::string_view id, const Scrape& scrape, Millis now
   if (newest_ != kNever && newest_ < oldest) first_ = kNever;
   if (target->scraped != kNever && target->scraped < oldest) {
     target->scraped = kNever;  // too long ago to say anything about the window
+    target->forgotten = false;
     PackedNumbers().swap(target->counters);
   }
 
@@ -223,6 +246,7 @@ void VariantWindow::Ingest(std::string_view id, const Scrape& scrape, Millis now
   target->scraped = now;
   target->page = wall;
   target->failing = false;
+  target->forgotten = false;
   target->partial = partial;
   if (scrape.process_start_time) target->process_start = scrape.process_start_time;
   target->problems = scrape.problems;
@@ -285,6 +309,7 @@ std::optional<Millis> VariantWindow::CountedSince(const Series& series, const Ba
 // nullopt if that is not known or before everything we keep.
 std::optional<Millis> VariantWindow::CountedFrom(const Series& series, const Pass& pass) const {
   const TargetState& target = pass.target;
+  if (target.forgotten) return std::nullopt;
   const std::optional<Millis> wanted = wanted_->Of(series.metric);
   if (target.scraped == kNever || !wanted || *wanted > target.scraped) return pass.began;
   if (!target.partial) return target.scraped;

@@ -78,7 +78,8 @@ class VariantWindow {
   // Another slot width restarts the windows; metrics that are not wanted any more are forgotten.
   void Configure(WindowOptions options, std::shared_ptr<const WantedSince> wanted);
 
-  // A target that was removed and comes back within the retention continues with its counters.
+  // A target that was removed and comes back within the retention continues with its counters. Of
+  // many that were removed only the latest have them: others count nothing at their next page.
   void AddTarget(std::string_view id);
   void RemoveTarget(std::string_view id, Millis now);
   bool has_targets() const;
@@ -126,16 +127,24 @@ class VariantWindow {
     WallTime page = WallTime::min();  // when that was, by the clock of whoever scraped
     Millis removed = kNever;          // gone, but may come back
     bool failing = false;
-    bool partial = false;  // not every wanted series of the last page was taken
+    bool forgotten = false;  // it was counted, but nobody knows any more how far
+    bool partial = false;    // not every wanted series of the last page was taken
     std::optional<double> process_start;
     PackedNumbers counters;  // baselines
     std::vector<std::string> problems;
+  };
+  // Of a target that is gone, beside those that are kept: what it exposes was counted.
+  struct Departed {
+    std::size_t id = 0;  // hash
+    Millis scraped = kNever;
+    WallTime page = WallTime::min();
   };
   struct Pass;     // state of one Ingest()
   struct Counted;  // what bucket layouts counted in a range
 
   TargetState* Find(std::string_view id);
   const TargetState* Find(std::string_view id) const;
+  void Evict(std::vector<TargetState>::iterator target);
   std::int64_t SlotOf(Millis time) const;
   std::optional<std::uint32_t> FindSeries(const Series& series, Millis now);
   Lane* FindLane(SeriesState& state, const std::vector<double>& bounds, Millis now);
@@ -164,6 +173,7 @@ class VariantWindow {
   std::vector<std::uint32_t> order_;  // places in use, by key
   std::vector<std::uint32_t> free_;
   std::vector<TargetState> targets_;
+  std::vector<Departed> departed_;
   Millis first_ = kNever;   // beginning of the oldest delta or sample
   Millis newest_ = kNever;  // newest successful scrape
   // Nothing that began earlier is kept, because there was no room for it.

@@ -13,6 +13,8 @@ void VariantWindow::Collect(Millis now) {
   const Millis oldest = now - options_.retention;
   std::erase_if(targets_,
                 [&](const TargetState& t) { return t.removed != kNever && t.removed < oldest; });
+  std::erase_if(departed_, [&](const Departed& gone) { return gone.scraped < oldest; });
+  departed_.shrink_to_fit();
   std::vector<bool> dead(series_.size(), false);
   for (std::uint32_t place : order_) {
     SeriesState& state = series_[place];

@@ -314,7 +314,8 @@ std::size_t VariantWindow::SeriesBytes() const {
 }
 
 std::size_t VariantWindow::bytes() const {
-  std::size_t bytes = sizeof(*this) + SeriesBytes() + targets_.capacity() * sizeof(TargetState);
+  std::size_t bytes = sizeof(*this) + SeriesBytes() + targets_.capacity() * sizeof(TargetState) +
+                      departed_.capacity() * sizeof(Departed);
   for (const TargetState& target : targets_) {
     bytes += Heap(target.id) + target.counters.capacity() + 16;
     for (const std::string& problem : target.problems) bytes += sizeof(std::string) + Heap(problem);

@@ -475,6 +475,21 @@ TEST_F(PromqlChurn, CountsNothingTwiceThatIsReadAgain) {
   EXPECT_EQ(Look().series.at(0).increase, 15);
 }
 
+// Of pods that are gone only the latest keep their counters.
+TEST_F(PromqlChurn, ReadsAgainOfManyPodsThatAreGone) {
+  ScrapedPages seen;
+  for (const auto& [ago, value] : {std::pair{Millis{90'000}, 100.0}, {Millis{60'000}, 110.0}}) {
+    for (int i = 0; i < 20; ++i) {
+      seen.pages.push_back(Page(ago, value));
+      seen.pages.back().pod += std::to_string(i);
+    }
+  }
+  store_.RecordPages(*job_, seen, true);
+  EXPECT_EQ(Look().series.at(0).increase, 200);
+  store_.RecordPages(*job_, seen, true);
+  EXPECT_EQ(Look().series.at(0).increase, 200);
+}
+
 // They call the pods differently: what both told of one pod would be told of two.
 TEST_F(PromqlChurn, BeginsAnewWhereThePodsAreScrapedInItsPlace) {
   store_.RecordPages(*job_, {{Page(Millis{90'000}, 100), Page(Millis{60'000}, 110)}, {}}, true);

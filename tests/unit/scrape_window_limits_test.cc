@@ -114,13 +114,38 @@ TEST_F(WindowLimits, LimitsTheCountersOfOnePod) {
 }
 
 TEST_F(WindowLimits, LimitsPodsThatAreGone) {
-  for (int i = 0; i < 1000; ++i) {
+  for (int i = 0; i < 5000; ++i) {
     const std::string pod = "pod-" + std::to_string(i);
     window_.AddTarget(pod);
     Scrape(kMinute + Millis(i), {Counter("c", 5)}, std::nullopt, pod);
     window_.RemoveTarget(pod, kMinute + Millis(i));
   }
+  EXPECT_LT(window_.bytes(), 8000u + 1024 * 24) << "little of the latest 1,000";
+  window_.AddTarget("pod-a");
+  Scrape(kMinute * 90, {Counter("c", 5)});
   EXPECT_LT(window_.bytes(), 8000u);
+}
+
+TEST_F(WindowLimits, CountsPodsOnceThatAreAllGoneForAWhile) {
+  window_.RemoveTarget("pod-a", Millis{0});
+  const auto name = [](int i) { return "pod-" + std::to_string(i); };
+  for (int i = 0; i < 20; ++i) {
+    window_.AddTarget(name(i));
+    Scrape(20 * kMinute, {Counter("c", 40)}, 0, name(i));
+  }
+  for (int i = 0; i < 20; ++i) window_.RemoveTarget(name(i), 21 * kMinute);
+  for (int i = 0; i < 20; ++i) {
+    window_.AddTarget(name(i));
+    Scrape(22 * kMinute, {Counter("c", 40)}, 0, name(i));
+  }
+  EXPECT_EQ(Increase(22 * kMinute), 800);
+  for (int i = 0; i < 20; ++i) Scrape(23 * kMinute, {Counter("c", 41)}, 0, name(i));
+  EXPECT_EQ(Increase(23 * kMinute), 820);
+  // What is forgotten is so until it is older than the window.
+  for (int i = 0; i < 20; ++i) window_.RemoveTarget(name(i), 24 * kMinute);
+  window_.AddTarget(name(0));
+  Scrape(23 * kMinute + 2 * kHour, {Counter("c", 7)}, 120 * 60, name(0));
+  EXPECT_EQ(Increase(23 * kMinute + 2 * kHour), 7);
 }
 
 TEST_F(WindowLimits, StaysSmallForAMonitorWithTenHistograms) {
