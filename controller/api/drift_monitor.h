@@ -214,8 +214,7 @@ struct SignalStatus {
   // The last evaluations, newest first: C critical breach, B breach, w warning, - ok, ? no data,
   // E error.
   std::string recent;
-  // Generation of the spec by whose rules a look with data last judged; 0: none has.
-  std::int64_t observed_generation = 0;
+  std::string definition;  // a hash of what the signal measures (drift/definition.h)
   std::string message;
   std::vector<TestStatus> tests;
   std::vector<BinShift> moved;  // what moved most, at most kMostBinShifts, greatest first

@@ -265,8 +265,9 @@ struct Schema<SignalStatus> {
             "The last evaluations, newest first: C critical breach, B breach, w warning, - calm, ? "
             "no data, E error.",
             Rules{}},
-      Field{"observedGeneration", &T::observed_generation,
-            "Generation of the spec by which a look with data last judged.", Rules{}},
+      Field{"definition", &T::definition,
+            "A hash of what is measured and compared with: looks at something else don't count.",
+            Rules{}},
       Field{"message", &T::message, "Why.", kMessage},
       Field{"tests", &T::tests, "Each test.", Rules{}},
       Field{"moved", &T::moved,

@@ -13,6 +13,7 @@
 #include "api/names.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "drift/definition.h"
 #include "drift/explain.h"
 #include "drift/verdict.h"
 
@@ -47,32 +48,45 @@ bool HasData(char mark) {
   return mark != '?' && mark != 'E';
 }
 
-// The state that the looks now go on from. A drift stays through an edit, since a moved bound is no
-// cure, and through any time without data. One that only another spec found, of what may be
-// another quantity under the same name, ends once a whole window of looks by this spec has no data.
-SignalState StateBefore(const api::DriftMonitor& monitor, const api::SignalStatus* before,
-                        const std::string& marks) {
-  if (before == nullptr) return SignalState::kNoData;
-  const bool by_this_spec =
-      before->observed_generation == 0 || before->observed_generation == monitor.meta.generation;
-  const bool whole = marks.size() >= static_cast<std::size_t>(monitor.spec.of_evaluations);
-  const bool blind = whole && std::ranges::none_of(marks, HasData);
-  return blind && !by_this_spec ? SignalState::kNoData : before->state;
+// The definition of a signal now. While nobody knows the champion, the last one counts as it.
+std::string DefinitionNow(const Observed& seen, const api::Signal& signal,
+                          const std::string& version) {
+  const std::string champion = ChampionOf(seen);
+  return DefinitionOf(seen.monitor->spec, signal, version,
+                      champion.empty() ? seen.monitor->status.champion : champion);
+}
+
+// The row from which the next looks go on. The state stays through any edit that leaves what is
+// measured, since a moved bound is no cure, and through any time without data. Of another quantity
+// that had this name nothing stays.
+api::SignalStatus RowBefore(const Observed& seen, const api::Signal& signal,
+                            const std::string& version, const std::string& definition,
+                            WallTime now) {
+  const api::SignalStatus* before = FindSignal(seen.monitor->status, signal.name, version);
+  api::SignalStatus row;
+  if (before != nullptr && SameDefinition(before->definition, definition)) {
+    row = *before;
+  } else {
+    row.name = signal.name;
+    row.variant = version;
+    row.since = Stamp(now);
+    row.message = "not evaluated yet";
+  }
+  row.definition = definition;
+  return row;
 }
 
 api::SignalStatus Describe(const Observed& seen, const api::Signal& signal,
                            const std::string& version, WallTime now) {
-  const api::DriftMonitor& monitor = *seen.monitor;
-  const api::SignalStatus* before = FindSignal(monitor.status, signal.name, version);
-  api::SignalStatus out;
-  out.name = signal.name;
-  out.variant = version;
-  out.since = before ? before->since : Stamp(now);
+  const api::DriftMonitorSpec& spec = seen.monitor->spec;
+  const std::string definition = DefinitionNow(seen, signal, version);
+  const api::SignalStatus before = RowBefore(seen, signal, version, definition, now);
   const auto entry = seen.history.entries().find({signal.name, version});
-  if (entry == seen.history.entries().end()) {
-    out.message = "not evaluated yet";
-    return before ? *before : out;
+  if (entry == seen.history.entries().end() ||
+      !SameDefinition(entry->second.definition, definition)) {
+    return before;
   }
+  api::SignalStatus out = before;
   if (const Evaluation* latest = entry->second.latest.get()) {
     out.value = latest->value;
     out.threshold = latest->threshold;
@@ -80,24 +94,16 @@ api::SignalStatus Describe(const Observed& seen, const api::Signal& signal,
     out.tests = latest->tests;
     out.message = latest->message;
     out.moved = latest->moved;
-  } else if (before != nullptr) {
-    out = *before;
   }
   out.recent = entry->second.marks;
-  if (!out.recent.empty() && HasData(out.recent.front())) {
-    out.observed_generation = monitor.meta.generation;
-  } else if (before != nullptr) {
-    out.observed_generation = before->observed_generation;
-  }
-  const SignalState was = StateBefore(monitor, before, out.recent);
-  out.state = NextState(was, out.recent, monitor.spec.for_evaluations, monitor.spec.of_evaluations);
-  if (out.state != (before ? before->state : SignalState::kNoData)) out.since = Stamp(now);
+  out.state = NextState(before.state, out.recent, spec.for_evaluations, spec.of_evaluations);
+  if (out.state != before.state) out.since = Stamp(now);
+  out.severity.reset();
   if (out.state == SignalState::kDrifted) {
-    out.severity =
-        SeverityOf(signal, out.recent, monitor.spec.for_evaluations, monitor.spec.of_evaluations);
+    out.severity = SeverityOf(signal, out.recent, spec.for_evaluations, spec.of_evaluations);
     // Better looks don't make a drift that lasts a lesser one.
-    if (was == SignalState::kDrifted && before->severity) {
-      out.severity = std::max(*out.severity, *before->severity);
+    if (before.state == SignalState::kDrifted && before.severity) {
+      out.severity = std::max(*out.severity, *before.severity);
     }
   }
   return out;
@@ -107,12 +113,13 @@ bool Champion(const Observed& seen, const std::string& version) {
   return !version.empty() && version == ChampionOf(seen);
 }
 
-// The champion's signals that have drifted and count.
+// The signals of the champion, or of the last one while nobody knows it, that have drifted and
+// count.
 std::vector<const api::SignalStatus*> DriftedSignals(const Observed& seen,
                                                      const api::DriftMonitorStatus& status) {
   std::vector<const api::SignalStatus*> out;
   for (const api::SignalStatus& signal : status.signals) {
-    if (signal.state != SignalState::kDrifted || !Champion(seen, signal.variant)) continue;
+    if (signal.state != SignalState::kDrifted || signal.variant != status.champion) continue;
     const auto& all = seen.monitor->spec.signals;
     const bool counts = std::any_of(all.begin(), all.end(), [&](const api::Signal& spec) {
       return spec.name == signal.name && WeightOf(spec) > 0;
@@ -284,6 +291,7 @@ std::string Wording(const std::string& message) {
 // go with chance; the others say what has to be changed.
 bool TellsMore(const api::SignalStatus& before, const api::SignalStatus& after) {
   if (before.state != after.state || MovedMuch(before, after)) return true;
+  if (before.definition != after.definition) return true;
   if (before.threshold != after.threshold || before.recent.size() != after.recent.size()) {
     return true;
   }
@@ -319,12 +327,40 @@ void KeepUnlessNew(const api::DriftMonitorStatus& before, api::DriftMonitorStatu
   }
 }
 
-// While nobody knows the champion, what was found of it stays: an outage is no end of a drift. What
-// was found by another spec is of no use to this one, which may look at something else altogether.
-bool MakesRowsAnew(const Observed& seen) {
-  const api::DriftMonitor& monitor = *seen.monitor;
-  return !ChampionOf(seen).empty() || monitor.spec.suspend ||
-         monitor.status.observed_generation != monitor.meta.generation;
+// Every signal of every version that serves.
+void MakeRows(const Observed& seen, WallTime now, api::DriftMonitorStatus& status) {
+  status.champion = ChampionOf(seen);
+  status.baseline = seen.baseline;
+  status.baseline_recorded =
+      seen.baseline_recorded
+          ? std::optional(api::Time{std::chrono::floor<Seconds>(*seen.baseline_recorded)})
+          : std::nullopt;
+  status.signals.clear();
+  for (const std::string& version : seen.versions) {
+    for (const api::Signal& signal : seen.monitor->spec.signals) {
+      status.signals.push_back(Describe(seen, signal, version, now));
+    }
+  }
+  KeepUnlessNew(seen.monitor->status, status);
+}
+
+// While nobody knows the champion, what was found of it stays: an outage is no end of a drift. But
+// not what an edit has made another quantity, such as that of another target; and looks by the
+// rules of an earlier spec are none by these.
+void KeepRows(const Observed& seen, api::DriftMonitorStatus& status) {
+  std::erase_if(status.signals, [&](const api::SignalStatus& row) {
+    const auto& signals = seen.monitor->spec.signals;
+    const auto signal = std::ranges::find(signals, row.name, &api::Signal::name);
+    return signal == signals.end() ||
+           !SameDefinition(row.definition, DefinitionNow(seen, *signal, row.variant));
+  });
+  if (seen.monitor->status.observed_generation != seen.monitor->meta.generation) {
+    for (api::SignalStatus& row : status.signals) row.recent.clear();
+  }
+  if (!status.signals.empty()) return;
+  status.champion.clear();
+  status.baseline.clear();
+  status.baseline_recorded.reset();
 }
 
 }  // namespace
@@ -341,22 +377,12 @@ kube::Plan Decide(const Observed& seen, WallTime now) {
   status.observed_generation = monitor.meta.generation;
   status.targets = seen.targets;
   status.targets_up = seen.targets_up;
-  if (MakesRowsAnew(seen)) {
-    status.champion = ChampionOf(seen);
-    status.baseline = seen.baseline;
-    status.baseline_recorded =
-        seen.baseline_recorded
-            ? std::optional(api::Time{std::chrono::floor<Seconds>(*seen.baseline_recorded)})
-            : std::nullopt;
-    status.signals.clear();
-    for (const std::string& version : seen.versions) {
-      for (const api::Signal& signal : monitor.spec.signals) {
-        status.signals.push_back(Describe(seen, signal, version, now));
-      }
-    }
-    KeepUnlessNew(monitor.status, status);
-    UpdateEpisode(seen, now, status);
+  if (!ChampionOf(seen).empty() || monitor.spec.suspend) {
+    MakeRows(seen, now, status);
+  } else {
+    KeepRows(seen, status);
   }
+  UpdateEpisode(seen, now, status);
   const Health health = Judge(seen, status);
   SetConditions(seen, health, now, status);
   const std::string summary = Summary(seen, status);

@@ -19,7 +19,8 @@ class History {
  public:
   struct Entry {
     std::string marks;
-    std::shared_ptr<const Evaluation> latest;  // null: what status shows is still true
+    std::shared_ptr<const Evaluation> latest = nullptr;  // null: what status shows is still true
+    std::string definition = {};                         // of what was looked at (definition.h)
   };
   using Id = std::pair<std::string, std::string>;  // signal, version
 
@@ -28,7 +29,8 @@ class History {
   void Resume(const api::DriftMonitorStatus& status);
   // What was seen by the rules of an earlier spec is no look by these; states stay.
   void BeginAnew();
-  void Add(const Id& id, Evaluation evaluation, int keep);
+  // Looks at something of another definition are forgotten.
+  void Add(const Id& id, const std::string& definition, Evaluation evaluation, int keep);
   // Forgets the newest looks that say nothing which `tells(id)` thinks worth a write.
   template <class Tells>
   void Settle(Tells tells) {

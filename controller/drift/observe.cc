@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "api/names.h"
+#include "drift/definition.h"
 #include "drift/evaluation.h"
 
 namespace perennial::drift {
@@ -233,8 +234,10 @@ void DriftReconciler::Look(const std::string& id, const Observed& seen, const Re
         {[&](const scrape::Range& range) -> const scrape::WindowView& { return windows.Of(range); },
          memory.expressions, object.get()});
     for (std::size_t i = 0; i < evaluations.size(); ++i) {
-      History::Id entry{spec.signals[i].name, version};
-      memory.history.Add(entry, std::move(evaluations[i]), spec.of_evaluations);
+      const api::Signal& signal = spec.signals[i];
+      History::Id entry{signal.name, version};
+      memory.history.Add(entry, DefinitionOf(spec, signal, version, seen.versions.front()),
+                         std::move(evaluations[i]), spec.of_evaluations);
       watched.insert(std::move(entry));
     }
   }

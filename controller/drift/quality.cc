@@ -133,10 +133,14 @@ GatheredQuantity GatherOutside(const api::Signal& signal, const scrape::WindowVi
 
 }  // namespace
 
+bool NeedsRange(const api::Quality& quality) {
+  return quality.measure == "out_of_bounds_rate";
+}
+
 GatheredQuantity GatherQuality(const api::Signal& signal, const scrape::WindowView& window,
                                const api::Profile* baseline) {
-  return signal.quality->measure == "out_of_bounds_rate" ? GatherOutside(signal, window, baseline)
-                                                         : GatherCounted(*signal.quality, window);
+  return NeedsRange(*signal.quality) ? GatherOutside(signal, window, baseline)
+                                     : GatherCounted(*signal.quality, window);
 }
 
 }  // namespace perennial::drift

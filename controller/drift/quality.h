@@ -4,8 +4,11 @@
 
 namespace perennial::drift {
 
-// The rate that the signal's quality asks for. `baseline` may be null; only out_of_bounds_rate
-// needs it. What is out of bounds is told from buckets: one that lies outside the baseline's
+// True for out_of_bounds_rate: it reads the baseline's range.
+bool NeedsRange(const api::Quality& quality);
+
+// The rate that the signal's quality asks for. `baseline` may be null where NeedsRange() is false.
+// What is out of bounds is told from buckets: one that lies outside the baseline's
 // minimum and maximum as a whole counts, one that reaches over them doesn't, so the rate is never
 // too large.
 GatheredQuantity GatherQuality(const api::Signal& signal, const scrape::WindowView& window,

@@ -1,135 +1,9 @@
-#include <gtest/gtest.h>
-
-#include <algorithm>
-#include <nlohmann/json.hpp>
-
-#include "api/codec.h"
-#include "drift/decide.h"
+#include "support/judged_monitor.h"
 
 namespace perennial::drift {
 namespace {
 
 using api::SignalState;
-
-const WallTime kNow = *ParseTime("2026-11-24T16:00:00Z");
-
-// One monitor of one signal, driven look by look as the reconciler does it, with status written and
-// read back between the looks.
-class DriftDecide : public ::testing::Test {
- protected:
-  DriftDecide() {
-    monitor_.meta.key = {"ns", "m"};
-    monitor_.meta.uid = "uid-1";
-    monitor_.meta.generation = 3;
-    monitor_.spec.target.model_deployment = "d";
-    api::Signal signal;
-    signal.name = "distance";
-    signal.metric = "x";
-    signal.tests = {{"population_stability_index", {}, {0.25, "0.25"}}};
-    monitor_.spec.signals = {signal};
-    deployment_.status.champion = "v1";
-    versions_ = {"v1"};
-  }
-
-  static Evaluation Of(char mark, const std::string& value = "") {
-    Evaluation evaluation;
-    switch (mark) {
-      case 'B':
-        evaluation = {SignalState::kDrifted, "0.5", "0.25", 1000, "breach", {}};
-        break;
-      case 'C':
-        evaluation = {SignalState::kDrifted, "0.9", "0.25", 1000, "breach", {}, true};
-        break;
-      case 'w':
-        evaluation = {SignalState::kWarning, "0.2", "0.25", 1000, "warning", {}};
-        break;
-      case '-':
-        evaluation = {SignalState::kOk, "0.01", "0.25", 1000, "fine", {}};
-        break;
-      case 'E':
-        evaluation = {SignalState::kError, "", "", 0, "x is a Gauge", {}};
-        break;
-      default:
-        evaluation = {SignalState::kNoData, "", "", 10, "10 samples in the window", {}};
-    }
-    if (!value.empty()) evaluation.value = value;
-    return evaluation;
-  }
-
-  kube::Plan Decide() {
-    Observed seen;
-    seen.monitor = std::make_shared<api::DriftMonitor>(monitor_);
-    if (has_deployment_) seen.deployment = std::make_shared<api::ModelDeployment>(deployment_);
-    if (has_deployment_) seen.versions = versions_;
-    seen.baseline = baseline_;
-    seen.history = history_;
-    seen.targets = seen.targets_up = 3;
-    seen.problem = problem_;
-    seen.next_evaluation = now_ + Seconds{60};
-    const kube::Plan plan = drift::Decide(seen, now_);
-    EXPECT_EQ(plan.wake_at, seen.next_evaluation);
-    // What is worth no write need not be remembered.
-    Observed brief = seen;
-    brief.history.Settle([&](const History::Id& id) { return TellsMore(seen, id, now_); });
-    EXPECT_TRUE(drift::Decide(brief, now_) == plan) << plan.why;
-    if (plan.status) {
-      ++writes_;
-      nlohmann::json object = {{"apiVersion", "perennial.dev/v1alpha1"},
-                               {"kind", "DriftMonitor"},
-                               {"metadata", {{"name", "m"}, {"namespace", "ns"}, {"uid", "u"}}},
-                               {"spec", nlohmann::json::parse(api::EncodeSpec(monitor_.spec))},
-                               {"status", nlohmann::json::parse(*plan.status)}};
-      // The signals here have no tests; their spec need not pass validation.
-      const auto decoded = api::DecodeDriftMonitor(object);
-      EXPECT_TRUE(decoded.ok()) << decoded.error().message;
-      if (decoded.ok()) monitor_.status = decoded->status;
-    }
-    return plan;
-  }
-
-  // One look at each of s0, s1, ...
-  kube::Plan LookAtAll(const std::string& marks) {
-    now_ += Seconds{60};
-    for (std::size_t i = 0; i < marks.size(); ++i) {
-      history_.Add({"s" + std::to_string(i), versions_.front()}, Of(marks[i]),
-                   monitor_.spec.of_evaluations);
-    }
-    return Decide();
-  }
-  void WatchSignals(int count) {
-    monitor_.spec.signals.clear();
-    for (int i = 0; i < count; ++i) {
-      api::Signal signal;
-      signal.name = "s" + std::to_string(i);
-      signal.metric = "x";
-      monitor_.spec.signals.push_back(signal);
-    }
-  }
-  kube::Plan Look(char mark, const std::string& value = "") {
-    now_ += Seconds{60};
-    history_.Add({"distance", versions_.front()}, Of(mark, value), monitor_.spec.of_evaluations);
-    return Decide();
-  }
-  void Looks(const std::string& marks) {
-    for (const char mark : marks) Look(mark);
-  }
-
-  const api::SignalStatus& Signal() const { return monitor_.status.signals.at(0); }
-  std::string Condition(const char* type) const {
-    const auto* condition = kube::FindCondition(monitor_.status.conditions, type);
-    return condition == nullptr ? "" : condition->status + "/" + condition->reason;
-  }
-
-  api::DriftMonitor monitor_;
-  api::ModelDeployment deployment_;
-  std::vector<std::string> versions_;
-  History history_;
-  std::string baseline_ = "v1";
-  std::string problem_;
-  bool has_deployment_ = true;
-  WallTime now_ = kNow;
-  int writes_ = 0;
-};
 
 TEST_F(DriftDecide, ThreeBreachesOfFourLooksBeginAnEpisodeOnce) {
   Looks("--B");
@@ -202,7 +76,7 @@ TEST_F(DriftDecide, TellsAChangedThresholdAndAChangedReasonOfBlindness) {
   now_ += Seconds{60};
   Evaluation evaluation = Of('-');
   evaluation.threshold = "0.3";
-  history_.Add({"distance", "v1"}, evaluation, 4);
+  Add(0, "v1", evaluation);
   Decide();
   EXPECT_EQ(writes_, writes + 1);
   EXPECT_EQ(Signal().threshold, "0.3");
@@ -212,11 +86,11 @@ TEST_F(DriftDecide, TellsAChangedThresholdAndAChangedReasonOfBlindness) {
   EXPECT_EQ(writes_, blind);
   evaluation = Of('?');
   evaluation.message = "11 samples in the window";
-  history_.Add({"distance", "v1"}, evaluation, 4);
+  Add(0, "v1", evaluation);
   Decide();
   EXPECT_EQ(writes_, blind) << "another number is no news";
   evaluation.message = "no pod exposes x";
-  history_.Add({"distance", "v1"}, evaluation, 4);
+  Add(0, "v1", evaluation);
   Decide();
   EXPECT_EQ(writes_, blind + 1);
   EXPECT_EQ(Signal().message, "no pod exposes x");
@@ -267,7 +141,7 @@ TEST_F(DriftDecide, AChangeOfTheChampionEndsTheEpisode) {
 TEST_F(DriftDecide, ANewChampionThatHasDriftedTooIsAnotherEpisode) {
   versions_ = {"v1", "v2"};
   for (int i = 0; i < 3; ++i) {
-    history_.Add({"distance", "v2"}, Of('B'), 4);
+    Add(0, "v2", Of('B'));
     Look('B');
   }
   const api::Episode first = *monitor_.status.episode;
@@ -284,7 +158,7 @@ TEST_F(DriftDecide, ANewChampionThatHasDriftedTooIsAnotherEpisode) {
 TEST_F(DriftDecide, AChallengersDriftIsShownButStartsNothing) {
   versions_ = {"v1", "v2"};
   for (int i = 0; i < 4; ++i) {
-    history_.Add({"distance", "v2"}, Of('B'), 4);
+    Add(0, "v2", Of('B'));
     Look('-');
   }
   ASSERT_EQ(monitor_.status.signals.size(), 2u);
@@ -306,44 +180,6 @@ TEST_F(DriftDecide, AnUnknownChampionChangesNoVerdict) {
   EXPECT_EQ(Condition("Ready"), "False/ModelDeploymentNotFound");
   EXPECT_EQ(monitor_.status.episode, episode);
   EXPECT_EQ(Signal().state, SignalState::kDrifted);
-}
-
-TEST_F(DriftDecide, AnotherSpecForgetsWhatTheOneBeforeFoundOfATargetThatIsGone) {
-  Looks("BBB");
-  ++monitor_.meta.generation;
-  monitor_.spec.target.model_deployment = "gone";
-  has_deployment_ = false;
-  baseline_.clear();
-  Decide();
-  EXPECT_EQ(Condition("Ready"), "False/ModelDeploymentNotFound");
-  EXPECT_EQ(Condition("Drifted"), "Unknown/NoData");
-  EXPECT_TRUE(monitor_.status.signals.empty());
-  EXPECT_FALSE(monitor_.status.episode.has_value());
-  EXPECT_EQ(monitor_.status.champion, "");
-}
-
-TEST_F(DriftDecide, AnotherSpecsDriftEndsOnceAWholeWindowOfThisOnesLooksHasNoData) {
-  Looks("BBB");
-  ++monitor_.meta.generation;
-  history_.BeginAnew();
-  Looks("???");
-  EXPECT_EQ(Signal().state, SignalState::kDrifted);
-  EXPECT_EQ(Signal().observed_generation, 3);
-  Look('?');
-  EXPECT_EQ(Signal().state, SignalState::kNoData);
-  EXPECT_EQ(Signal().since.value, now_);
-  EXPECT_FALSE(monitor_.status.episode.has_value());
-  EXPECT_EQ(Condition("Drifted"), "Unknown/NoData");
-}
-
-TEST_F(DriftDecide, ADriftThatThisSpecHasSeenTooOutlastsAnyTimeWithoutData) {
-  Looks("BBB");
-  ++monitor_.meta.generation;
-  history_.BeginAnew();
-  Looks("B?????????");
-  EXPECT_EQ(Signal().state, SignalState::kDrifted);
-  EXPECT_EQ(Signal().observed_generation, 4);
-  EXPECT_TRUE(monitor_.status.episode.has_value());
 }
 
 TEST_F(DriftDecide, SuspensionEndsTheEpisodeAndTellsNothing) {
