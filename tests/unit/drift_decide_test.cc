@@ -155,6 +155,38 @@ TEST_F(DriftDecide, ANewChampionThatHasDriftedTooIsAnotherEpisode) {
   EXPECT_EQ(monitor_.status.episode->started.value, now_);
 }
 
+// What it differed from is not what it is compared with now.
+TEST_F(DriftDecide, AChallengerThatDiffersFromTheChampionHasNotDriftedOnceItIsTheChampion) {
+  monitor_.spec.baseline.from = api::BaselineFrom::kChampion;
+  versions_ = {"v1", "v2"};
+  for (int i = 0; i < 3; ++i) {
+    Add(0, "v2", Of('B'));
+    Look('-');
+  }
+  ASSERT_EQ(monitor_.status.signals.at(1).state, SignalState::kDrifted);
+  const auto promote = [&] {
+    deployment_.status.champion = "v2";
+    versions_ = {"v2", "v1"};
+    now_ += Seconds{60};
+    Decide();
+    EXPECT_EQ(Signal().variant, "v2");
+    EXPECT_EQ(Signal().state, SignalState::kNoData);
+    EXPECT_EQ(Signal().recent, "");
+    EXPECT_EQ(monitor_.status.signals.at(1).state, SignalState::kNoData) << "now it is compared";
+    EXPECT_FALSE(monitor_.status.episode.has_value());
+  };
+  const api::DriftMonitorStatus before = monitor_.status;
+  promote();
+  Looks("---");
+  EXPECT_EQ(Signal().state, SignalState::kOk);
+  // The same where the controller begins with it.
+  monitor_.status = before;
+  history_.Resume(before);
+  promote();
+  Look('B');
+  EXPECT_EQ(Signal().state, SignalState::kWarning);
+}
+
 TEST_F(DriftDecide, AChallengersDriftIsShownButStartsNothing) {
   versions_ = {"v1", "v2"};
   for (int i = 0; i < 4; ++i) {

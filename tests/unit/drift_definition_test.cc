@@ -100,5 +100,25 @@ TEST_F(Definition, IsAnotherForAnythingElseThatIsMeasured) {
   }
 }
 
+TEST_F(Definition, OfAVersionThatIsComparedWithTheChampionNamesIt) {
+  const Edit champion = [](auto& spec, auto&) {
+    spec.baseline.from = api::BaselineFrom::kChampion;
+  };
+  EXPECT_EQ(After(champion, "v1", "v1"), Now()) << "its own profile";
+  EXPECT_NE(After(champion, "v2", "v1"), Now());
+  EXPECT_NE(After(champion, "v2", "v1"), After(champion, "v2", "v3"));
+  const Edit range = [&](auto& spec, auto& signal) {
+    champion(spec, signal);
+    signal.type = api::SignalType::kDataQuality;
+    signal.quality = api::Quality{"out_of_bounds_rate", "x", {}, {}};
+  };
+  EXPECT_NE(After(range, "v2", "v1"), After(range, "v2", "v3"));
+  const Edit bound = [&](auto& spec, auto& signal) {
+    champion(spec, signal);
+    signal.type = api::SignalType::kCustom;
+  };
+  EXPECT_EQ(After(bound, "v2", "v1"), After(bound, "v2", "v3")) << "it is compared with nothing";
+}
+
 }  // namespace
 }  // namespace perennial::drift
