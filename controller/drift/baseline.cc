@@ -56,7 +56,15 @@ Reference LiveReference(const api::DriftMonitorSpec& spec, const WindowOfSignal&
   Reference reference;
   std::map<std::string, std::string> gaps;
   reference.profile = std::make_shared<const api::Profile>(ProfileOf(spec, window, gaps));
-  for (const auto& [signal, why] : gaps) reference.gaps.emplace(signal, what + why);
+  auto metric = reference.profile->metrics.begin();
+  for (const api::Signal& signal : spec.signals) {
+    const auto gap = gaps.find(signal.name);
+    if (gap != gaps.end()) {
+      reference.gaps.emplace(signal.name, what + gap->second);
+    } else if (ComparesDistributions(signal)) {
+      reference.live.emplace(signal.name, &*metric++);
+    }
+  }
   reference.source = std::move(source);
   return reference;
 }
@@ -159,6 +167,7 @@ api::Profile ProfileOf(const api::DriftMonitorSpec& spec, const WindowOfSignal& 
 std::vector<Evaluation> EvaluateAgainst(const Reference& reference,
                                         const api::DriftMonitorSpec& spec, Reading reading) {
   reading.baseline = reference.profile.get();
+  if (!reference.live.empty()) reading.live = &reference.live;
   std::vector<Evaluation> evaluations = EvaluateSignals(spec, reading);
   for (std::size_t i = 0; i < evaluations.size(); ++i) {
     if (!NeedsBaseline(spec.signals[i])) continue;

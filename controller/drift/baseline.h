@@ -27,6 +27,8 @@ struct Reference {
   std::optional<WallTime> recorded;  // absent where it moves along
   // Live references: why a signal is missing in the profile, by the signal's name.
   std::map<std::string, std::string> gaps = {};
+  // And what the others are compared with: two signals of one metric may have other windows.
+  LiveMetrics live = {};
 };
 
 Reference NoReference(std::string problem);
@@ -46,8 +48,8 @@ Reference WindowReference(const api::DriftMonitorSpec& spec, const WindowOf& var
 // moves both.
 scrape::Range EarlierRangeOf(const api::DriftMonitorSpec& spec, const api::Signal& signal);
 
-// What was counted of the metrics of the drift signals, as a profile. `window` says where to look
-// for a signal. One without minSamples there is left out, and `gaps` says why.
+// What was counted of the metrics of the drift signals, as a profile in their order. `window` says
+// where to look for a signal. One without minSamples there is left out, and `gaps` says why.
 api::Profile ProfileOf(const api::DriftMonitorSpec& spec,
                        const std::function<const scrape::WindowView&(const api::Signal&)>& window,
                        std::map<std::string, std::string>& gaps);

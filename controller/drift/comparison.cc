@@ -168,13 +168,15 @@ const api::MetricProfile* FindMetric(const api::Profile& profile, const std::str
 }
 
 Compared Compare(const api::DriftMonitorSpec& spec, const api::Signal& signal,
-                 const scrape::WindowView& window, const api::Profile* profile) {
+                 const scrape::WindowView& window, const api::Profile* profile,
+                 const api::MetricProfile* live) {
   if (profile == nullptr) {
     return NoData(
         "there is no baseline: let training record a profile, or set "
         "spec.baseline.profile");
   }
-  const api::MetricProfile* metric = FindMetric(*profile, signal.metric, signal.label);
+  const api::MetricProfile* metric =
+      live != nullptr ? live : FindMetric(*profile, signal.metric, signal.label);
   if (metric == nullptr) {
     return NoData("the baseline has no metric " + signal.metric +
                   " (it has: " + MetricsOf(*profile) +

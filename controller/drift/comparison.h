@@ -38,9 +38,11 @@ using Compared = std::variant<Comparison, Evaluation>;
 const api::MetricProfile* FindMetric(const api::Profile& profile, const std::string& metric,
                                      const std::string& label);
 
-// Measures one drift signal of `spec`, by its preset's tests where it has none.
+// Measures one drift signal of `spec`, by its preset's tests where it has none. `live`, if it isn't
+// null, is what to compare it with; else the profile's metric of that name.
 Compared Compare(const api::DriftMonitorSpec& spec, const api::Signal& signal,
-                 const scrape::WindowView& window, const api::Profile* profile);
+                 const scrape::WindowView& window, const api::Profile* profile,
+                 const api::MetricProfile* live);
 
 // Adjusts the p-values of all comparisons together (stats/false_discovery.h).
 void AdjustTogether(std::span<Compared> compared);

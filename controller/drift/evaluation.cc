@@ -68,6 +68,13 @@ Evaluation JudgeBound(const api::Signal& signal, GatheredQuantity gathered,
   return evaluation;
 }
 
+// nullptr: it has none of its own.
+const api::MetricProfile* LiveMetricOf(const Reading& reading, const api::Signal& signal) {
+  if (reading.live == nullptr) return nullptr;
+  const auto found = reading.live->find(signal.name);
+  return found == reading.live->end() ? nullptr : found->second;
+}
+
 GatheredQuantity GatherWanted(const api::DriftMonitorSpec& spec, const api::Signal& signal,
                               const Reading& reading) {
   if (signal.expression.empty()) {
@@ -117,8 +124,8 @@ std::vector<Evaluation> EvaluateSignals(const api::DriftMonitorSpec& spec, const
   std::vector<Compared> compared;
   for (const api::Signal& signal : spec.signals) {
     if (ComparesDistributions(signal)) {
-      compared.push_back(
-          Compare(spec, signal, reading.window(RangeOf(spec, signal)), reading.baseline));
+      compared.push_back(Compare(spec, signal, reading.window(RangeOf(spec, signal)),
+                                 reading.baseline, LiveMetricOf(reading, signal)));
     } else {
       evaluations.push_back(EvaluateBound(spec, signal, reading));
     }

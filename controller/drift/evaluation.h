@@ -43,12 +43,16 @@ Expressions ParseExpressions(const api::DriftMonitorSpec& spec);
 scrape::Range RangeOf(const api::DriftMonitorSpec& spec, const api::Signal& signal,
                       scrape::Range named = {});
 
+// What each signal's own window counted where the baseline is live, by the signal's name.
+using LiveMetrics = std::map<std::string, const api::MetricProfile*>;
+
 // What one look at one variant reads.
 struct Reading {
   std::function<const scrape::WindowView&(const scrape::Range&)> window;
   const Expressions& expressions;
   const api::ModelVersion* version = nullptr;
   const api::Profile* baseline = nullptr;
+  const LiveMetrics* live = nullptr;  // metrics of `baseline`; null: a metric is found by its name
 };
 
 // Judges each signal of `spec`, in its order, on what one variant's pods counted inside its window.

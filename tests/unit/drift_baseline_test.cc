@@ -141,16 +141,14 @@ TEST_F(DriftBaseline, ComparesAChallengerWithTheChampionsWindow) {
 }
 
 // Over the monitor's 10 minutes the champion has seen both worlds: a challenger that sees the new
-// one alone would have drifted from that.
+// one alone would have drifted from that. So it is for a signal of the same metric that stands
+// before it.
 TEST_F(DriftBaseline, ASignalsOwnWindowIsTheChampionsToo) {
   monitor_.spec.baseline.from = api::BaselineFrom::kChampion;
+  api::Signal slow = monitor_.spec.signals[0];
+  slow.name = "slow";
   monitor_.spec.signals[0].window = api::Duration{kMinute * 3};
-  api::Signal mean;  // over the monitor's window, so that as much is held
-  mean.name = "mean";
-  mean.type = api::SignalType::kCustom;
-  mean.metric = "x";
-  mean.max = api::Decimal{9, "9"};
-  monitor_.spec.signals.push_back(mean);
+  monitor_.spec.signals.insert(monitor_.spec.signals.begin(), slow);
   Put(monitors_, monitor_);
   PutVersion("v2", {});
   PutSlice("d-v2-abc", "d-v2", {{"10.0.1.1", "e"}});
