@@ -72,11 +72,13 @@ GatheredImportances GatherImportances(const api::Signal& signal, const scrape::W
     const std::string* feature = LabelOf(series, label);
     if (feature == nullptr) continue;
     Seen& seen = features[*feature];
-    if (series.kind == SeriesKind::kCounter || series.kind == SeriesKind::kUnknown) {
+    if (series.kind == SeriesKind::kCounter) {
       seen.increase += series.increase;
       continue;
     }
-    out.observations = series.kind != SeriesKind::kGauge;
+    // One of unknown kind, such as a Prometheus has, counts as a gauge: of that, what rises is how
+    // often it wobbles.
+    out.observations = series.kind == SeriesKind::kHistogram || series.kind == SeriesKind::kSummary;
     seen.sum += series.sum;
     seen.count += series.count;
     out.samples = std::max(out.samples, seen.count);

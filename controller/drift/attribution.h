@@ -21,8 +21,8 @@ struct Importances {
 using GatheredImportances = std::variant<Importances, Evaluation>;
 
 // What the signal's metric shows for each value of its label ("feature" unless it says another):
-// the increase of a counter, the mean of a gauge's scraped values, or the mean of what a histogram
-// or summary observed.
+// the increase of a counter, the mean of the scraped values of a gauge or what counts as one, or
+// the mean of what a histogram or summary observed.
 GatheredImportances GatherImportances(const api::Signal& signal, const scrape::WindowView& window);
 
 // The normalised discounted cumulative gain of the window's ranking against the importances that

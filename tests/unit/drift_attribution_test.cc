@@ -74,6 +74,25 @@ TEST_F(Attribution, ATurnedOrderBreachesAndTellsWhichFeaturesMoved) {
   }
 }
 
+// As a Prometheus has gauges.
+TEST_F(Attribution, OfSeriesOfUnknownKindTheMeanCounts) {
+  const auto unknown = [](const std::string& feature, double increase, double sum) {
+    scrape::SeriesWindow series = Rise(feature, increase);
+    series.kind = SeriesKind::kUnknown;
+    series.sum = sum;
+    series.count = 10;
+    return series;
+  };
+  const auto window = View({unknown("distance", 0, 4.2), unknown("hour", 3, 0.5)});
+  const auto gathered = GatherImportances(signal_, window);
+  ASSERT_TRUE(std::holds_alternative<Importances>(gathered));
+  const auto& importances = std::get<Importances>(gathered);
+  EXPECT_FALSE(importances.observations);
+  ASSERT_EQ(importances.features.size(), 2u);
+  EXPECT_DOUBLE_EQ(importances.features[0].count, 0.42);
+  EXPECT_DOUBLE_EQ(importances.features[1].count, 0.05);
+}
+
 TEST_F(Attribution, AgreesWithScikitLearn) {
   signal_.preset.reset();
   signal_.min = testing::Decimal("0");
