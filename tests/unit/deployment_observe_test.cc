@@ -373,7 +373,7 @@ TEST_F(DeploymentObserve, CountsAnewWhenAPrometheusIsAskedInThePlaceOfThePods) {
   prometheus.server.url = "https://prometheus:9090";
   md_.spec.rollout.source = api::Source{std::nullopt, prometheus};
   Write();
-  const auto seen = Observe();
+  auto seen = Observe();
   EXPECT_EQ(Increase(seen->samples["v2"].totals), -1);
   ASSERT_TRUE(seen->carried.contains("v2")) << "what is on record goes on";
   EXPECT_EQ(seen->carried.at("v2").front().challenger.n, "11");
