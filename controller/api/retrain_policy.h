@@ -140,10 +140,13 @@ struct Run {
   std::string evidence;      // JSON
   std::string by_hand;       // JSON: of a request by hand that came while it waited
   RunPhase phase = RunPhase::kPending;
-  int attempt = 0;      // index of the current Job
-  int bad_results = 0;  // how many of the attempts ended with an unusable result
+  int attempt = 0;               // index of the current Job
+  int bad_results = 0;           // how many of the attempts ended with an unusable result
+  std::string model_deployment;  // that it trains for; empty: as the spec says (older controllers)
   std::string job;
   std::string job_uid;
+  std::string job_api_version;  // what trains, on record before it is made; empty: as the spec says
+  std::string job_kind;
   std::string model_version;
   std::string parent;                // the champion when it began
   std::optional<Time> enqueued;      // when it was recorded; it waits for its turn from then on

@@ -56,13 +56,27 @@ bool Handled(const Observed& seen, const FiredTrigger& trigger) {
                      [&](const auto& version) { return version->spec.origin.run == run; });
 }
 
-// Where the data of the last run that succeeded end: what is newer, training has not seen yet.
-std::optional<api::Time> LastSuccess(const api::RetrainPolicyStatus& status) {
-  for (const api::Run& run : status.runs) {
+// Where the data of the last run for this model that succeeded end: what is newer, training has not
+// seen yet.
+std::optional<api::Time> LastSuccess(const api::RetrainPolicy& policy) {
+  const std::string& model = policy.spec.model_deployment;
+  // Failed runs may have pushed it out; they were told of it, and still know.
+  std::optional<api::Time> told;
+  for (const api::Run& run : policy.status.runs) {
+    if (!run.model_deployment.empty() && run.model_deployment != model) continue;
     if (run.phase == RunPhase::kSucceeded) return run.data_until ? run.data_until : run.started;
+    if (!told) told = run.data_since;
   }
-  // Failed runs may have pushed it out; the newest of them was told of it, and still knows.
-  return status.runs.empty() ? std::nullopt : status.runs.front().data_since;
+  return told;
+}
+
+// Whom the run trains for. Where status was lost, its Job is there already, and says so.
+std::string ModelOf(const Observed& seen, const std::string& run) {
+  for (const auto& job : seen.jobs) {
+    if (job->meta.key.name != run) continue;
+    if (const auto* model = kube::Find(job->meta.labels, api::kLabelDeployment)) return *model;
+  }
+  return seen.policy->spec.model_deployment;
 }
 
 api::Run NewRun(const Observed& seen, const FiredTrigger& trigger, WallTime now) {
@@ -71,9 +85,10 @@ api::Run NewRun(const Observed& seen, const FiredTrigger& trigger, WallTime now)
   run.trigger_type = trigger.type;
   run.trigger = trigger.identity;
   run.evidence = trigger.evidence;
+  run.model_deployment = ModelOf(seen, run.name);
   run.parent = seen.deployment ? seen.deployment->status.champion : "";
   run.started = api::Time{now};
-  run.data_since = LastSuccess(seen.policy->status);
+  run.data_since = LastSuccess(*seen.policy);
   Enqueue(seen, now, run);
   return run;
 }

@@ -25,6 +25,12 @@ struct Peer {
   std::shared_ptr<const api::ModelVersion> parent;  // of its unfinished run, if that has one
 };
 
+// What an unfinished run made, where the spec has another kind by now.
+struct FormerObject {
+  kube::Resource resource;
+  std::string uid;  // empty: not seen
+};
+
 // What a RetrainPolicy's next move depends on.
 struct Observed {
   std::shared_ptr<const api::RetrainPolicy> policy;
@@ -39,7 +45,8 @@ struct Observed {
   std::set<std::string> followed;  // own Jobs by whose results others still go
   std::vector<std::shared_ptr<const api::PodView>> pods;  // of all those jobs
   std::optional<kube::Resource> workload;                 // of spec.workload, where it is allowed
-  std::string workload_problem;  // why no workload can be made or seen, and what to change
+  std::optional<FormerObject> former;  // none either where its kind is not allowed any more
+  std::string workload_problem;        // why no workload can be made or seen, and what to change
   // What is listed for the first time: until that is over, nothing that is made can be seen.
   std::string workload_pending;
   // Where the spec has results in ConfigMaps or in the workload: by the name of the Job.

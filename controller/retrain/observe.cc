@@ -143,12 +143,10 @@ void AddIndexes(kube::Store<api::RetrainPolicy>& policies, kube::Store<api::Mode
   pods.AddIndex(kPodsByRun, RunOf);
 }
 
-std::optional<kube::Resource> ResourceOf(const api::Workload& workload,
+std::optional<kube::Resource> ResourceOf(const std::string& api_version, const std::string& kind,
                                          const std::vector<kube::Resource>& allowed) {
   for (const kube::Resource& resource : allowed) {
-    if (resource.ApiVersion() == workload.api_version && resource.kind == workload.kind) {
-      return resource;
-    }
+    if (resource.ApiVersion() == api_version && resource.kind == kind) return resource;
   }
   return std::nullopt;
 }
@@ -157,7 +155,15 @@ std::set<kube::Resource> NeedsOf(const api::RetrainPolicy& policy,
                                  const std::vector<kube::Resource>& allowed) {
   std::set<kube::Resource> out;
   if (policy.spec.workload) {
-    if (const auto resource = ResourceOf(*policy.spec.workload, allowed)) out.insert(*resource);
+    const api::Workload& workload = *policy.spec.workload;
+    const auto resource = ResourceOf(workload.api_version, workload.kind, allowed);
+    if (resource) out.insert(*resource);
+  }
+  // What an edit of the spec leaves behind is to be found and ended.
+  const api::Run* run = UnfinishedRun(policy);
+  if (run != nullptr && IsOfOtherKind(policy.spec, *run)) {
+    const auto resource = ResourceOf(run->job_api_version, run->job_kind, allowed);
+    if (resource) out.insert(*resource);
   }
   if (policy.spec.result.from == api::ResultFrom::kConfigMap) out.insert(api::kConfigMaps);
   return out;
@@ -205,12 +211,8 @@ std::optional<Observed> RetrainReconciler::Observe(const kube::Key& key,
   } else {
     ObserveJobs(seen);
   }
-  for (const auto& job : seen.jobs) {
-    const std::string name = kube::ToString(job->meta.key);
-    if (!stores_.policies.ByIndex(kFollowers, name).empty()) {
-      seen.followed.insert(job->meta.key.name);
-    }
-  }
+  ObserveFormer(seen);
+  ObserveFollowers(seen);
   if (spec.result.from == api::ResultFrom::kConfigMap) ObserveResults(seen);
   if (data_ != nullptr) seen.readings = data_->Read(*seen.policy, seen.deployment.get());
   if (budget_ != nullptr) seen.queue = budget_->Ask(key);
@@ -228,6 +230,19 @@ void RetrainReconciler::ObserveGroup(Observed& seen) const {
         peer.parent = stores_.versions.Get({policy->meta.key.ns, run->parent});
       }
       seen.group.push_back(std::move(peer));
+    }
+  }
+}
+
+void RetrainReconciler::ObserveFollowers(Observed& seen) const {
+  std::set<std::string> own;
+  for (const auto& job : seen.jobs) own.insert(job->meta.key.name);
+  // Also while it can't be seen.
+  if (const api::Run* run = UnfinishedRun(*seen.policy)) own.insert(JobName(*run));
+  for (const std::string& name : own) {
+    const kube::Key job{seen.policy->meta.key.ns, name};
+    if (!stores_.policies.ByIndex(kFollowers, kube::ToString(job)).empty()) {
+      seen.followed.insert(name);
     }
   }
 }
@@ -263,7 +278,7 @@ void RetrainReconciler::ObserveJobs(Observed& seen) const {
 
 void RetrainReconciler::ObserveWorkloads(Observed& seen) const {
   const api::Workload& workload = *seen.policy->spec.workload;
-  seen.workload = ResourceOf(workload, stores_.workload_kinds);
+  seen.workload = ResourceOf(workload.api_version, workload.kind, stores_.workload_kinds);
   const auto informer = seen.workload ? stores_.run_objects.Find(*seen.workload) : nullptr;
   if (informer == nullptr) {
     if (seen.workload) {
@@ -298,6 +313,28 @@ void RetrainReconciler::ObserveWorkloads(Observed& seen) const {
     auto pods = stores_.pods.ByIndex(kPodsByRun, run);
     seen.pods.insert(seen.pods.end(), pods.begin(), pods.end());
   }
+}
+
+void RetrainReconciler::ObserveFormer(Observed& seen) const {
+  const api::Run* run = UnfinishedRun(*seen.policy);
+  if (run == nullptr || !run->follows.empty() || !IsOfOtherKind(seen.policy->spec, *run)) return;
+  const kube::Key key{seen.policy->meta.key.ns, JobName(*run)};
+  FormerObject former{api::kJobs, run->job_uid};
+  const auto take = [&](const auto& object) {
+    const bool ours =
+        object != nullptr && PolicyOf(object->meta) == std::vector{seen.policy->meta.uid};
+    if (ours && former.uid.empty()) former.uid = object->meta.uid;
+  };
+  if (run->job_kind == api::kJobs.kind && run->job_api_version == api::kJobs.ApiVersion()) {
+    take(stores_.jobs.Get(key));
+  } else {
+    const auto resource = ResourceOf(run->job_api_version, run->job_kind, stores_.workload_kinds);
+    if (!resource) return;
+    former.resource = *resource;
+    const auto informer = stores_.run_objects.Find(*resource);
+    if (informer != nullptr) take(informer->store().Get(key));
+  }
+  seen.former = std::move(former);
 }
 
 void RetrainReconciler::ObserveResults(Observed& seen) const {

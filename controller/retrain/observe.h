@@ -57,8 +57,8 @@ void AddIndexes(kube::Store<api::RetrainPolicy>& policies, kube::Store<api::Mode
                 kube::Store<api::JobView>& jobs, kube::Store<api::PodView>& pods,
                 kube::InformerSet<api::RunObjectView>& run_objects);
 
-// The resource of a workload, if the administrator allows its kind.
-std::optional<kube::Resource> ResourceOf(const api::Workload& workload,
+// The resource of a workload's kind, if the administrator allows it.
+std::optional<kube::Resource> ResourceOf(const std::string& api_version, const std::string& kind,
                                          const std::vector<kube::Resource>& allowed);
 // What must be watched for this policy's runs, beside Jobs and pods.
 std::set<kube::Resource> NeedsOf(const api::RetrainPolicy& policy,
@@ -94,6 +94,8 @@ class RetrainReconciler {
   void ObserveGroup(Observed& seen) const;
   void ObserveJobs(Observed& seen) const;
   void ObserveWorkloads(Observed& seen) const;
+  void ObserveFormer(Observed& seen) const;
+  void ObserveFollowers(Observed& seen) const;
   // Whether the Job of another policy may count for this one.
   bool MayShare(const Observed& seen, const kube::Meta& job) const;
   void ObserveResults(Observed& seen) const;

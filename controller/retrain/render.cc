@@ -32,7 +32,10 @@ std::string SeedOf(const api::Run& run) {
 
 json ModelToTrain(const api::RetrainPolicy& policy, const api::Run& run,
                   const api::ModelVersion* parent) {
-  return {{"modelDeployment", policy.spec.model_deployment},
+  // That of the run: another policy's may be edited before it is known to be trained.
+  const std::string& model =
+      run.model_deployment.empty() ? policy.spec.model_deployment : run.model_deployment;
+  return {{"modelDeployment", model},
           {"run", run.name},
           {"trigger", {{"type", run.trigger_type}, {"identity", run.trigger}}},
           {"dataStart", run.data_since ? FormatTime(run.data_since->value) : ""},

@@ -289,6 +289,36 @@ RunStep LookForJob(const Observed& seen, RunStep step, WallTime now) {
   return step;
 }
 
+// "spec.modelDeployment was changed from a to b while ..."; empty: the spec still is the run's.
+std::string WhatWasEdited(const Observed& seen, const api::Run& run) {
+  const api::RetrainPolicySpec& spec = seen.policy->spec;
+  if (!run.model_deployment.empty() && run.model_deployment != spec.model_deployment) {
+    return "spec.modelDeployment was changed from " + run.model_deployment + " to " +
+           spec.model_deployment + " while this run trained for " + run.model_deployment +
+           ": start another";
+  }
+  // A run that waits has made nothing, and takes what is there when its turn comes.
+  if (run.phase == RunPhase::kWaiting || !IsOfOtherKind(spec, run)) return {};
+  api::Run now;
+  RecordKind(spec, now);
+  return "the spec was changed to train with a " + now.job_kind + " (" + now.job_api_version +
+         ") while this run trained with a " + run.job_kind + " (" + run.job_api_version +
+         "): start another";
+}
+
+// What the run made itself and may still be going on; nullopt: nothing, or it ended or is out of
+// reach. An empty UID: it is not seen.
+std::optional<FormerObject> StillThere(const Observed& seen, const api::Run& run) {
+  const api::JobView* job = FindJob(seen, JobName(run));
+  const bool other = IsOfOtherKind(seen.policy->spec, run);
+  if (!other && job != nullptr) {
+    if (job->state != api::JobState::kRunning) return std::nullopt;
+    return FormerObject{RunResource(seen), job->meta.uid};
+  }
+  if (Follows(run) || run.phase == RunPhase::kWaiting) return std::nullopt;
+  return other ? seen.former : FormerObject{RunResource(seen), run.job_uid};
+}
+
 // Status names a Job only after it was made, unless that was refused. Jobs and policies come by
 // different watches, and whoever is behind would have it made twice, which the API server refuses.
 bool WasJustMade(const Observed& seen, const api::Run& run, WallTime now) {
@@ -302,7 +332,47 @@ std::string JobName(const api::Run& run) {
   return run.attempt == 0 ? run.name : run.name + "-" + std::to_string(run.attempt);
 }
 
+void RecordKind(const api::RetrainPolicySpec& spec, api::Run& run) {
+  run.job_api_version = spec.workload ? spec.workload->api_version : api::kJobs.ApiVersion();
+  run.job_kind = spec.workload ? spec.workload->kind : api::kJobs.kind;
+}
+
+bool IsOfOtherKind(const api::RetrainPolicySpec& spec, const api::Run& run) {
+  if (run.job_kind.empty()) return false;
+  api::Run now;
+  RecordKind(spec, now);
+  return run.job_api_version != now.job_api_version || run.job_kind != now.job_kind;
+}
+
+std::optional<RunStep> EndIfEdited(const Observed& seen, const api::Run& run, WallTime now) {
+  std::string why = WhatWasEdited(seen, run);
+  if (why.empty()) return std::nullopt;
+  RunStep step;
+  step.run = run;
+  const std::string name = JobName(run);
+  const auto made = StillThere(seen, run);
+  if (made && made->uid.empty()) {
+    // What was made a moment ago is not seen yet, and would train on with nobody to end it.
+    if (!step.run.missing_since) step.run.missing_since = api::Time{now};
+    const WallTime give_up = step.run.missing_since->value + kMissingGrace;
+    if (now < give_up) {
+      step.run.message = CutText(why, 1024);
+      step.wake_at = give_up;
+      return step;
+    }
+  } else if (made && !seen.followed.contains(name)) {  // others of the group may still go by it
+    step.actions.emplace_back(
+        kube::DeleteObject{{made->resource, {seen.policy->meta.key.ns, name}}, made->uid});
+  } else if (!made && !Follows(run) && run.phase != RunPhase::kWaiting &&
+             IsOfOtherKind(seen.policy->spec, run)) {
+    why += "; " + run.job_kind + " " + name +
+           " is left, since the administrator does not allow its kind any more";
+  }
+  return Finish(std::move(step), RunPhase::kFailed, why, now);
+}
+
 RunStep AdvanceRun(const Observed& seen, const api::Run& run, WallTime now) {
+  if (auto ended = EndIfEdited(seen, run, now)) return *std::move(ended);
   RunStep step;
   step.run = run;
   const WallTime deadline = run.started.value + seen.policy->spec.deadline.value;

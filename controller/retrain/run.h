@@ -20,6 +20,14 @@ struct RunStep {
 // ModelVersion. Pure.
 RunStep AdvanceRun(const Observed& seen, const api::Run& run, WallTime now);
 
+// The end of a run that was begun for another model, or whose Job was made of another kind, than
+// the spec has by now; nullopt: the spec still is the run's. Pure.
+std::optional<RunStep> EndIfEdited(const Observed& seen, const api::Run& run, WallTime now);
+
+// The kind of what trains by the spec, on record before it is made.
+void RecordKind(const api::RetrainPolicySpec& spec, api::Run& run);
+bool IsOfOtherKind(const api::RetrainPolicySpec& spec, const api::Run& run);
+
 // Name of the Job of an attempt (0 is the first): the run's own name, then "-1", "-2".
 std::string JobName(const api::Run& run);
 

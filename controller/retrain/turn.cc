@@ -41,8 +41,9 @@ RunStep StandBack(RunStep step, std::optional<WallTime> until, std::string why) 
 }
 
 // That the run has its place is in status before the Job is made, so that a restart counts it.
-RunStep TakePlace(RunStep step, WallTime now) {
+RunStep TakePlace(const Observed& seen, RunStep step, WallTime now) {
   step.run.phase = RunPhase::kPending;
+  RecordKind(seen.policy->spec, step.run);
   step.run.position = 0;
   step.run.message = kFollows;
   // The deadline bounds all attempts together.
@@ -57,6 +58,7 @@ RunStep Join(const Observed& seen, RunStep step, const api::JobView& job, WallTi
   api::Run& run = step.run;
   run.phase = RunPhase::kRunning;
   run.follows = job.meta.key.name;
+  RecordKind(seen.policy->spec, run);
   run.gather_until.reset();
   run.held_until.reset();
   run.position = 0;
@@ -108,6 +110,7 @@ void Enqueue(const Observed& seen, WallTime now, api::Run& run) {
     return;
   }
   run.phase = seen.queue.granted ? RunPhase::kPending : RunPhase::kWaiting;
+  if (seen.queue.granted) RecordKind(seen.policy->spec, run);
   if (seen.queue.room && seen.queue.waiting_in_namespace == 0) {
     run.message = kFollows;
   } else {
@@ -132,6 +135,7 @@ bool IsStillToBegin(const Observed& seen, const api::Run& run) {
 }
 
 RunStep AwaitTurn(const Observed& seen, const api::Run& run, WallTime now) {
+  if (auto ended = EndIfEdited(seen, run, now)) return *std::move(ended);
   RunStep step;
   step.run = run;
   if (HasJob(seen, run) || IsTooLate(seen, run, now)) {
@@ -140,6 +144,7 @@ RunStep AwaitTurn(const Observed& seen, const api::Run& run, WallTime now) {
     step.run.position = 0;
     step.run.follows.clear();
     step.run.gather_until.reset();
+    RecordKind(seen.policy->spec, step.run);
     return AdvanceRun(seen, step.run, now);
   }
   if (const api::JobView* job = SharedJob(seen, run)) return Join(seen, step, *job, now);
@@ -161,7 +166,7 @@ RunStep AwaitTurn(const Observed& seen, const api::Run& run, WallTime now) {
     return step;
   }
   if (!StandsAlone(seen, step, now)) return step;
-  if (seen.queue.granted) return TakePlace(std::move(step), now);
+  if (seen.queue.granted) return TakePlace(seen, std::move(step), now);
   const std::size_t position = seen.queue.position;
   const bool moved =
       run.position == 0 || StageOf(position) < StageOf(static_cast<std::size_t>(run.position));

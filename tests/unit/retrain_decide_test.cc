@@ -105,6 +105,8 @@ class World {
       api::JobView job;
       job.meta.key = create.target.key;
       job.meta.uid = "job-" + std::to_string(jobs_created);
+      job.meta.labels[std::string(api::kLabelDeployment)] =
+          body["metadata"]["labels"][std::string(api::kLabelDeployment)];
       jobs.push_back(job);
     } else {
       for (const auto& version : versions) {
@@ -412,6 +414,48 @@ TEST(Retrain, StartsNothingWithASpecThatBreaksARule) {
   ASSERT_NE(stalled, nullptr);
   EXPECT_EQ(stalled->reason, "InvalidSpec");
   EXPECT_NE(stalled->message.find("spec.result"), std::string::npos) << stalled->message;
+}
+
+TEST(Retrain, TakesNoResultForAModelThatThePolicyTrainsNoMore) {
+  for (const bool ended : {false, true}) {
+    World world;
+    world.Drift("e1");
+    world.Step();
+    world.Step();
+    world.Step();
+    ASSERT_EQ(world.policy().status.runs[0].phase, api::RunPhase::kRunning);
+    world.policy().spec.model_deployment = "other";
+    if (ended) world.FinishJob(api::JobState::kSucceeded, kResult, 0);
+    for (int i = 0; i < 3; ++i) world.Step();
+    EXPECT_EQ(world.versions_created, 0);
+    EXPECT_EQ(world.jobs.size(), ended ? 1u : 0u) << "what ended keeps its logs";
+    EXPECT_EQ(world.policy().status.runs[0].phase, api::RunPhase::kFailed);
+    EXPECT_EQ(world.policy().status.runs[0].message,
+              "spec.modelDeployment was changed from departures to other while this run trained "
+              "for departures: start another");
+    world.policy().meta.annotations["perennial.dev/retrain"] = "another";
+    world.Step();
+    EXPECT_EQ(world.policy().status.runs[0].model_deployment, "other");
+  }
+}
+
+// The Job was made, and the controller died before it wrote that down.
+TEST(Retrain, EndsAJobOfAnotherModelThatStatusDoesNotKnow) {
+  for (const bool lose_status : {false, true}) {
+    World world;
+    world.Drift("e1");
+    world.Step();
+    world.Step(1);
+    ASSERT_EQ(world.jobs.size(), 1u);
+    ASSERT_EQ(world.policy().status.runs[0].job_uid, "");
+    if (lose_status) world.LoseStatus();
+    world.policy().spec.model_deployment = "other";
+    for (int i = 0; i < 3; ++i) world.Step();
+    EXPECT_TRUE(world.jobs.empty());
+    ASSERT_EQ(world.policy().status.runs.size(), 1u);
+    EXPECT_EQ(world.policy().status.runs[0].phase, api::RunPhase::kFailed);
+    EXPECT_EQ(world.jobs_created, 1);
+  }
 }
 
 TEST(Retrain, SaysWhatIsMissing) {

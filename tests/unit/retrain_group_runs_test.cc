@@ -62,6 +62,12 @@ class GroupTest : public ::testing::Test, protected RetrainStores {
     }
   }
 
+  void Edit(const std::string& name, const std::function<void(api::RetrainPolicySpec&)>& change) {
+    api::RetrainPolicy policy = *truth_.at(name);
+    change(policy.spec);
+    Put(std::move(policy));
+  }
+
   // What was written is seen at once, or when the watch pleases; by the writer before it looks
   // again, for its own object.
   void Later(const std::string& about, std::function<void()> show) {
@@ -372,6 +378,32 @@ TEST_F(GroupTest, WhereTheJobGoesWithItsPolicyTheOthersTryAgain) {
   EXPECT_EQ(Jobs().size(), 2u);
   EXPECT_EQ(RunOf("b").phase, RunPhase::kRunning) << RunOf("b").message;
   EXPECT_EQ(RunOf("c").follows, JobName(RunOf("b")));
+}
+
+TEST_F(GroupTest, WhoIsEditedLeavesTheOthersTheirJob) {
+  for (const char* name : {"a", "b", "c"}) {
+    Make(name);
+    Ask(name);
+    Run(Seconds(5));
+  }
+  Run(kWindow + Seconds(30));
+  const std::string job = JobName(RunOf("a"));
+  for (const char* name : {"b", "c"}) ASSERT_EQ(RunOf(name).follows, job);
+  // Who leads trains with another kind, and one of the others for another model.
+  Edit("a", [](api::RetrainPolicySpec& spec) {
+    spec.job.reset();
+    spec.workload.emplace().kind = "TrainJob";
+  });
+  Edit("b", [](api::RetrainPolicySpec& spec) { spec.model_deployment = "m-new"; });
+  Run(Seconds(60));
+  for (const char* name : {"a", "b"}) EXPECT_EQ(RunOf(name).phase, RunPhase::kFailed);
+  EXPECT_NE(RunOf("b").message.find("from m-b to m-new"), std::string::npos) << RunOf("b").message;
+  EXPECT_EQ(RunOf("c").phase, RunPhase::kRunning) << RunOf("c").message;
+  EXPECT_TRUE(deleted_.empty());
+  End(job);
+  Run(Seconds(30));
+  EXPECT_EQ(RunOf("c").phase, RunPhase::kSucceeded) << RunOf("c").message;
+  EXPECT_EQ(results_.size(), 1u);
 }
 
 TEST_F(GroupTest, AnAnnotationOfAStrangersJobMeansNothing) {

@@ -362,6 +362,21 @@ TEST(RunData, IsNewSinceTheLastSuccessThoughFailedRunsPushedItOut) {
   }
 }
 
+TEST(RunData, IsNewSinceTheLastSuccessForTheSameModel) {
+  api::RetrainPolicy policy = Policy();
+  api::Run run = Running();
+  run.model_deployment = "departures";
+  run.phase = api::RunPhase::kSucceeded;
+  run.finished = api::Time{kStart};
+  policy.status.runs = {run};
+  policy.meta.annotations[std::string(api::kAnnotationRetrain)] = "please";
+  EXPECT_EQ(StatusAfter(policy, kStart + Seconds(1)).runs.at(0).data_since, run.started);
+  policy.spec.model_deployment = "other";
+  const api::Run other = StatusAfter(policy, kStart + Seconds(1)).runs.at(0);
+  EXPECT_EQ(other.model_deployment, "other");
+  EXPECT_FALSE(other.data_since.has_value());
+}
+
 TEST(RunCondition, SaysHowTheLastRunEnded) {
   api::RetrainPolicy policy = Policy();
   api::Run run = Running();

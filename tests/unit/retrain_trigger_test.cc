@@ -10,7 +10,7 @@ namespace {
 using ::perennial::testing::StatusOf;
 using ::perennial::testing::TrainingPolicy;
 
-const WallTime kStart{std::chrono::hours(500'000)};
+const WallTime kAtFirst{std::chrono::hours(500'000)};
 
 // A policy that waits for a drift in `signals`, with a monitor of distance and error.
 class DriftTriggerTest : public ::testing::Test {
@@ -25,7 +25,7 @@ class DriftTriggerTest : public ::testing::Test {
   TriggerOutcome Evaluate(std::vector<std::string> signals) {
     policy_.spec.triggers.resize(1);
     policy_.spec.triggers[0].drift = api::DriftTrigger{"departures", std::move(signals)};
-    return EvaluateTriggers({&policy_, {std::make_shared<api::DriftMonitor>(monitor_)}}, kStart);
+    return EvaluateTriggers({&policy_, {std::make_shared<api::DriftMonitor>(monitor_)}}, kAtFirst);
   }
 
   api::RetrainPolicy policy_ = TrainingPolicy({"transit", "departures"}, "departures");
@@ -33,7 +33,7 @@ class DriftTriggerTest : public ::testing::Test {
 };
 
 TEST_F(DriftTriggerTest, SaysWhichSignalTheMonitorDoesNotHave) {
-  monitor_.status.episode = api::Episode{"e1", api::Time{kStart}, "departures-v1", {"distance"}};
+  monitor_.status.episode = api::Episode{"e1", api::Time{kAtFirst}, "departures-v1", {"distance"}};
   const TriggerOutcome outcome = Evaluate({"eror", "distance"});
   EXPECT_EQ(outcome.problems,
             std::vector<std::string>{
@@ -57,7 +57,7 @@ TEST_F(DriftTriggerTest, MakesThePolicyNotReady) {
   seen.policy = std::make_shared<api::RetrainPolicy>(policy_);
   seen.deployment = std::make_shared<api::ModelDeployment>();
   seen.monitors = {std::make_shared<api::DriftMonitor>(monitor_)};
-  const kube::Plan plan = Decide(seen, kStart);
+  const kube::Plan plan = Decide(seen, kAtFirst);
   ASSERT_TRUE(plan.status.has_value());
   const api::RetrainPolicyStatus status = StatusOf(*plan.status);
   const kube::Condition* ready = kube::FindCondition(status.conditions, "Ready");

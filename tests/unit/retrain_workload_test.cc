@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "api/codec.h"
 #include "api/names.h"
@@ -369,6 +370,67 @@ TEST_F(WorkloadTest, WatchesAKindAsLongAsSomebodyNeedsIt) {
   objects_.Move({kTrainJobs, api::kConfigMaps}, {api::kConfigMaps});
   EXPECT_EQ(objects_.Find(kTrainJobs), nullptr);
   EXPECT_NE(objects_.Find(api::kConfigMaps), nullptr);
+}
+
+TEST_F(WorkloadTest, EndsTheJobThatItMadeWhenThePolicyTrainsWithAnotherKind) {
+  Watch();
+  api::JobView job;
+  job.meta.key = {"transit", "departures-run"};
+  job.meta.uid = "job-uid";
+  job.meta.resource_version = "1";
+  job.meta.owners.push_back(
+      {"perennial.dev/v1alpha1", "RetrainPolicy", "departures", "policy-uid", true});
+  jobs_.Upsert(std::make_shared<api::JobView>(job));
+  const auto workload = std::exchange(policy_.spec.workload, std::nullopt);
+  policy_.spec.job.emplace().job_template.text = "{}";
+  RecordKind(policy_.spec, run_);
+  Advance(Millis(1000));
+  ASSERT_EQ(run_.job_uid, "job-uid");
+  policy_.spec.workload = workload;
+  policy_.spec.job.reset();
+  const RunStep step = Advance(Millis(2000));
+  const auto* remove = Find<kube::DeleteObject>(step);
+  ASSERT_NE(remove, nullptr) << run_.message;
+  EXPECT_EQ(remove->target.resource, api::kJobs);
+  EXPECT_EQ(remove->uid, "job-uid");
+  EXPECT_EQ(run_.phase, api::RunPhase::kFailed);
+  EXPECT_EQ(run_.message,
+            "the spec was changed to train with a TrainJob (trainer.kubeflow.org/v1alpha1) while "
+            "this run trained with a Job (batch/v1): start another");
+}
+
+TEST_F(WorkloadTest, EndsWhatItMadeWhenThePolicyTrainsWithJobs) {
+  Watch();
+  run_.phase = api::RunPhase::kPending;
+  RecordKind(policy_.spec, run_);
+  Show(json::object());
+  policy_.spec.workload.reset();
+  policy_.spec.job.emplace().job_template.text = "{}";
+  policy_.status.runs = {run_};
+  EXPECT_EQ(NeedsOf(policy_, kinds_), std::set<kube::Resource>{kTrainJobs});
+  const api::Run before = run_;
+  RunStep step = Advance(Millis(1000));
+  const auto* remove = Find<kube::DeleteObject>(step);
+  ASSERT_NE(remove, nullptr) << run_.message;
+  EXPECT_EQ(remove->target.resource, kTrainJobs);
+  EXPECT_EQ(remove->uid, "uid-of-departures-run") << "though status did not know it yet";
+  EXPECT_EQ(run_.phase, api::RunPhase::kFailed);
+  // The watch is behind: it is waited for.
+  run_ = before;
+  objects_.Find(kTrainJobs)->store().Remove({"transit", "departures-run"});
+  step = Advance(Millis(1000));
+  EXPECT_TRUE(step.actions.empty());
+  EXPECT_EQ(run_.phase, api::RunPhase::kPending);
+  EXPECT_EQ(step.wake_at, kStart + Millis(1000) + kMissingGrace);
+  Advance(Millis(1000) + kMissingGrace);
+  EXPECT_EQ(run_.phase, api::RunPhase::kFailed);
+  // Where the controller has no right on it any more, people are told to.
+  run_ = before;
+  kinds_.clear();
+  step = Advance(Millis(1000));
+  EXPECT_EQ(Find<kube::DeleteObject>(step), nullptr);
+  EXPECT_NE(run_.message.find("TrainJob departures-run is left"), std::string::npos)
+      << run_.message;
 }
 
 TEST_F(WorkloadTest, DeletesFinishedObjectsBeyondTheLimit) {
