@@ -4,6 +4,7 @@
 
 #include "api/object_expression.h"
 #include "api/object_expression_node.h"
+#include "base/text.h"
 
 namespace perennial::api {
 namespace {
@@ -39,7 +40,7 @@ class Parser {
     if (!error_.empty()) return nullptr;
     SkipSpace();
     const std::string found =
-        at_ < text_.size() ? "'" + std::string(text_.substr(at_, 12)) + "'" : "the end";
+        at_ < text_.size() ? "'" + CutText(text_.substr(at_), 12) + "'" : "the end";
     error_ = "column " + std::to_string(at_ + 1) + ": expected " + expected + ", got " + found;
     return nullptr;
   }

@@ -100,6 +100,8 @@ TEST(ObjectExpression, ErrorsPointAtTheColumn) {
             "'matches('x')'");
   EXPECT_EQ(error("has(1)"), "column 6: expected a path inside has(), got ')'");
   EXPECT_EQ(error("[1, 2"), "column 6: expected ',' or ']', got the end");
+  EXPECT_EQ(error("a 'Zürich ab\u00dc'"),  // no character is cut in two
+            "column 3: expected an operator or the end, got ''Zürich ab'");
   EXPECT_NE(error(std::string(2000, '(')), "parsed");
   EXPECT_NE(error(std::string(500, '(')).find("nests less"), std::string::npos);
   EXPECT_NE(error(std::string(500, '!') + "a").find("nests less"), std::string::npos);
