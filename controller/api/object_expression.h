@@ -25,7 +25,8 @@ namespace perennial::api {
 //
 // One difference: what is not there is unknown, not an error. Every comparison with it is unknown,
 // and so is its negation; && and || decide where the other side alone can (Kleene). A status that
-// nobody has written yet therefore decides nothing.
+// nobody has written yet therefore decides nothing. Unknown is also what takes more than
+// kMostSteps.
 class ObjectExpression {
  public:
   // kInvalid says what was expected and at which column (from 1).
@@ -46,5 +47,7 @@ class ObjectExpression {
 // The longest text that Parse takes, and how deep it may nest.
 inline constexpr std::size_t kLongestExpression = 1024;
 inline constexpr int kDeepestExpression = 24;
+// For one answer: a hundred times what a list of a hundred items needs, and milliseconds.
+inline constexpr std::size_t kMostSteps = 100'000;
 
 }  // namespace perennial::api

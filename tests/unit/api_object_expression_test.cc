@@ -72,6 +72,27 @@ TEST(ObjectExpression, WhatIsNotThereDecidesNothing) {
   EXPECT_TRUE(Holds("status.conditions.exists(c, c.absent == 'x' || c.type == 'Complete')"));
 }
 
+// Each of these would take years, or more memory than there is.
+TEST(ObjectExpression, WhatMultipliesIsUnknown) {
+  json object = Object();
+  for (int i = 0; i < 1000; ++i) object["list"].push_back({{"n", i}, {"text", "abc"}});
+  for (const std::string list :
+       {"list", "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]", "[[x, x, x, x, x, x]]"}) {
+    std::string text = "true";
+    for (int depth = 0; depth < 16; ++depth) text = list + ".all(x, " + text + ")";
+    text = "[object].all(x, " + text + ")";
+    for (const std::string& question : {text, "!has([object].filter(x, !" + text + ")[0])"}) {
+      const auto expression = ObjectExpression::Parse(question);
+      ASSERT_TRUE(expression.ok()) << question << ": " << expression.error().message;
+      EXPECT_FALSE(expression->Holds(object)) << question;
+      EXPECT_EQ(expression->Text(object), std::nullopt) << question;
+    }
+  }
+  const auto plain = ObjectExpression::Parse(
+      "list.all(x, x.n >= 0 && x.text in ['abc', 'd'] && object.status.ok && has(x.text))");
+  EXPECT_TRUE(plain->Holds(object));
+}
+
 TEST(ObjectExpression, GivesTexts) {
   const auto text = [](const char* source) {
     return ObjectExpression::Parse(source)->Text(Object()).value_or("(unknown)");
