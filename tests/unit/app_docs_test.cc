@@ -36,7 +36,7 @@ std::string Read(const fs::path& path) {
 }
 
 std::vector<fs::path> Pages() {
-  std::vector<fs::path> out{kRoot / "README.md", kRoot / "CONTRIBUTING.md"};
+  std::vector<fs::path> out{kRoot / "README.md", kRoot / "CONTRIBUTING.md", kRoot / "SECURITY.md"};
   for (const auto& entry : fs::recursive_directory_iterator(kRoot / "docs")) {
     if (entry.path().extension() == ".md") out.push_back(entry.path());
   }
