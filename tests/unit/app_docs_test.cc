@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <regex>
 #include <set>
 #include <string>
@@ -196,6 +197,42 @@ TEST(Docs, TestsThatAreNamedExist) {
                                        : tests.contains(name);
     EXPECT_TRUE(exists) << name;
   }
+}
+
+// A test as docs/reliability.md names it, with its folder unless that is tests/faults.
+std::optional<std::string> TestFile(const std::string& name) {
+  const std::string path =
+      (name.find('/') == std::string::npos ? "tests/faults/" : "tests/") + name;
+  for (const char* extension : {".cc", ".py", ""}) {
+    if (fs::is_regular_file(kRoot / (path + extension))) return Read(kRoot / (path + extension));
+  }
+  return std::nullopt;
+}
+
+// In tables: `folder/file_test` CamelCase, snake_case; and so on.
+TEST(Docs, TestsOfFaultsAndPromisesExist) {
+  const std::string page = Read(kRoot / "docs/reliability.md");
+  static const std::regex row(R"(\n\|[^\n]*)");
+  static const std::regex file(R"(`((?:\w+/)?\w+_test)`([^`|]*))");
+  static const std::regex word(R"(\b(?:[A-Z]\w*[a-z]\w*[A-Z]\w*|[a-z]+(?:_[a-z0-9]+)+)\b)");
+  const std::sregex_iterator end;
+  size_t files = 0;
+  size_t names = 0;
+  for (std::sregex_iterator rows(page.begin(), page.end(), row); rows != end; ++rows) {
+    const std::string line = rows->str();
+    for (std::sregex_iterator it(line.begin(), line.end(), file); it != end; ++it, ++files) {
+      const auto source = TestFile((*it)[1]);
+      ASSERT_TRUE(source) << (*it)[1] << " of" << line;
+      const std::string rest = (*it)[2];
+      for (std::sregex_iterator name(rest.begin(), rest.end(), word); name != end;
+           ++name, ++names) {
+        EXPECT_TRUE(std::regex_search(*source, std::regex("\\b(?:test_)?" + name->str() + "\\b")))
+            << (*it)[1] << " has no " << name->str();
+      }
+    }
+  }
+  EXPECT_GE(files, 60u);
+  EXPECT_GE(names, 60u);
 }
 
 TEST(Docs, ReasonsOfConditionsExist) {
