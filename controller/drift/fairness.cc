@@ -123,6 +123,7 @@ GatheredQuantity GatherFairness(const api::Signal& signal, const scrape::WindowV
   quantity.certain = result.certain;
   quantity.note = "lowest: " + Describe(*measure, groups, result.lowest) +
                   ", greatest: " + Describe(*measure, groups, result.greatest);
+  if (!result.left_out.empty()) small += (small.empty() ? "" : "; ") + result.left_out;
   if (!small.empty()) quantity.note += "; left out: " + small;
   return quantity;
 }

@@ -225,8 +225,10 @@ Reading ReadFairness(const api::ModelVersionSpec& version, const api::Gate& gate
   }
   const auto least = static_cast<double>(gate.min_group_samples);
   const stats::FairnessResult result = stats::MeasureFairness(measure, groups, least);
-  if (!result.value) {
-    return Missing("", gate.metric + " can't be computed: " + result.note +
+  // A group that can't be judged must not pass unseen.
+  if (!result.value || !result.left_out.empty()) {
+    return Missing("", gate.metric + " can't be computed: " +
+                           (result.left_out.empty() ? result.note : result.left_out) +
                            "; evaluate more rows, or lower minGroupSamples");
   }
   Reading out;

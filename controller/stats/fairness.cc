@@ -109,6 +109,19 @@ double GreatestRatio(const Share& greatest, const Share& smallest, double z) {
   return std::min(1.0, a / n / (b / m) * std::exp(z * error));
 }
 
+// Which of the rates the group can't be compared by; empty: it can by each.
+std::string LackOf(std::span<const Rate> rates, const GroupOutcomes& group, double min_count) {
+  for (const Rate& rate : rates) {
+    const double total = rate.of(group).total;
+    if (total > 0 && total >= min_count) continue;
+    char count[32];
+    std::snprintf(count, sizeof count, "%.0f", total);
+    return "group " + group.group + " has " + count + " " + rate.counted +
+           ", too few to compare its rate";
+  }
+  return "";
+}
+
 // What is known of the spread of one rate.
 struct Spread {
   std::optional<double> value;
@@ -190,19 +203,21 @@ FairnessResult MeasureFairness(FairnessMeasure measure, std::span<const GroupOut
   }
   const bool ratio = IsRatio(measure);
   const std::vector<Rate> rates = RatesOf(measure);
-  for (const Rate& rate : rates) {
-    for (const GroupOutcomes& group : groups) {
-      const double total = rate.of(group).total;
-      if (total > 0 && total >= min_count) continue;
-      char count[32];
-      std::snprintf(count, sizeof count, "%.0f", total);
-      result.note = "group " + group.group + " has " + count + " " + rate.counted +
-                    ", too few to compare its rate";
-      return result;
+  std::vector<GroupOutcomes> judged;
+  for (const GroupOutcomes& group : groups) {
+    const std::string lack = LackOf(rates, group, min_count);
+    if (lack.empty()) {
+      judged.push_back(group);
+    } else {
+      result.left_out += (result.left_out.empty() ? "" : "; ") + lack;
     }
   }
+  if (judged.size() < 2 && !result.left_out.empty()) {
+    result.note = result.left_out;
+    return result;
+  }
   for (const Rate& rate : rates) {
-    const Spread spread = SpreadOf(rate, ratio, groups);
+    const Spread spread = SpreadOf(rate, ratio, judged);
     if (!spread.value) continue;
     if (result.value && (ratio ? *spread.value >= *result.value : *spread.value <= *result.value)) {
       // The limits belong to the worst value, but each of them holds.

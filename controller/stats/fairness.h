@@ -53,9 +53,12 @@ std::optional<FairnessMeasure> ParseFairnessMeasure(std::string_view name);
 bool IsRatio(FairnessMeasure measure);
 
 struct FairnessResult {
-  // Absent: fewer than two groups, a group (and class, where the measure asks for labels) with
-  // fewer than the minimum, or 0 / 0 in a ratio. `note` tells which.
+  // Absent: no group, fewer than two left after some were left out, or 0 / 0 in a ratio. `note`
+  // tells which.
   std::optional<double> value;
+  // The groups that have fewer than the minimum, of a class where the measure asks for labels, and
+  // of what; empty: all are judged.
+  std::string left_out;
   // What the difference is at least, or the ratio at most, with 95 % confidence over all pairs of
   // groups that could have been picked: the greatest minus the smallest of several rates is biased
   // up by chance, the more the smaller the groups. Newcombe's interval (hybrid score, 1998, method
@@ -68,7 +71,7 @@ struct FairnessResult {
 };
 
 // `min_count`: what each group must have been counted at least, of each class that the rate divides
-// by. Pure.
+// by; others are left out. Pure.
 FairnessResult MeasureFairness(FairnessMeasure measure, std::span<const GroupOutcomes> groups,
                                double min_count = 30);
 

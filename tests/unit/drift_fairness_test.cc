@@ -105,6 +105,20 @@ TEST_F(FairnessSignal, AGroupWithoutPositivesHasNoTruePositiveRate) {
   EXPECT_PRED2(Has, Judge().message, "south has 0 actual positives");
 }
 
+TEST_F(FairnessSignal, ASmallClassInOneGroupHidesNoOthers) {
+  signal_.fairness->measure = "equal_opportunity_difference";
+  Group("north", 400, 100, 100, 400);
+  Group("south", 200, 100, 300, 400);
+  Group("islands", 5, 40, 4, 31);
+  Group("tiny", 1, 1, 1, 1);
+  const Evaluation judged = Judge();
+  EXPECT_EQ(judged.outcome, SignalState::kDrifted) << judged.message;
+  EXPECT_EQ(judged.value, "0.4");
+  EXPECT_PRED2(Has, judged.message,
+               "left out: too few samples of tiny, fewer than minGroupSamples 30; group islands "
+               "has 9 actual positives, too few to compare its rate");
+}
+
 TEST_F(FairnessSignal, SaysWhichLabelIsMissing) {
   signal_.fairness->group_label = "sex";
   Group("north", 400, 100, 100, 400);

@@ -231,6 +231,23 @@ TEST(Gates, SayWhatFairnessLacks) {
             api::Verdict::kPass);
 }
 
+TEST(Gates, FailWhereAClassOfOneGroupIsTooSmallForFairness) {
+  api::Gate odds = Max("equal_opportunity_difference", 0.9, "0.9");
+  odds.positive = "yes";
+  EXPECT_EQ(One(odds, TwoGroups()).verdict, api::Verdict::kPass);
+  auto matrix = TwoGroups();
+  for (const auto& cell : {api::ConfusionCell{"islands", "yes", "yes", 5},
+                           {"islands", "yes", "no", 4},
+                           {"islands", "no", "yes", 40},
+                           {"islands", "no", "no", 31}}) {
+    matrix.push_back(cell);
+  }
+  const auto failed = One(odds, matrix);
+  EXPECT_EQ(failed.verdict, api::Verdict::kFail);
+  EXPECT_NE(failed.message.find("group islands has 9 actual positives"), std::string::npos)
+      << failed.message;
+}
+
 TEST(Gates, CompareTheWorstGroupWithTheSameGroup) {
   auto champion = Version("", {{"mae", "a", 5, 100}, {"mae", "b", 3, 100}}, {});
   champion.meta.key.name = "v1";

@@ -75,6 +75,21 @@ TEST(Fairness, NamesTheGroupsThatDiffer) {
   EXPECT_DOUBLE_EQ(*MeasureFairness(FairnessMeasure::kErrorRateRatio, groups).value, 20.0 / 35);
 }
 
+TEST(Fairness, LeavesOutAndNamesGroupsOfWhichAClassIsSmall) {
+  std::vector<GroupOutcomes> groups{FromConfusion("a", 40, 10, 10, 40),
+                                    FromConfusion("b", 5, 40, 4, 31),
+                                    FromConfusion("c", 30, 5, 20, 45)};
+  FairnessResult got = MeasureFairness(FairnessMeasure::kEqualOpportunityDifference, groups);
+  EXPECT_DOUBLE_EQ(*got.value, 0.2);
+  EXPECT_EQ(got.greatest, "a");
+  EXPECT_EQ(got.left_out, "group b has 9 actual positives, too few to compare its rate");
+  EXPECT_EQ(MeasureFairness(FairnessMeasure::kErrorRateDifference, groups).left_out, "");
+  groups.pop_back();
+  got = MeasureFairness(FairnessMeasure::kEqualOpportunityDifference, groups);
+  EXPECT_FALSE(got.value.has_value());
+  EXPECT_EQ(got.note, got.left_out);
+}
+
 TEST(Fairness, SaysWhyThereIsNoValue) {
   const FairnessMeasure odds = FairnessMeasure::kEqualizedOddsDifference;
   // No positives in b: fairlearn would report a gap of 0.8.
