@@ -30,6 +30,7 @@ class World {
     policy_.spec.deadline.value = std::chrono::hours(1);
     policy_.spec.retries = 1;
     monitor_.meta.key = {"transit", "departures"};
+    monitor_.spec.signals.emplace_back().name = "distance";
     deployment_.meta.key = {"transit", "departures"};
     deployment_.status.champion = "departures-v1";
   }
