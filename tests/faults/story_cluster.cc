@@ -228,6 +228,7 @@ void StoryWorld::Decide(const std::string& version, const std::string& decision)
                       {"reason", "looks like it"}};
   if (Object(api::kModelApprovals, NameOf(approval)).empty()) {
     api_.Put(api::kModelApprovals, approval);
+    promises_.CheckWorld();
   }
 }
 

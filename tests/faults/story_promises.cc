@@ -34,8 +34,12 @@ const std::set<std::string>& OurResources() {
   return kOurs;
 }
 
+// All traffic, in percent.
+constexpr int kAll = 100;
+
 // A ModelVersion gets a status, whoever made it.
 std::string WithoutStatus(json object) {
+  if (object.empty()) return "gone";
   object.erase("status");
   object["metadata"].erase("resourceVersion");
   return object.dump();
@@ -112,46 +116,77 @@ bool StoryPromises::IsOurUid(const std::string& uid) const {
 
 void StoryPromises::CheckWorld(bool late) {
   CheckRuns();
+  for (const std::string& model : world_.models()) CheckChampion(model);
   CheckVersions();
-  CheckRoutes();
+  CheckTraffic();
   CheckOthers();
   CheckStatuses();
   for (const std::string& model : world_.models()) {
-    CheckChampion(model);
     CheckRollout(model);
     CheckVerdicts(model, late);
   }
 }
 
+// Whoever has ended and is gone counts too: a run that is repeated then is a second one.
 void StoryPromises::CheckRuns() {
-  std::map<std::string, int> jobs_of;
   for (const kube::Resource& resource : {api::kJobs, kTrainJobs}) {
     for (const json& job : world_.Listed(resource)) {
-      if (LabelOf(job, api::kLabelRun).empty()) continue;  // a rollout's probe
-      ++jobs_of["trigger " + AnnotationOf(job, "perennial.dev/trigger") + " of " +
-                LabelOf(job, api::kLabelPolicy)];
-      ++jobs_of["run " + NameOf(job)];
+      const std::string run = LabelOf(job, api::kLabelRun);
+      if (run.empty()) continue;  // a rollout's probe
+      NoteRun("trigger " + AnnotationOf(job, "perennial.dev/trigger") + " of " +
+                  LabelOf(job, api::kLabelPolicy),
+              "run " + run);
+      NoteRun("attempt " + NameOf(job), "Job " + job["metadata"]["uid"].get<std::string>());
+      NoteRun("run " + run, "run " + run);
       for (const std::string& member :
            retrain::ParseMembers(AnnotationOf(job, api::kAnnotationMembers))) {
-        ++jobs_of["run " + member];
+        NoteRun("run " + member, "run " + run);
       }
     }
   }
-  for (const auto& [what, count] : jobs_of) {
-    if (count > 1) Violated("1: " + std::to_string(count) + " Jobs for the " + what);
-  }
+}
+
+void StoryPromises::NoteRun(const std::string& what, const std::string& whose) {
+  std::set<std::string>& all = runs_[what];
+  if (!all.insert(whose).second || all.size() == 1) return;
+  Violated("1: " + std::to_string(all.size()) + " trainings for the " + what);
 }
 
 void StoryPromises::CheckVersions() {
-  std::set<std::string> runs;
   for (const json& version : world_.Listed(api::kModelVersions)) {
-    const std::string run = version["spec"].value("origin", json::object()).value("run", "");
-    if (!run.empty() && !runs.insert(run).second) Violated("1: two versions of run " + run);
+    const std::string name = NameOf(version);
+    const json origin = version["spec"].value("origin", json::object());
+    const std::string run = origin.value("run", "");
+    // Who asks for another try gets another version of what the run made.
+    if (!run.empty() && !origin.contains("copyOf")) {
+      NoteRun("version of run " + run, version["metadata"]["uid"]);
+    }
     const std::string promoted = AnnotationOf(version, api::kAnnotationPromoted);
-    const std::string before = std::exchange(promoted_at_[NameOf(version)], promoted);
-    if (!before.empty() && before != promoted) Violated("3: promoted again: " + NameOf(version));
-    if (world_.Phase(NameOf(version)) == "Rejected") withdrawn_.insert(NameOf(version));
+    const std::string before = std::exchange(promoted_at_[name], promoted);
+    if (!before.empty() && before != promoted && restored_.erase(name) == 0) {
+      Violated("3: promoted again: " + name);
+    }
+    if (world_.Phase(name) != "Rejected" || withdrawn_.contains(name)) continue;
+    // The controller rejects whom it has taken all traffic from, unless somebody undoes a
+    // promotion: then the champion keeps it until the one before has pods.
+    withdrawn_[name] = IsRolledBack(name) && !IsChampion(name) ? 0 : kAll;
   }
+}
+
+bool StoryPromises::IsChampion(const std::string& version) const {
+  const auto& models = world_.models();
+  return std::any_of(models.begin(), models.end(), [&](const std::string& model) {
+    return StatusOf(world_.Object(api::kModelDeployments, model)).value("champion", "") == version;
+  });
+}
+
+bool StoryPromises::IsRolledBack(const std::string& version) const {
+  const std::vector<json> approvals = world_.Listed(api::kModelApprovals);
+  return std::any_of(approvals.begin(), approvals.end(), [&](const json& approval) {
+    return approval["spec"]["modelVersion"] == version &&
+           approval["spec"]["decision"] == "Reject" &&
+           LabelOf(approval, api::kLabelManagedBy) == api::kManagedBy;
+  });
 }
 
 void StoryPromises::CheckChampion(const std::string& model) {
@@ -160,8 +195,12 @@ void StoryPromises::CheckChampion(const std::string& model) {
   const std::string champion = StatusOf(deployment).value("champion", "");
   std::vector<std::string>& before = champions_[model];
   if (!before.empty() && before.back() == champion) return;
-  if (std::count(before.begin(), before.end(), champion) > 0) {
+  if (std::count(before.begin(), before.end(), champion) > 0 &&
+      !withdrawn_.contains(before.back())) {  // whom a rejection brings back
     Violated("3: " + champion + " became champion twice");
+  }
+  if (const auto known = promoted_at_.find(champion); known != promoted_at_.end()) {
+    if (!known->second.empty()) restored_.insert(champion);
   }
   before.push_back(champion);
 }
@@ -183,20 +222,38 @@ void StoryPromises::CheckRollout(const std::string& model) {
   }
 }
 
-void StoryPromises::CheckRoutes() {
-  std::map<std::string, int> weights;
-  // Scaled to zero, the champion keeps its place in the route, and has it when its pods come back.
-  const json deployment = world_.Object(api::kModelDeployments, "departures");
-  if (!deployment.empty() && deployment["spec"].value("replicas", 1) == 0) scaled_to_zero_ = true;
+void StoryPromises::CheckTraffic() {
+  Weights weights;
+  for (const json& deployment : world_.Listed(api::kModelDeployments)) {
+    const json& spec = deployment["spec"];
+    // Scaled to zero, the champion keeps its place in the route, and has it when its pods come
+    // back.
+    if (spec.value("replicas", 1) == 0) scaled_to_zero_ = true;
+    if (!spec.value("traffic", json::object()).value("rules", json::array()).empty()) {
+      has_rules_ = true;
+    }
+  }
   for (const kube::Resource& kind : {api::kHttpRoutes, api::kGrpcRoutes}) {
     for (const json& route : world_.Listed(kind)) {
       for (const json& rule : route["spec"]["rules"]) CheckRule(rule, weights);
     }
   }
-  if (!weights.empty()) weights_ = std::move(weights);
+  for (const json& service : world_.Listed(api::kServices)) {
+    // One of a single version has what a route sends it.
+    if (LabelOf(service, api::kLabelVersion).empty()) CheckService(service, weights);
+  }
+  for (auto& [version, most] : withdrawn_) {
+    const auto has = weights.find(version);
+    const int weight = has == weights.end() ? 0 : has->second;
+    if (weight > most) Violated("4: traffic for the withdrawn version " + version);
+    most = std::min(most, weight);
+  }
+  if (weights.empty()) return;
+  for (auto& [version, weight] : weights) weight = std::max(weight, weights_[version]);
+  weights_ = std::move(weights);
 }
 
-void StoryPromises::CheckRule(const json& rule, std::map<std::string, int>& weights) {
+void StoryPromises::CheckRule(const json& rule, Weights& weights) {
   const json backends = rule.value("backendRefs", json::array());
   int sum = 0;
   for (const json& backend : backends) {
@@ -205,9 +262,10 @@ void StoryPromises::CheckRule(const json& rule, std::map<std::string, int>& weig
     if (weight > 0) CheckBackend(backend, weight, weights);
   }
   // One variant answers those that a rule of the spec's matches, alone and with the weight 1.
+  const json matches = rule.value("matches", json::array());
   const bool alone =
-      backends.size() == 1 && rule.contains("matches") && rule["matches"][0].contains("headers");
-  if (sum != 100 && !(alone && sum == 1)) {
+      has_rules_ && backends.size() == 1 && !matches.empty() && matches[0].contains("headers");
+  if (sum != kAll && !(alone && sum == 1)) {
     Violated("2: weights add up to " + std::to_string(sum));
   }
   for (const json& filter : rule.value("filters", json::array())) {
@@ -216,20 +274,51 @@ void StoryPromises::CheckRule(const json& rule, std::map<std::string, int>& weig
   }
 }
 
-void StoryPromises::CheckBackend(const json& backend, int weight,
-                                 std::map<std::string, int>& weights) {
+void StoryPromises::CheckBackend(const json& backend, int weight, Weights& weights) {
   const json child = world_.Object(api::kDeployments, backend["name"]);
   const std::string version = child.empty() ? "" : LabelOf(child, api::kLabelVersion);
-  const std::string alias = world_.Alias(version);
-  // Who served before an approval was asked for keeps what it has or once had, and gets no more.
-  if (world_.Phase(version) != "Approved" && weight > weights_[version]) {
-    Violated("8: traffic for " + alias + ", which is " + world_.Phase(version));
-  }
-  weights[version] = std::max({weights[version], weights_[version], weight});
-  const bool ready = !child.empty() && StatusOf(child).value("readyReplicas", 0) > 0;
+  CheckWeight(version, weight, weights);
+  const bool ready = HasReadyPods(backend["name"]);
   if (ready) scaled_to_zero_ = false;
-  if (!ready && !scaled_to_zero_) Violated("2: traffic for " + alias + " without ready pods");
-  if (withdrawn_.contains(version)) Violated("4: traffic for a withdrawn version");
+  if (!ready && !scaled_to_zero_) {
+    Violated("2: traffic for " + world_.Alias(version) + " without ready pods");
+  }
+}
+
+// Without a gateway the model's own Service has the pods of all that have a share.
+void StoryPromises::CheckService(const json& service, Weights& weights) {
+  const json selector = service["spec"].value("selector", json::object());
+  if (selector.empty()) return;
+  for (const json& child : world_.Listed(api::kDeployments)) {
+    const json labels =
+        child.value(json::json_pointer("/spec/template/metadata/labels"), json::object());
+    json with = labels;
+    with.update(selector);
+    if (with == labels) CheckWeight(LabelOf(child, api::kLabelVersion), 1, weights);
+  }
+}
+
+void StoryPromises::CheckWeight(const std::string& version, int weight, Weights& weights) {
+  // Who served before an approval was asked for keeps what it has or once had, and gets no more.
+  const std::string phase = world_.Phase(version);
+  if (phase != "Approved" && weight > weights_[version]) {
+    Violated("8: traffic for " + world_.Alias(version) + ", which is " + phase);
+  }
+  weights[version] = std::max(weights[version], weight);
+}
+
+// By the Deployment and by what the gateway goes by.
+bool StoryPromises::HasReadyPods(const std::string& service) const {
+  if (StatusOf(world_.Object(api::kDeployments, service)).value("readyReplicas", 0) == 0) {
+    return false;
+  }
+  for (const json& slice : world_.Listed(api::kEndpointSlices)) {
+    if (LabelOf(slice, "kubernetes.io/service-name") != service) continue;
+    for (const json& endpoint : slice.value("endpoints", json::array())) {
+      if (endpoint.value("conditions", json::object()).value("ready", true)) return true;
+    }
+  }
+  return false;
 }
 
 void StoryPromises::CheckStatuses() {

@@ -41,11 +41,19 @@ class StoryPromises {
   // Of an object of one of our kinds.
   bool IsOurUid(const std::string& uid) const;
   void CheckRuns();
+  void NoteRun(const std::string& what, const std::string& whose);
   void CheckVersions();
   void CheckChampion(const std::string& model);
-  void CheckRoutes();
-  void CheckRule(const nlohmann::json& rule, std::map<std::string, int>& weights);
-  void CheckBackend(const nlohmann::json& backend, int weight, std::map<std::string, int>& weights);
+  // How much each version gets, at most, of the requests that a route or a Service leads.
+  using Weights = std::map<std::string, int>;
+  void CheckTraffic();
+  void CheckRule(const nlohmann::json& rule, Weights& weights);
+  void CheckBackend(const nlohmann::json& backend, int weight, Weights& weights);
+  void CheckService(const nlohmann::json& service, Weights& weights);
+  void CheckWeight(const std::string& version, int weight, Weights& weights);
+  bool HasReadyPods(const std::string& service) const;
+  bool IsChampion(const std::string& version) const;
+  bool IsRolledBack(const std::string& version) const;
   void CheckStatuses();
   void CheckRollout(const std::string& model);
   void CheckOthers();
@@ -55,9 +63,12 @@ class StoryPromises {
   std::vector<std::string> violations_;
   std::map<std::string, std::vector<std::string>> champions_;  // one after the other, by model
   std::map<std::string, std::string> promoted_at_;             // by version
-  std::set<std::string> withdrawn_;                            // rejected or rolled back once
+  std::set<std::string> restored_;  // champions again, since another one was rejected
+  std::map<std::string, std::set<std::string>> runs_;  // of what was trained: all that ever did
+  Weights withdrawn_;                                  // rejected once: what each may still have
   bool scaled_to_zero_ = false;
-  std::map<std::string, int> weights_;  // by version, the most since it came into the route
+  bool has_rules_ = false;  // some spec asked once that one variant answers alone
+  Weights weights_;         // the most since the version came into the traffic
   std::map<std::string, std::string> bystanders_;  // resource and name -> text
   std::map<std::string, std::string> verdicts_;    // of each signal
   StoryStatuses statuses_;

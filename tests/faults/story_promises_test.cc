@@ -1,16 +1,12 @@
-// The watchman is watched: what breaks a promise of a story is seen, and what keeps it is not.
-#include "faults/story_promises.h"
-
+// The watchman is watched: what breaks promises 12 and 13 of a story is seen, and what keeps them
+// is not.
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <vector>
 
 #include "api/names.h"
-#include "faults/story_plots.h"
-#include "faults/story_world.h"
+#include "faults/story_promises_fixture.h"
 #include "kube/client.h"
 
 namespace perennial::testing {
@@ -19,29 +15,13 @@ namespace {
 using nlohmann::json;
 using std::chrono::minutes;
 
-class StoryPromisesTest : public ::testing::Test {
+class StoryPromisesTest : public StoryPromisesFixture {
  protected:
-  StoryPromisesTest() : world_(AnEditThatWinsAnExperiment().options) {
-    Begin(world_);
-    promises_.Guard();
-    promises_.CheckWorld();
-    // These promises were not watched when the first rollout began.
-    asked_ = promises_.violations().size();
-  }
-
-  // Whether this promise was broken since the last time that somebody asked.
-  bool Broken(const std::string& number) {
-    const auto& all = promises_.violations();
-    const auto begin = all.begin() + static_cast<std::ptrdiff_t>(asked_);
-    asked_ = all.size();
-    return std::any_of(begin, all.end(), [&](const std::string& text) {
-      return text.find(": " + number + ": ") != std::string::npos;
-    });
-  }
+  StoryPromisesTest() : StoryPromisesFixture(AnEditThatWinsAnExperiment()) {}
 
   bool Refuses(const kube::Request& request) {
     promises_.CheckRequest(request);
-    return Broken("13");
+    return Says("13");
   }
   static kube::Request Delete(const kube::Ref& ref, const json& preconditions) {
     return {"DELETE", kube::PathOf(ref), "application/json",
@@ -64,7 +44,7 @@ class StoryPromisesTest : public ::testing::Test {
     status.merge_patch(change);
     world_.api().PutStatus({api::kModelDeployments, {kStoryNamespace, "departures"}}, status);
     promises_.CheckWorld();
-    return Broken("12");
+    return Says("12");
   }
   std::string Ago(Millis time) const { return FormatTime(world_.Now() - time); }
   // In service for as long as a step of a minute lasts, with all verdicts.
@@ -91,10 +71,7 @@ class StoryPromisesTest : public ::testing::Test {
     return object;
   }
 
-  StoryWorld world_;
-  StoryPromises promises_{world_};
   std::string begun_ = FormatTime(world_.Now());
-  std::size_t asked_ = 0;
 };
 
 TEST_F(StoryPromisesTest, NothingIsDeletedByItsNameNorWhatIsNotOurs) {

@@ -352,10 +352,12 @@ void StoryWorld::EditDeployment(const json& patch) {
   json object = Object(api::kModelDeployments, "departures");
   object["spec"].merge_patch(patch);
   api_.Put(api::kModelDeployments, object);
+  promises_.CheckWorld();
 }
 
 void StoryWorld::Remove(const kube::Resource& resource, const std::string& name) {
   api_.Remove({resource, {kStoryNamespace, name}});
+  promises_.CheckWorld();
 }
 
 std::vector<json> StoryWorld::VersionsByRevision(const std::string& model) const {
