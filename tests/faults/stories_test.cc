@@ -171,6 +171,31 @@ TEST(Story, ABadModelIsRolledBack) {
   }
 }
 
+TEST(Story, AVersionThatFailsACheckIsRolledBack) {
+  const Told told = Tell(AnEditThatFailsACheck());
+  EXPECT_EQ(told.violations, std::vector<std::string>());
+  for (const char* line : {"champion V1, challenger none", "  RolledBack V2", "pods of V1: 2",
+                           "weight of V1: 100", "approvals: 1"}) {
+    EXPECT_TRUE(Says(told, line)) << line << "\nin:\n" << told.summary;
+  }
+}
+
+TEST(Story, SomebodyAbortsRetriesAndUndoes) {
+  const Plot plot = AnEditThatIsAbortedRetriedAndUndone();
+  StoryWorld world(plot.options);
+  plot.story(world);
+  EXPECT_EQ(world.violations(), std::vector<std::string>());
+  const std::string summary = world.Summary();
+  EXPECT_NE(summary.find("  Promoted V1\n  Promoted V3\n  RolledBack V2\n  Promoted V1\n"),
+            std::string::npos)
+      << summary;
+  EXPECT_EQ(world.Phase(world.VersionName(2)), "Rejected");
+  EXPECT_EQ(world.Phase(world.VersionName(3)), "Rejected");
+  const json copy = world.Object(api::kModelVersions, world.VersionName(3));
+  EXPECT_EQ(copy["spec"]["origin"]["copyOf"], world.VersionName(2)) << copy;
+  EXPECT_EQ(copy["spec"]["model"]["uri"], "s3://models/second") << copy;
+}
+
 TEST(Story, ProbesAndAutoscalersChangeNothingOfTheCure) {
   const Plot plot = DriftIsCuredUnderProbes();
   StoryWorld world(plot.options);

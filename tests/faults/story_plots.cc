@@ -33,6 +33,10 @@ bool Promoted(const StoryWorld& world, int version) {
   return LastOutcome(world) == "Promoted " + world.VersionName(version);
 }
 
+bool RolledBack(const StoryWorld& world, int version) {
+  return LastOutcome(world) == "RolledBack " + world.VersionName(version);
+}
+
 // The first model serves; then the inputs drift, and a second one is trained and about to be tried,
 // where the chapter begins.
 void LetADriftCallForTheSecond(StoryWorld& world) {
@@ -78,6 +82,37 @@ void PromoteASecond(StoryWorld& world, const std::function<void()>& cause) {
 
 void EditTheModel(StoryWorld& world) {
   PromoteASecond(world, [&] { world.EditDeployment(ModelPatch("s3://models/second")); });
+}
+
+void EditToTheWorse(StoryWorld& world) {
+  Begin(world);
+  world.BeginChapter();
+  world.EditDeployment(ModelPatch("s3://models/second"));
+  RunUntil(
+      world, [&] { return RolledBack(world, 2); }, minutes(3));
+}
+
+// Each request comes when all that the one before it has caused is over.
+void AbortRetryAndUndo(StoryWorld& world) {
+  Begin(world);
+  world.BeginChapter();
+  world.EditDeployment(ModelPatch("s3://models/second"));
+  RunUntil(
+      world,
+      [&] {
+        const json status = StatusOf(world, api::kModelDeployments);
+        return !Challenger(world).empty() && status["rollout"].value("inEffect", false);
+      },
+      Millis(0));
+  world.Annotate(api::kAnnotationAbort, world.VersionName(2));
+  RunUntil(
+      world, [&] { return RolledBack(world, 2); }, minutes(3));
+  world.Annotate(api::kAnnotationRetry, world.VersionName(2));
+  RunUntil(
+      world, [&] { return Promoted(world, 3); }, minutes(3));
+  world.Annotate(api::kAnnotationUndo, world.VersionName(1));
+  RunUntil(
+      world, [&] { return Promoted(world, 1); }, minutes(3));
 }
 
 void ApproveAndReject(StoryWorld& world) {
@@ -287,6 +322,30 @@ Plot AnEditThatWinsAnExperiment() {
 std::vector<Plot> Edits() {
   return {AnEditWithoutAGateway(), AnEditBehindAGrpcRoute(), AnEditThatTestersSeeFirst(),
           AnEditThatWinsAnExperiment()};
+}
+
+Plot AnEditThatFailsACheck() {
+  Plot plot{"AnEditThatFailsACheck", EditToTheWorse, OfAnEdit(R"({
+    "rollout": {"steps": [{"weight": 50, "hold": "10m"}],
+                "analysis": {"interval": "15s", "failureLimit": 2, "checks": [
+                  {"name": "seconds", "kind": "Mean", "metric": "seconds",
+                   "maxIncrease": "0.5"}]}}})")};
+  plot.options.faster = {1};
+  return plot;
+}
+Plot AnEditThatIsAbortedRetriedAndUndone() {
+  return {"AnEditThatIsAbortedRetriedAndUndone", AbortRetryAndUndo, OfAnEdit("{}")};
+}
+std::vector<Plot> AllPlots() {
+  std::vector<Plot> plots = Scenarios();
+  for (Plot& plot : Edits()) plots.push_back(std::move(plot));
+  for (const auto& make :
+       {AWorkloadCuresTheDrift, DriftIsCuredUnderProbes, ATimeRetrains, NewDataRetrains,
+        AnEventRetrains, AnEditThatFailsACheck, AnEditThatIsAbortedRetriedAndUndone}) {
+    plots.push_back(make());
+  }
+  plots.push_back(AGroupTrainsTogether());
+  return plots;
 }
 
 Told Tell(const Plot& plot, std::vector<Trouble> trouble, std::optional<std::uint32_t> lag,

@@ -48,6 +48,12 @@ Plot AnEditBehindAGrpcRoute();
 Plot AnEditThatTestersSeeFirst();
 Plot AnEditThatWinsAnExperiment();
 std::vector<Plot> Edits();
+// A second version that a check on its own pods' numbers sends back.
+Plot AnEditThatFailsACheck();
+// Somebody aborts a rollout by annotation, asks for another try, and undoes what came of that.
+Plot AnEditThatIsAbortedRetriedAndUndone();
+// Each of the above once, with the Job that trains unless it is about another training.
+std::vector<Plot> AllPlots();
 
 struct Told {
   std::string summary;

@@ -355,6 +355,13 @@ void StoryWorld::EditDeployment(const json& patch) {
   promises_.CheckWorld();
 }
 
+void StoryWorld::Annotate(std::string_view name, const std::string& value) {
+  json object = Object(api::kModelDeployments, "departures");
+  object["metadata"]["annotations"][std::string(name)] = value;
+  api_.Put(api::kModelDeployments, object);
+  promises_.CheckWorld();
+}
+
 void StoryWorld::Remove(const kube::Resource& resource, const std::string& name) {
   api_.Remove({resource, {kStoryNamespace, name}});
   promises_.CheckWorld();

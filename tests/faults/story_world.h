@@ -9,6 +9,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "app/cluster_cache.h"
@@ -134,6 +135,8 @@ class StoryWorld {
   std::optional<Outage> now;  // an outage that goes on until it is taken away
   void EditDeployment(const json& patch);
   void Decide(const std::string& version, const std::string& decision);
+  // Somebody asks something of the deployment by annotation.
+  void Annotate(std::string_view name, const std::string& value);
   void Remove(const kube::Resource& resource, const std::string& name = "departures");
   FakeApiServer& api() { return api_; }
   ManualClock& clock() { return clock_; }
