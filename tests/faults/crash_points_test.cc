@@ -44,6 +44,7 @@ class CrashPoints : public ::testing::TestWithParam<Plot> {
     const Plot& plot = GetParam();
     const Told& reference = ReferenceOf(plot);
     ASSERT_EQ(reference.violations, std::vector<std::string>());
+    ASSERT_EQ(reference.idle_writes, 0) << reference.log.back();
     const auto [calls, writes] = reference.chapter;
     const int begin = 1 + (what.every_call ? calls : writes);
     const int last = what.every_call ? reference.calls : reference.writes;
