@@ -271,6 +271,33 @@ TEST(Clock, JumpsNeverBreakAPromiseNorStartARunTwice) {
   }
 }
 
+// A schedule goes by the wall clock: a time that comes again was had, and one that was jumped over
+// is made up for, once.
+TEST(Clock, JumpsNeverStartAScheduledTimeTwice) {
+  Plot plot = ATimeRetrains();
+  // Until the time has come by any of the clocks, and the longest jump later once more.
+  plot.story = [](StoryWorld& world) {
+    Begin(world);
+    world.Run(std::chrono::hours(3));
+  };
+  const Told reference = Tell(plot);
+  ASSERT_TRUE(Says(reference, "jobs: 2")) << reference.summary;
+  for (const Millis jump :
+       {Millis(minutes(60)), Millis(minutes(-60)), Millis(minutes(5)), Millis(minutes(-5))}) {
+    for (int at = 1; at <= reference.writes; at += 1 + reference.writes / 12) {
+      SCOPED_TRACE(FormatDuration(jump) + " at write " + std::to_string(at));
+      const Told told = Tell(plot, {}, {}, [&](StoryWorld& world) {
+        world.AtWrite(at, [&](StoryWorld& then) { then.clock().JumpWall(jump); });
+      });
+      EXPECT_EQ(told.violations, std::vector<std::string>());
+      EXPECT_TRUE(Says(told, "jobs: 2")) << told.summary;
+      EXPECT_TRUE(Says(told, "run by Schedule: Succeeded, made V2")) << told.summary;
+      EXPECT_EQ(told.idle_writes, 0) << told.log.back();
+      if (HasFailure()) return;
+    }
+  }
+}
+
 // ---- the end of things ----
 
 kube::Response Terminating() {
