@@ -12,6 +12,7 @@
 
 #include "api/codec.h"
 #include "api/names.h"
+#include "deployment/render.h"
 #include "faults/story_children.h"
 #include "faults/story_plots.h"
 #include "support/spec_cases.h"
@@ -45,10 +46,12 @@ const std::vector<json>& Edits() {
             R"({"template": {"spec": {"nodeSelector": {"disk": "fast"}}}})",
             R"({"template": {"spec": {"nodeSelector": null}}})",
             R"({"template": {"spec": {"containers": [{"name": "model", "image": "server:2",
-                 "ports": [{"name": "http", "containerPort": 8080}]}]}}})",
+                 "ports": [{"name": "http", "containerPort": 8080},
+                           {"name": "rpc", "containerPort": 9090}]}]}}})",
             R"({"template": {"spec": {"containers": [{"name": "model", "image": "server:1",
                  "env": [{"name": "KEEP", "value": "1"}],
-                 "ports": [{"name": "http", "containerPort": 8080}]}]}}})",
+                 "ports": [{"name": "http", "containerPort": 8080},
+                           {"name": "rpc", "containerPort": 9090}]}]}}})",
             R"({"metrics": {"path": "/other"}})",
             R"({"metrics": null})",
             R"({"metrics": {"port": "http", "path": "/metrics"}})",
@@ -87,6 +90,29 @@ const std::vector<json>& Edits() {
             R"({"storage": null})",
             R"({"approval": {"required": true, "approvers": 1}})",
             R"({"approval": null})",
+            R"({"model": {"uri": "s3://models/a"}, "variants": null})",
+            R"({"model": {"uri": "s3://models/b"}, "variants": null})",
+            R"({"updates": "Manual"})",
+            R"({"updates": null})",
+            R"({"rollout": {"analysis": {"interval": "15s", "checks": [
+                 {"name": "seconds", "kind": "Mean", "metric": "seconds", "max": "1000"}]}}})",
+            R"({"rollout": {"analysis": null}})",
+            R"({"rollout": {"experiment": {"primary": {"name": "seconds", "kind": "Mean",
+                 "metric": "seconds", "goal": "Decrease"}, "minSamples": 500,
+                 "expectedSamples": 5000, "maxDuration": "3m", "onInconclusive": "Promote"}}})",
+            R"({"rollout": {"experiment": null}})",
+            R"({"rollout": {"challengerReplicas": "Proportional"}})",
+            R"({"rollout": {"challengerReplicas": null}})",
+            R"({"rollout": {"keepPrevious": "15m"}})",
+            R"({"rollout": {"keepPrevious": null}})",
+            R"({"traffic": {"port": "rpc"}})",
+            R"({"traffic": {"port": null}})",
+            R"({"traffic": {"drain": "30s"}})",
+            R"({"traffic": {"drain": "0s"}})",
+            R"({"traffic": {"drain": null}})",
+            R"({"metrics": {"scheme": "HTTPS"}})",
+            R"({"metrics": {"scheme": null}})",
+            R"({"traffic": {"port": "other"}})",
             R"({"rollout": {"steps": [{"weight": 50}, {"weight": 25}]}})",
             R"({"rollout": {"steps": [{"weight": 0}]}})",
             R"({"rollout": {"progressDeadline": "0s"}})",
@@ -107,6 +133,7 @@ StoryOptions Deployed(const json& spec) {
   StoryOptions options;
   options.retraining = false;
   options.spec = spec;
+  options.by_weight = true;  // else an experiment would doubt the numbers
   return options;
 }
 
@@ -115,13 +142,21 @@ json FirstSpec() {
   return json::parse(R"({
     "model": {"uri": "s3://models/a"}, "replicas": 2,
     "template": {"spec": {"containers": [
-      {"name": "model", "image": "server:1", "ports": [{"name": "http", "containerPort": 8080}]}]}},
+      {"name": "model", "image": "server:1", "ports": [{"name": "http", "containerPort": 8080},
+                                                       {"name": "rpc", "containerPort": 9090}]}]}},
     "traffic": {"gateway": {"parentRefs": [{"name": "edge"}], "hostnames": ["m.example.org"]}},
     "rollout": {"steps": [{"weight": 10, "hold": "1m"}]}})");
 }
 
 json SpecOf(const StoryWorld& world) {
   return world.Object(api::kModelDeployments, "departures")["spec"];
+}
+
+// By the rules of the fields, and of what they say together about the template.
+bool IsValid(const StoryWorld& world) {
+  const json object = world.Object(api::kModelDeployments, "departures");
+  return Problems("ModelDeployment", object["spec"]).empty() &&
+         !deployment::TemplateProblem(*api::DecodeModelDeployment(object));
 }
 
 // A version that served before may be kept, without pods; nothing else of it.
@@ -152,6 +187,15 @@ std::string StateOf(const StoryWorld& world, const json& spec) {
   const std::vector<json> statuses = {json::object({{"status", deployment["status"]}})};
   const bool scales = spec.contains("autoscaling");
   return WithoutTheWay(objects, aliases, scales) + WithoutTheWay(statuses, aliases, scales);
+}
+
+// As above, and until no pods of the version before are kept any more: a fresh deployment has none.
+void SettleWhollyAs(StoryWorld& world, const json& spec) {
+  Settle(world);
+  const json::json_pointer kept("/rollout/keepPrevious");
+  if (!spec.contains(kept)) return;
+  world.Run(ParseDuration(spec[kept].get<std::string>()).value());
+  Settle(world);
 }
 
 // The state of a fresh deployment, remembered by its spec.
@@ -189,19 +233,23 @@ void ExpectRefused(const StoryWorld& world, const json& valid_spec, const std::s
 void Explore(std::uint32_t seed, int length, Explored& explored) {
   std::mt19937 random(seed);
   const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };
-  StoryOptions options = Deployed(FirstSpec());
+  json valid_spec = FirstSpec();
+  // It can't be changed.
+  const bool headless = seed % 5 == 3;
+  if (headless) valid_spec["traffic"]["headless"] = true;
+  StoryOptions options = Deployed(valid_spec);
   // Half of them with stores that lag behind each other.
   if (seed % 2 == 0) options.lag = seed;
   StoryWorld world(std::move(options));
   Settle(world);
-  json valid_spec = FirstSpec();
   std::string trace;
   bool settled = true;
   for (int i = 0; i < length; ++i) {
     const std::string children = settled ? Children(StateOf(world, valid_spec)) : "";
     const json& edit = Edits()[below(Edits().size())];
     world.EditDeployment(edit);
-    const bool valid = Problems("ModelDeployment", SpecOf(world)).empty();
+    if (headless) world.EditDeployment({{"traffic", {{"headless", true}}}});
+    const bool valid = IsValid(world);
     trace += (valid ? "" : "invalid: ") + edit.dump() + "\n";
     SCOPED_TRACE("seed " + std::to_string(seed) + " after\n" + trace);
     // Sometimes the next edit comes before this one has settled.
@@ -209,7 +257,7 @@ void Explore(std::uint32_t seed, int length, Explored& explored) {
       world.Run(Millis(static_cast<int>(below(60'000))));
       settled = false;
     } else {
-      Settle(world);
+      SettleWhollyAs(world, valid ? SpecOf(world) : valid_spec);
       if (valid) settled = true;
       if (!valid && settled) ExpectRefused(world, valid_spec, children);
     }
@@ -220,7 +268,7 @@ void Explore(std::uint32_t seed, int length, Explored& explored) {
       json object = world.Object(api::kModelDeployments, "departures");
       object["spec"] = valid_spec;
       world.api().Put(api::kModelDeployments, object);
-      Settle(world);
+      SettleWhollyAs(world, valid_spec);
       settled = true;
     }
     EXPECT_EQ(world.violations(), std::vector<std::string>());

@@ -1,5 +1,6 @@
 // What the pods of a story count, and how much of it a process has seen.
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <set>
 #include <utility>
@@ -34,6 +35,33 @@ std::string StoryWorld::VersionOfPod(const std::string& uid) const {
   return "";
 }
 
+// Of a thousand requests that each pod would count if all had the same traffic. What is copied to
+// a version is counted like what it answers.
+double StoryWorld::ShareOf(const std::string& version) const {
+  std::vector<json> routes = Listed(api::kHttpRoutes);
+  for (json& route : Listed(api::kGrpcRoutes)) routes.push_back(std::move(route));
+  if (!options_.by_weight || routes.empty()) return 1;
+  const json& split = routes.at(0)["spec"]["rules"][0];
+  const auto pods_of = [&](const json& name) {
+    const json child = Object(api::kDeployments, name);
+    return child.value("status", json::object()).value("readyReplicas", 0);
+  };
+  double percent = 0;
+  int own = 0;
+  const auto add = [&](const json& name, double more) {
+    if (LabelOf(Object(api::kDeployments, name), api::kLabelVersion) != version) return;
+    percent += more;
+    own = pods_of(name);
+  };
+  for (const json& backend : split["backendRefs"]) add(backend["name"], backend["weight"]);
+  for (const json& filter : split.value("filters", json::array())) {
+    const json& mirror = filter["requestMirror"];
+    add(mirror["backendRef"]["name"], mirror["percent"]);
+  }
+  // Four pods' worth for all.
+  return own == 0 ? 0 : percent * 4 / 100 / own;
+}
+
 scrape::Series StoryWorld::Histogram(const std::string& metric, const std::string& pod,
                                      const std::vector<double>& more) {
   std::vector<double>& total = counters_[metric + " of " + pod];
@@ -55,7 +83,7 @@ scrape::Scrape StoryWorld::PageOf(const std::string& pod, bool first) {
   const std::string version = VersionOfPod(pod);
   // Where a counter stands when it is seen first is where counting begins.
   if (first && !scraped_.insert(pod).second) {
-    counted_[version].emplace_back(clock_.Steady(), kRequests);
+    counted_[version].emplace_back(clock_.Steady(), kRequests * ShareOf(version));
   }
   const std::string alias = Alias(version);
   const bool fast = std::any_of(options_.faster.begin(), options_.faster.end(),
@@ -66,8 +94,13 @@ scrape::Scrape StoryWorld::PageOf(const std::string& pod, bool first) {
   waiting.kind = scrape::SeriesKind::kGauge;
   waiting.value = rows;
   scrape::Scrape page;
-  page.series = {Histogram("x", pod, first ? PodCounts() : none),
-                 Histogram("seconds", pod, first ? (fast ? kFast : kSlow) : none), waiting};
+  const auto shared = [&](std::vector<double> counts) {
+    const double share = ShareOf(version);
+    for (double& count : counts) count = std::round(count * share);
+    return counts;
+  };
+  page.series = {Histogram("x", pod, first ? shared(PodCounts()) : none),
+                 Histogram("seconds", pod, first ? shared(fast ? kFast : kSlow) : none), waiting};
   return page;
 }
 

@@ -71,6 +71,7 @@ struct StoryOptions {
   nlohmann::json deployment{};  // merge patch of the ModelDeployment's spec
   nlohmann::json spec{};        // instead of the usual one
   bool retraining = true;       // a policy trains the first model; else the patch names one
+  bool by_weight = false;       // pods count what the route sends them, not all the same
   std::set<int> faster{};       // versions whose pods answer in less time, by order of revision
 };
 
@@ -134,9 +135,9 @@ class StoryWorld {
   std::vector<std::string> pruned;
   std::optional<Outage> now;  // an outage that goes on until it is taken away
   void EditDeployment(const json& patch);
-  void Decide(const std::string& version, const std::string& decision);
   // Somebody asks something of the deployment by annotation.
   void Annotate(std::string_view name, const std::string& value);
+  void Decide(const std::string& version, const std::string& decision);
   void Remove(const kube::Resource& resource, const std::string& name = "departures");
   FakeApiServer& api() { return api_; }
   ManualClock& clock() { return clock_; }
@@ -161,6 +162,7 @@ class StoryWorld {
   void ReactToJobs();
   void ReactToWorkloads();
   const std::vector<double>& PodCounts() const;
+  double ShareOf(const std::string& version) const;
   std::string VersionOfPod(const std::string& uid) const;
   scrape::Scrape PageOf(const std::string& pod, bool first);
   // A histogram of all that the pod has counted so far, with what came since.
