@@ -48,11 +48,6 @@ Evaluation JudgeBound(const api::Signal& signal, GatheredQuantity gathered,
   evaluation.samples = static_cast<std::int64_t>(quantity.samples);
   const bool above = signal.max && quantity.value > signal.max->value;
   const bool below = signal.min && quantity.value < signal.min->value;
-  // It becomes more, so only what is too much, or enough, already is certain.
-  const bool certain = above || (!signal.max && !below);
-  if (!quantity.partial.empty() && !certain) {
-    return NoData("expression: " + quantity.partial + ", which is too little", quantity.samples);
-  }
   const bool by_chance =
       quantity.certain && (above ? *quantity.certain <= signal.max->value
                                  : below && *quantity.certain >= signal.min->value);

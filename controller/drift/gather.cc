@@ -258,7 +258,6 @@ GatheredQuantity GatherExpression(const scrape::Expression& expression,
   }
   Quantity quantity;
   quantity.value = *result->value;
-  quantity.partial = result->partial;
   quantity.observations = result->observations.has_value();
   quantity.samples = result->observations.value_or(0);
   return quantity;

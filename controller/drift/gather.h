@@ -50,7 +50,6 @@ struct Quantity {
   double samples = 0;
   bool observations = true;  // false: scraped values of a gauge, to which minSamples doesn't apply
   std::string note;
-  std::string partial = {};  // see scrape::ExpressionValue
   // What the value is at least (where max bounds it) or at most (min), chance allowed for; a bound
   // that only the value crosses is a warning.
   std::optional<double> certain;

@@ -33,7 +33,7 @@ scrape::PromqlSource PromqlOf(const api::PrometheusSource& prometheus,
 
 // Conservative: signs in labels count as well.
 bool OnlyGrows(const scrape::Expression& expression) {
-  for (const char* other : {"/", "-", "avg", "histogram_", "<", "==", "!=", "min", "rate"}) {
+  for (const char* other : {"/", "-", "avg", "histogram_", "<", "==", "!=", "min"}) {
     if (expression.text().find(other) != std::string::npos) return false;
   }
   return true;

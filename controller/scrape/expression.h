@@ -37,9 +37,6 @@ struct ExpressionValue {
   // or mean its count. Absent where nothing was counted (gauges).
   std::optional<double> observations;
   std::string note;
-  // The number is made of increases over a range that has been counted for in part only, or of
-  // rates where that is very little: it is still too low. "counted for 3m of 1h"
-  std::string partial;
 };
 
 // What an expression may cost.
@@ -58,10 +55,10 @@ struct ExpressionLimits {
 //   sum(increase(errors_total[1h])) / sum(increase(requests_total[1h])) > 0.01
 //
 // As in PromQL but for: series are added up over pods before anything else, so no label tells pods
-// apart; increases are whole numbers, nothing is extrapolated; a rate is over the part of its range
-// that has been counted for; x / 0 is no data instead of NaN or Inf; a comparison gives 1 or 0; a
-// bare metric is a gauge's mean over the pods that are up; the brackets of rate(x[1h]) may be left
-// out, which reads the window of whoever evaluates. Immutable and cheap to copy.
+// apart; increases are whole numbers, nothing is extrapolated; x / 0 is no data instead of NaN or
+// Inf; a comparison gives 1 or 0; a bare metric is a gauge's mean over the pods that are up; the
+// brackets of rate(x[1h]) may be left out, which reads the window of whoever evaluates. Immutable
+// and cheap to copy.
 class Expression {
  public:
   // kInvalid: "column 7: what is wrong, and what to write instead". Columns count characters, from

@@ -75,6 +75,8 @@ class Evaluator {
   // how: kVector for the bare metric.
   Result<Vector> Select(const Selector& selector, Function how, std::size_t column) {
     const RangeView& range = ViewOf(selector.range);
+    const double seconds = std::chrono::duration<double>(range.length).count();
+    const double scale = how == Function::kRate ? 1 / seconds : 1;
     Vector out;
     bool any = false;
     for (const SeriesWindow& series : range.view->series) {
@@ -84,19 +86,10 @@ class Evaluator {
       };
       if (!std::ranges::all_of(selector.matchers, fits)) continue;
       any = true;
-      if (how == Function::kRate && series.covered == Millis{0}) {
-        Note(column, series.metric + " has just begun to be counted");
-        continue;
-      }
-      const double seconds =
-          std::chrono::duration<double>(series.covered.value_or(range.length)).count();
       PERENNIAL_TRY(std::optional<Element> element,
                     how == Function::kRate || how == Function::kIncrease
-                        ? Rise(selector, series, how == Function::kRate ? 1 / seconds : 1, column)
+                        ? Rise(selector, series, scale, column)
                         : Level(series, how, column));
-      if (element && series.covered && (how == Function::kIncrease || series.roughly)) {
-        element->part = Part{*series.covered, range.length};
-      }
       if (element) out.push_back(*std::move(element));
     }
     if (!any) {
@@ -210,8 +203,6 @@ class Evaluator {
       }
       element.value = OfDistribution(call, *element.distribution);
       element.counts = call.function == Function::kHistogramCount;
-      const bool sums = element.counts || call.function == Function::kHistogramSum;
-      if (!sums) element.part.reset();  // a mean or share is one of what was counted
       element.distribution.reset();
     }
     return Kept(std::move(of), column, "nothing was observed in the window");
@@ -320,11 +311,6 @@ Result<ExpressionValue> Expression::Evaluate(std::span<const RangeView> views) c
   }
   if (result.front().distribution) return expression::NotANumber(1);
   out.value = result.front().value;
-  if (const auto& part = result.front().part) {
-    out.partial = "counted for " +
-                  FormatDuration(std::chrono::floor<std::chrono::seconds>(part->covered)) + " of " +
-                  FormatDuration(part->length);
-  }
   out.observations = result.front().observations;
   return out;
 }

@@ -54,12 +54,6 @@ Status AddDistribution(Element& total, const Element& next, std::size_t column) 
   return Ok();
 }
 
-// The one that lacks more.
-std::optional<Part> Shorter(const std::optional<Part>& a, const std::optional<Part>& b) {
-  if (!a || !b) return a ? a : b;
-  return a->length - a->covered >= b->length - b->covered ? a : b;
-}
-
 }  // namespace
 
 Error NotANumber(std::size_t column) {
@@ -105,7 +99,6 @@ Result<Element> Combine(Aggregation how, Vector members, std::size_t column) {
     if (total.distribution || next.distribution) {
       if (Status added = AddDistribution(total, next, column); !added.ok()) return added.error();
     }
-    total.part = Shorter(total.part, next.part);
     total.counts = total.counts && next.counts;
     total.observations = how == Aggregation::kSum && total.counts
                              ? *total.observations + *next.observations
@@ -125,9 +118,6 @@ Element Join(Operator op, const Element& left, const Element& right, bool consta
   Element out;
   out.labels = constant_left ? right.labels : left.labels;
   out.value = Apply(op, left.value, right.value);
-  // Increases over the same time are to each other as they would be over more of it.
-  const bool quotient = op == Operator::kDivide && left.part == right.part;
-  if (!quotient) out.part = Shorter(left.part, right.part);
   const bool constant = constant_left || constant_right;
   const bool linear = op == Operator::kAdd || op == Operator::kSubtract;
   const bool both = left.counts && right.counts;

@@ -20,13 +20,6 @@ struct Observed {
   double count = 0;
 };
 
-// How much of its range an increase has been counted for, or a rate where that is very little.
-struct Part {
-  Millis covered{0};
-  Millis length{0};
-  bool operator==(const Part&) const = default;
-};
-
 // One series of an intermediate result: a number, or a distribution.
 struct Element {
   Labels labels;
@@ -36,7 +29,6 @@ struct Element {
   // the sum of the observations.
   std::optional<double> observations;
   bool counts = false;
-  std::optional<Part> part;  // absent: all of it, or it makes no difference
 };
 using Vector = std::vector<Element>;
 

@@ -110,7 +110,7 @@ void VariantWindow::Configure(WindowOptions options, std::shared_ptr<const Wante
     for (SeriesState& state : series_) {
       for (Lane& lane : state.lanes) lane.log = DeltaLog(lane.log.width());
     }
-    first_ = begun_ = kNever;
+    first_ = kNever;
   }
   if (options.totals_since != options_.totals_since) {
     for (SeriesState& state : series_) {
@@ -211,8 +211,7 @@ void VariantWindow::Ingest(std::string_view id, const Scrape& scrape, Millis now
   // A page is later than the one before it, whatever a clock that was set meanwhile says.
   now = std::max(now, target->scraped);
   const Millis oldest = now - options_.retention;
-  if (newest_ != kNever && newest_ < oldest) first_ = begun_ = kNever;
-  if (begun_ == kNever) begun_ = now;
+  if (newest_ != kNever && newest_ < oldest) first_ = kNever;
   if (target->scraped != kNever && target->scraped < oldest) {
     target->scraped = kNever;  // too long ago to say anything about the window
     target->forgotten = false;
@@ -312,11 +311,7 @@ std::optional<Millis> VariantWindow::CountedFrom(const Series& series, const Pas
   const TargetState& target = pass.target;
   if (target.forgotten) return std::nullopt;
   const std::optional<Millis> wanted = wanted_->Of(series.metric);
-  if (target.scraped == kNever || !wanted || *wanted > target.scraped) {
-    // The record of a metric that is wanted since the window began does not reach farther back.
-    const bool earlier = wanted && *wanted > begun_ && pass.began && *pass.began < *wanted;
-    return earlier ? std::nullopt : pass.began;
-  }
+  if (target.scraped == kNever || !wanted || *wanted > target.scraped) return pass.began;
   if (!target.partial) return target.scraped;
   // After a page of which something was left out nobody knows whether it was this.
   return BeganAt(series.created ? series.created : pass.scrape.process_start_time, pass);

@@ -160,7 +160,6 @@ class VariantWindow {
   std::size_t SeriesBytes() const;
   void Forget(const std::vector<bool>& dead);
 
-  void AddCovered(WindowView& view, Millis begin, Millis end) const;
   void Gauges(std::vector<std::pair<double, int>>& sums) const;
   WindowView Build(std::int64_t first, std::int64_t last, bool totals, Millis now) const;
   bool IsReplaced(std::size_t i) const;
@@ -175,8 +174,6 @@ class VariantWindow {
   std::vector<std::uint32_t> free_;
   std::vector<TargetState> targets_;
   std::vector<Departed> departed_;
-  Millis begun_ =
-      kNever;  // first scrape; metrics that are wanted since later have a record of less
   Millis first_ = kNever;   // beginning of the oldest delta or sample
   Millis newest_ = kNever;  // newest successful scrape
   // Nothing that began earlier is kept, because there was no room for it.

@@ -18,7 +18,6 @@ namespace {
 constexpr char kNameEnd = '\xFF';
 constexpr char kValueEnd = '\xFE';
 constexpr std::size_t kMaxProblems = 8;
-constexpr int kFewIntervals = 5;
 
 void AddProblem(std::vector<std::string>& problems, std::string text) {
   if (problems.size() < kMaxProblems && std::ranges::find(problems, text) == problems.end()) {
@@ -131,30 +130,8 @@ WindowView VariantWindow::View(Millis window, Millis offset, Millis now) const {
   WindowView view = Build(SlotOf(begin), last, false, now);
   if (first_ != kNever) {
     view.covered = std::max(Millis{0}, std::min(newest_, end) - std::max(first_, begin));
-    AddCovered(view, begin, end);
   }
   return view;
-}
-
-// Samples are an interval apart, and slots have a width: what is whole but for two of them is
-// whole.
-void VariantWindow::AddCovered(WindowView& view, Millis begin, Millis end) const {
-  const Millis edge = 2 * std::max(options_.interval, options_.slot);
-  const std::string* metric = nullptr;
-  std::optional<Millis> covered;
-  bool roughly = false;
-  for (SeriesWindow& series : view.series) {
-    if (metric == nullptr || *metric != series.metric) {
-      metric = &series.metric;
-      const Millis wanted = wanted_->Of(series.metric).value_or(begun_);
-      const Millis first = wanted > begun_ ? std::max(wanted, first_) : first_;
-      covered.reset();
-      if (first > begin + edge) covered = std::max(std::min(newest_, end) - first, Millis{0});
-      roughly = covered && *covered < kFewIntervals * options_.interval;
-    }
-    series.covered = covered;
-    series.roughly = roughly;
-  }
 }
 
 WindowView VariantWindow::Totals(Millis now) const {

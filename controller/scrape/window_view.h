@@ -22,10 +22,6 @@ struct SeriesWindow {
   // Gauge: sum and number of the scraped values, so that sum / count is the mean over the window.
   double sum = 0;
   double count = 0;
-  // How much of the window its metric has been counted for; absent: all of it.
-  std::optional<Millis> covered{};
-  // For so few intervals that the time between the scrapes of different pods matters.
-  bool roughly = false;
   // Counter, and unknown taken as one. Whole numbers stay whole: nothing is extrapolated.
   double increase = 0;
   // Gauge, and unknown taken as one: mean over the pods that are up of their newest values;

@@ -333,35 +333,6 @@ TEST_F(EvaluateByExpression, TellsNoDataFromAMistake) {
       << mistake.message;
 }
 
-// After a restart of the controller, without a Prometheus.
-TEST_F(EvaluateByExpression, KnowsThatItHasCountedForAPartOfTheRange) {
-  scrape::WindowView begun = View({Counter("bad", 60), Counter("requests", 1'800)});
-  for (scrape::SeriesWindow& series : begun.series) series.covered = Millis{180'000};
-  EXPECT_EQ(Judge("sum(rate(requests[1h]))", begun, "11").value, "10");
-  EXPECT_EQ(Judge("increase(bad[1h]) / increase(requests[1h])", begun).outcome, SignalState::kOk);
-  EXPECT_EQ(Judge("rate(bad[1h]) / rate(requests[1h])", begun).outcome, SignalState::kOk);
-  const Evaluation still = Judge("sum(increase(requests[1h]))", begun, "2000");
-  EXPECT_EQ(still.outcome, SignalState::kNoData);
-  EXPECT_EQ(still.message, "expression: counted for 3m of 1h, which is too little");
-  EXPECT_EQ(Judge("sum(increase(requests[1h]))", begun, "1000").outcome, SignalState::kDrifted)
-      << "it does not become less";
-  api::Signal enough;
-  enough.name = "e";
-  enough.type = api::SignalType::kModelPerformance;
-  enough.expression = "sum(increase(requests[1h]))";
-  enough.min = Decimal("1800");
-  EXPECT_EQ(Evaluate(enough, begun, nullptr, 500).outcome, SignalState::kOk);
-  enough.min = Decimal("1801");
-  EXPECT_EQ(Evaluate(enough, begun, nullptr, 500).outcome, SignalState::kNoData);
-  EXPECT_EQ(Judge("increase(bad[1h]) / increase(requests[30m])", begun).outcome,
-            SignalState::kNoData);
-  for (scrape::SeriesWindow& series : begun.series) series.roughly = true;
-  EXPECT_EQ(Judge("sum(rate(requests[1h]))", begun, "11").outcome, SignalState::kNoData);
-  EXPECT_EQ(Judge("rate(bad[1h]) / rate(requests[1h])", begun).outcome, SignalState::kOk);
-  for (scrape::SeriesWindow& series : begun.series) series.covered = Millis{0};
-  EXPECT_EQ(Judge("sum(rate(requests[1h]))", begun, "9").outcome, SignalState::kNoData);
-}
-
 class VersusBaseline : public ::testing::Test {
  protected:
   VersusBaseline() {

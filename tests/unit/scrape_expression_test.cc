@@ -29,8 +29,7 @@ class Expressions : public ::testing::Test {
   static WindowView Look(const Expression& expression, const std::string& before,
                          const std::string& after, Millis length) {
     WantedMetrics wanted(expression.metrics());
-    // An interval for which two scrapes are a whole window.
-    VariantWindow window({.interval = kHour, .retention = kHour, .slot = kMinute},
+    VariantWindow window({.interval = kMinute, .retention = kHour, .slot = kMinute},
                          WantedSince::Always(expression.metrics()), Millis{0});
     window.AddTarget("pod");
     Millis now{0};

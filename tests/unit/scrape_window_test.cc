@@ -83,39 +83,6 @@ TEST_F(Window, DoesNotTakeANewlyWantedMetricForANewOne) {
   EXPECT_EQ(view.series[1].increase, 3);
 }
 
-TEST_F(Window, SaysHowMuchOfItWasCountedFor) {
-  const auto covered = [&](Millis now, Millis window, std::size_t i = 0) {
-    return window_.View(window, Millis{0}, now).series.at(i).covered;
-  };
-  Scrape(100 * kMinute, {Counter("c", 10)});
-  EXPECT_EQ(covered(100 * kMinute, kHour), Millis{0});
-  Scrape(101 * kMinute, {Counter("c", 20)});
-  EXPECT_EQ(One(101 * kMinute).covered, kMinute);
-  EXPECT_TRUE(One(101 * kMinute).roughly);
-  Scrape(103 * kMinute, {Counter("c", 40)});
-  EXPECT_EQ(covered(103 * kMinute, kHour), 3 * kMinute);
-  EXPECT_FALSE(covered(103 * kMinute, 5 * kMinute).has_value()) << "whole but for two samples";
-  const std::vector<Millis> since{Millis{0}, 110 * kMinute};
-  window_.Configure(
-      options_,
-      std::make_shared<const WantedSince>(
-          std::make_shared<const WantedMetrics>(std::vector<std::string>{"c", "d"}), since));
-  // It began before, but is counted from here on.
-  for (int i = 111; i <= 158; ++i) {
-    Scrape(i * kMinute, {Counter("c", i), Counter("d", 10 * i)}, 105 * 60);
-  }
-  EXPECT_FALSE(covered(158 * kMinute, kHour).has_value());
-  EXPECT_EQ(covered(158 * kMinute, kHour, 1), 48 * kMinute);
-  EXPECT_EQ(window_.View(kHour, Millis{0}, 158 * kMinute).series[1].increase, 470);
-}
-
-TEST_F(Window, CountsAYoungPodSinceItsStart) {
-  Scrape(100 * kMinute, {Counter("c", 600)}, 90 * 60);
-  Scrape(101 * kMinute, {Counter("c", 660)}, 90 * 60);
-  EXPECT_EQ(One(101 * kMinute).covered, 11 * kMinute);
-  EXPECT_FALSE(One(101 * kMinute).roughly);
-}
-
 TEST_F(Window, ForgetsAMetricThatIsNotWantedAnyMore) {
   Scrape(1 * kMinute, {Counter("c", 10), Gauge("g", 1)});
   window_.Configure(options_, WantedSince::Always({"g"}));
