@@ -108,32 +108,6 @@ Evaluation EvaluateBound(const api::DriftMonitorSpec& spec, const api::Signal& d
   return JudgeBound(signal, GatherWanted(spec, signal, reading), spec.min_samples);
 }
 
-std::set<std::string> MetricsOf(const api::Signal& signal, const Expressions& expressions) {
-  std::set<std::string> names;
-  const auto add = [&](const std::string& name) {
-    if (!name.empty()) names.insert(name);
-  };
-  add(signal.metric);
-  add(signal.numerator);
-  add(signal.denominator);
-  if (signal.fairness) add(signal.fairness->metric);
-  if (signal.quality) {
-    add(signal.quality->metric);
-    add(signal.quality->counter);
-    add(signal.quality->rows);
-  }
-  if (signal.performance) {
-    add(signal.performance->metric);
-    add(signal.performance->squares);
-  }
-  const auto expression = expressions.parsed.find(signal.name);
-  if (expression != expressions.parsed.end()) {
-    const std::vector<std::string>& metrics = expression->second.metrics();
-    names.insert(metrics.begin(), metrics.end());
-  }
-  return names;
-}
-
 }  // namespace
 
 bool ComparesDistributions(const api::Signal& signal) {
@@ -170,18 +144,28 @@ std::vector<Evaluation> EvaluateSignals(const api::DriftMonitorSpec& spec, const
 std::vector<std::string> WantedMetrics(const api::DriftMonitorSpec& spec,
                                        const Expressions& expressions) {
   std::set<std::string> names;
-  for (const api::Signal& signal : spec.signals) names.merge(MetricsOf(signal, expressions));
-  return {names.begin(), names.end()};
-}
-
-std::vector<std::vector<std::string>> RelatedMetrics(const api::DriftMonitorSpec& spec,
-                                                     const Expressions& expressions) {
-  std::vector<std::vector<std::string>> related;
+  const auto add = [&](const std::string& name) {
+    if (!name.empty()) names.insert(name);
+  };
   for (const api::Signal& signal : spec.signals) {
-    const std::set<std::string> names = MetricsOf(signal, expressions);
-    if (names.size() > 1) related.emplace_back(names.begin(), names.end());
+    add(signal.metric);
+    add(signal.numerator);
+    add(signal.denominator);
+    if (signal.fairness) add(signal.fairness->metric);
+    if (signal.quality) {
+      add(signal.quality->metric);
+      add(signal.quality->counter);
+      add(signal.quality->rows);
+    }
+    if (signal.performance) {
+      add(signal.performance->metric);
+      add(signal.performance->squares);
+    }
   }
-  return related;
+  for (const auto& [signal, expression] : expressions.parsed) {
+    names.insert(expression.metrics().begin(), expression.metrics().end());
+  }
+  return {names.begin(), names.end()};
 }
 
 }  // namespace perennial::drift

@@ -66,8 +66,5 @@ std::vector<Evaluation> EvaluateSignals(const api::DriftMonitorSpec& spec, const
 // The metric families that a monitor's signals need.
 std::vector<std::string> WantedMetrics(const api::DriftMonitorSpec& spec,
                                        const Expressions& expressions);
-// Those that one signal puts in relation to each other, by signal.
-std::vector<std::vector<std::string>> RelatedMetrics(const api::DriftMonitorSpec& spec,
-                                                     const Expressions& expressions);
 
 }  // namespace perennial::drift

@@ -99,19 +99,15 @@ std::optional<Observed> DriftReconciler::Observe(const kube::Key& key,
   const std::shared_ptr<Memory> memory = Recall(*seen.monitor);
   const std::string id = SubscriptionOf(memory->uid);
   seen.versions = VersionsOf(seen);
-  const bool edited =
-      memory->generation >= 0 && memory->generation != seen.monitor->meta.generation;
   if (memory->generation != seen.monitor->meta.generation) {
     memory->expressions = ParseExpressions(spec);
-    if (edited) memory->history.BeginAnew();
+    if (memory->generation >= 0) memory->history.BeginAnew();
     memory->generation = seen.monitor->meta.generation;
   }
   for (const auto& [signal, wrong] : memory->expressions.wrong) {
     if (seen.invalid.empty()) seen.invalid = "signal " + signal + ": expression: " + wrong;
   }
   Subscribe(id, memory->expressions, seen);
-  // What was counted for an hour says nothing of what has been counted since the edit.
-  if (edited) samples_.CountTogether(id, RelatedMetrics(spec, memory->expressions));
   Reference reference;
   if (!seen.versions.empty()) {
     reference = ReferenceOf(id, seen, seen.versions.front());

@@ -35,30 +35,6 @@ std::shared_ptr<const WantedSince> Since(const std::shared_ptr<const WantedMetri
   return std::make_shared<const WantedSince>(wanted, std::move(since));
 }
 
-// The metrics that begin anew so that no group mixes counts of different times.
-std::set<std::string> MixedOf(const std::vector<std::vector<std::string>>& groups,
-                              const WantedSince& since, Millis oldest) {
-  std::set<std::string> mixed;
-  const auto mixes = [&](const std::vector<std::string>& group) {
-    Millis first = Millis::max();
-    Millis last = Millis::min();
-    for (const std::string& name : group) {
-      if (mixed.contains(name)) return true;
-      const Millis at = since.Of(name).value_or(oldest);
-      first = std::min(first, at);
-      last = std::max(last, at);
-    }
-    return first < last && last > oldest;
-  };
-  for (std::size_t before = 1; before != mixed.size();) {
-    before = mixed.size();
-    for (const auto& group : groups) {
-      if (mixes(group)) mixed.insert(group.begin(), group.end());
-    }
-  }
-  return mixed;
-}
-
 std::size_t HashOf(const std::vector<std::string>& names) {
   std::size_t hash = names.size();
   for (const std::string& name : names) hash = hash * 31 + std::hash<std::string>()(name);
@@ -150,7 +126,7 @@ void SampleStore::Impl::Configure(SubscriptionState& state, Subscription& spec, 
   const bool first = state.wanted == nullptr;
   const bool other_teller = teller != Teller::kNobody && teller != state.teller;
   // Both tell the same counts of the same pods, but name the pods differently.
-  bool anew = first || (other_teller && state.teller != Teller::kNobody);
+  const bool anew = first || (other_teller && state.teller != Teller::kNobody);
   if (other_teller) state.teller = teller;
   std::vector<std::string> metrics = std::move(spec.metrics);
   spec.metrics.clear();
@@ -159,11 +135,6 @@ void SampleStore::Impl::Configure(SubscriptionState& state, Subscription& spec, 
   const Access access = std::exchange(spec.access, {});
   const bool other_metrics = first || metrics != state.wanted->names();
   const bool other_access = first || access != *state.access;
-  // What the windows would lack, a Prometheus still has.
-  if (!anew && state.teller == Teller::kPrometheus && !spec.totals) {
-    anew = !std::ranges::includes(state.wanted->names(), metrics) ||
-           spec.retention > state.spec.retention || SlotWidth(spec) != state.options.slot;
-  }
   if (!anew && !other_metrics && !other_access && spec == state.spec) return;
   *reissue =
       !first && (anew || other_metrics || other_access || spec.interval != state.spec.interval ||
@@ -285,28 +256,6 @@ void SampleStore::Impl::Remove(std::string_view id) {
   Publish(std::move(none));
 }
 
-void SampleStore::Impl::CountTogether(std::string_view id,
-                                      const std::vector<std::vector<std::string>>& groups) {
-  const std::shared_ptr<SubscriptionState> state = Find(id);
-  if (state == nullptr) return;
-  const Millis now = clock_.Steady();
-  const std::lock_guard lock(state->mutex);
-  if (state->since == nullptr) return;  // another thread is just making it
-  const std::set<std::string> mixed =
-      MixedOf(groups, *state->since, now - state->options.retention);
-  if (mixed.empty()) return;
-  std::vector<std::string> others;
-  std::ranges::copy_if(state->wanted->names(), std::back_inserter(others),
-                       [&](const std::string& name) { return !mixed.contains(name); });
-  const auto without =
-      Since(std::make_shared<const WantedMetrics>(std::move(others)), state->since.get(), now);
-  state->since = Since(state->wanted, without.get(), now);
-  for (auto& [name, window] : state->variants) {
-    window.Configure(state->options, without);
-    window.Configure(state->options, state->since);
-  }
-}
-
 void SampleStore::Impl::Record(JobId job, const Result<Scrape>& outcome, Millis now,
                                WallTime wall) {
   const auto state = FindJob(job);
@@ -388,11 +337,6 @@ void SampleStore::Set(std::string_view id, Subscription subscription) {
 
 void SampleStore::Remove(std::string_view id) {
   impl_->Remove(id);
-}
-
-void SampleStore::CountTogether(std::string_view id,
-                                const std::vector<std::vector<std::string>>& groups) {
-  impl_->CountTogether(id, groups);
 }
 
 WindowView SampleStore::View(std::string_view id, std::string_view variant, Millis window,

@@ -117,14 +117,8 @@ class SampleStore {
   // Shorter than before, the retention forgets; a changed resolution starts the windows anew, and
   // so does a Prometheus in the place of scrapes or the other way: they tell the pods apart in
   // different ways. Without targets and Prometheus nothing is asked, and what was counted stays.
-  // Metrics that are wanted as well, a longer retention or another resolution make a Prometheus
-  // tell all of it again, unless totals are added up.
   void Set(std::string_view id, Subscription subscription);
   void Remove(std::string_view id);
-  // Metrics of one group are put in relation to each other. Where some of them have been wanted for
-  // less time, inside the retention, all of the group begin anew; so do other groups with any of
-  // them.
-  void CountTogether(std::string_view id, const std::vector<std::vector<std::string>>& groups);
 
   // Adds up (steady_now - offset - window, steady_now - offset]. Edges are exact to one time slot;
   // a delta counts if it began inside. Unknown id or variant: an empty view.

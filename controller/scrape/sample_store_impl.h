@@ -56,7 +56,6 @@ class SampleStore::Impl {
 
   void Set(std::string_view id, Subscription spec);
   void Remove(std::string_view id);
-  void CountTogether(std::string_view id, const std::vector<std::vector<std::string>>& groups);
   std::shared_ptr<SubscriptionState> Find(std::string_view id) const;
   std::shared_ptr<SubscriptionState> FindJob(JobId job) const;
   void Record(JobId job, const Result<Scrape>& outcome, Millis now, WallTime wall);

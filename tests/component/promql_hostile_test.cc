@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <ostream>
@@ -201,37 +200,6 @@ TEST(PromqlPoolTest, AsksALargeRangeInPieces) {
   EXPECT_EQ(ranges[1], 1'800'000);
   EXPECT_EQ(ranges[2], 900'000);
   EXPECT_EQ(ranges[3], 960'000) << "goes on where the last one ended, overlapping a minute";
-}
-
-TEST(PromqlPoolTest, ReadsBackWhatAnEditAdds) {
-  std::mutex mutex;
-  std::vector<std::string> forms;
-  SocketServer server([&](Connection& peer) {
-    const std::string form = peer.ReadRequest();
-    {
-      const std::lock_guard lock(mutex);
-      forms.push_back(form);
-    }
-    peer.Send(Json(Matrix("")));
-  });
-  const auto reads_back = [&](std::string_view metric) {
-    const std::lock_guard lock(mutex);
-    return std::ranges::any_of(forms, [&](const std::string& form) {
-      return form.find(metric) != form.npos && form.find("%5B3600000ms%5D") != form.npos;
-    });
-  };
-  SampleStore store(SystemClock());
-  PromqlPool pool(store, SystemClock(), Options());
-  Subscription subscription = Asking(UrlOf(server));
-  store.Set("m", subscription);
-  pool.Start();
-  AfterRounds(store, 2);
-  EXPECT_TRUE(reads_back("c"));
-  EXPECT_FALSE(reads_back("added"));
-  subscription.metrics.push_back("added_total");
-  store.Set("m", subscription);
-  EXPECT_TRUE(Eventually([&] { return reads_back("added"); }));
-  pool.Stop();
 }
 
 TEST(PromqlPoolTest, SendsCredentialsOverTlsOnly) {
