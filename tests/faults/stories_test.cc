@@ -284,7 +284,7 @@ TEST(Clock, JumpsNeverStartAScheduledTimeTwice) {
   ASSERT_TRUE(Says(reference, "jobs: 2")) << reference.summary;
   for (const Millis jump :
        {Millis(minutes(60)), Millis(minutes(-60)), Millis(minutes(5)), Millis(minutes(-5))}) {
-    for (int at = 1; at <= reference.writes; at += 1 + reference.writes / 12) {
+    for (int at = 1; at <= reference.writes; at += 1 + reference.writes / 6) {
       SCOPED_TRACE(FormatDuration(jump) + " at write " + std::to_string(at));
       const Told told = Tell(plot, {}, {}, [&](StoryWorld& world) {
         world.AtWrite(at, [&](StoryWorld& then) { then.clock().JumpWall(jump); });
