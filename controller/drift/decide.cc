@@ -80,7 +80,7 @@ api::SignalStatus Describe(const Observed& seen, const api::Signal& signal,
                            const std::string& version, WallTime now) {
   const api::DriftMonitorSpec& spec = seen.monitor->spec;
   const std::string definition = DefinitionNow(seen, signal, version);
-  const api::SignalStatus before = RowBefore(seen, signal, version, definition, now);
+  api::SignalStatus before = RowBefore(seen, signal, version, definition, now);
   const auto entry = seen.history.entries().find({signal.name, version});
   if (entry == seen.history.entries().end() ||
       !SameDefinition(entry->second.definition, definition)) {
